@@ -1,0 +1,1 @@
+"""Adapters: applications that drive the core."""

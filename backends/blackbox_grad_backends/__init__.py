@@ -1,0 +1,1 @@
+"""Backends: one module per host library, found by the core through entry points."""

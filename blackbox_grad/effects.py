@@ -1,0 +1,364 @@
+"""Effects, backends, and the recipe from which every host opens the same effect.
+
+An *effect* is `y = f(x, p)`: audio `x: [C, T]`, a point `p: [P]` of the unit box, audio `y: [C, T]`. It can be rendered and not
+differentiated. This module needs numpy only: host processes import it.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from blackbox_grad.errors import AddressError, AudioError, BlackboxGradError, EffectLoadError, RenderError
+from blackbox_grad.parameters import FloatArray, ParameterSpace, Selection
+
+Audio: TypeAlias = NDArray[np.float32]
+
+#: A chain is written `first | second`; the bar splits only before something that looks like an address, so that the
+#: bars of Faust source text stay whole.
+_BAR = re.compile(r"\s+\|\s+(?=[A-Za-z][\w+-]+:|[./~])")
+
+
+@runtime_checkable
+class Effect(Protocol):
+    """An opened effect.
+
+    `render` is a *pure function*: the same audio and point give the same bits, whatever was rendered before; nothing is
+    mutated; the length is kept; reported latency is taken out. `repeatability` says how well the effect keeps this.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the plug-in calls itself."""
+        ...
+
+    @property
+    def parameters(self) -> ParameterSpace:
+        """The controls; a point has one value for each free one."""
+        ...
+
+    @property
+    def sample_rate(self) -> float:
+        """Hz."""
+        ...
+
+    @property
+    def latency(self) -> int:
+        """Samples of delay that the plug-in reports (at its default settings) and that `render` removes."""
+        ...
+
+    @property
+    def repeatability(self) -> float:
+        """Largest measured relative error `‖y' - y‖ / ‖y‖` between renders of the same input; 0 is bit-equal."""
+        ...
+
+    @property
+    def layout(self) -> str:
+        """The plug-in's own channels, and so how other channel counts are adapted: "2 in, 2 out"."""
+        ...
+
+    def render(self, audio: Audio, point: ArrayLike) -> Audio:
+        """`audio: [C, T] float32`, `point: [P] in [0, 1]` -> `[C, T] float32`."""
+        ...
+
+    def close(self) -> None:
+        """Let the plug-in go. Safe to call twice."""
+        ...
+
+
+class Backend(Protocol):
+    """Opens the effects of one host library. Found through the entry-point group `blackbox_grad.backends`."""
+
+    def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> Effect:
+        """Open what stands behind `backend:` in an address, with *all* its user controls free.
+
+        Raises:
+            EffectNotFoundError: there is no such effect.
+            EffectLoadError: it cannot be opened.
+        """
+        ...
+
+    def claims(self, locator: str) -> float:
+        """How surely a bare path, URI or name belongs to this backend: 0 (not at all, always safe) to 1. Opens nothing."""
+        ...
+
+    def scan(self) -> Iterator[str]:
+        """Locators of the effects that seem to be installed. Opens nothing, so a listed one may still fail to open."""
+        ...
+
+
+@dataclass(frozen=True)
+class EffectSpec:
+    """A picklable recipe: every host opens the same effect from it.
+
+    Attributes:
+        address: `backend:locator`, or several joined by ` | `.
+        sample_rate: Hz.
+        parameters: the free parameters: names, "continuous" (default) or "all".
+        fixed: pairs of name and value for others (normalised number, or text with a unit).
+        options: pairs for the backend, such as `("preset", "warm.vstpreset")`.
+        parts: the effects of a chain, in order; empty for a single effect.
+    """
+
+    address: str
+    sample_rate: float = 44100.0
+    parameters: str | tuple[str, ...] = "continuous"
+    fixed: tuple[tuple[str, float | str], ...] = ()
+    options: tuple[tuple[str, Any], ...] = ()
+    parts: tuple[EffectSpec, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.sample_rate) and self.sample_rate > 0):
+            raise EffectLoadError(f"{self.address}: sample_rate must be a positive number of Hz, got {self.sample_rate}")
+
+    @classmethod
+    def of(
+        cls,
+        address: str,
+        sample_rate: float = 44100.0,
+        parameters: Selection = "continuous",
+        fixed: Mapping[str, float | str] | None = None,
+        **options: Any,
+    ) -> EffectSpec:
+        """A spec from ordinary arguments; the address is completed with its backend (`ZamTube.vst3` -> `pedalboard:…`)."""
+        from blackbox_grad.registry import resolve_address
+
+        addresses = split_chain(address)
+        chosen = parameters if isinstance(parameters, str) else tuple(parameters)
+        pinned = tuple((fixed or {}).items())
+        if len(addresses) == 1:
+            return cls(resolve_address(address), float(sample_rate), chosen, pinned, tuple(sorted(options.items())))
+        if options:
+            raise AddressError(
+                f"options {sorted(options)} are for one effect, and {address!r} is a chain; build the parts with "
+                "EffectSpec.of(…) and join them with chain(…)"
+            )
+        parts = tuple(cls.of(a, sample_rate, "all") for a in addresses)
+        return cls(" | ".join(p.address for p in parts), float(sample_rate), chosen, pinned, (), parts)
+
+    def open(self) -> Effect:
+        """Open the effect in this process and thread, with the chosen parameters free."""
+        from blackbox_grad.registry import backend
+
+        if self.parts:
+            effect: Effect = ChainedEffect([part.open() for part in self.parts])
+        else:
+            name, _, locator = self.address.partition(":")
+            effect = backend(name).open(locator, self.sample_rate, dict(self.options))
+        try:
+            space = effect.parameters.select(self.parameters, dict(self.fixed))  # type: ignore[arg-type]
+        except BlackboxGradError as error:
+            effect.close()
+            raise type(error)(f"{self.address}: {error}") from error
+        return SelectedEffect(effect, space, self)
+
+
+def split_chain(address: str) -> list[str]:
+    """`"a | b"` -> `["a", "b"]`."""
+    parts = [part.strip() for part in _BAR.split(address.strip())]
+    if not all(parts):
+        raise AddressError(f"{address!r} has an empty part; write a chain as 'first:effect | second:effect'")
+    return parts
+
+
+def load(
+    address: str | EffectSpec,
+    sample_rate: float = 44100.0,
+    parameters: Selection = "continuous",
+    fixed: Mapping[str, float | str] | None = None,
+    **options: Any,
+) -> SelectedEffect:
+    """Open an effect in this process, to render with it directly.
+
+    Args:
+        address: `backend:locator` ("pedalboard-builtin:Reverb", "dawdreamer:http://drobilla.net/plugins/mda/Delay"), a bare
+            path or LV2 URI, the file name of an installed plug-in, or a chain `a | b`.
+        sample_rate: Hz.
+        parameters: the free parameters: names, "continuous" (default) or "all".
+        fixed: values for others, by name.
+        options: passed to the backend (`preset=`, `state=`, …).
+
+    To train through it, use `DifferentiableEffect`, which keeps effects in processes of their own.
+    """
+    spec = address if isinstance(address, EffectSpec) else EffectSpec.of(address, sample_rate, parameters, fixed, **options)
+    effect = spec.open()
+    assert isinstance(effect, SelectedEffect)
+    return effect
+
+
+def chain(*effects: str | EffectSpec, sample_rate: float | None = None) -> EffectSpec:
+    """One effect from several in series, rendered whole in a host. Parameters are prefixed with their effect: "Delay: Mix".
+
+    What a part holds fixed stays fixed; its free parameters become the chain's.
+    """
+    if not effects:
+        raise AddressError("chain() needs at least one effect")
+    rates = {e.sample_rate for e in effects if isinstance(e, EffectSpec)} | ({sample_rate} if sample_rate else set())
+    if len(rates) > 1:
+        raise EffectLoadError(f"the effects of a chain need one sample rate, got {sorted(rates)} Hz")
+    rate = float(rates.pop()) if rates else 44100.0
+    parts = tuple(e if isinstance(e, EffectSpec) else EffectSpec.of(e, rate) for e in effects)
+    return EffectSpec(" | ".join(p.address for p in parts), rate, "all", parts=parts)
+
+
+class _Closing:
+    """`with load(…) as effect:` for everything that has `close`."""
+
+    def close(self) -> None:
+        """Let the plug-in go. Safe to call twice."""
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class SelectedEffect(_Closing):
+    """An effect with some parameters free and the others held: what `load` returns and hosts work with."""
+
+    def __init__(self, effect: Effect, parameters: ParameterSpace, spec: EffectSpec) -> None:
+        self._effect = effect
+        self.parameters = parameters
+        self.spec = spec
+        self.name = effect.name
+        self.sample_rate = effect.sample_rate
+        self.latency = effect.latency
+        self.layout = effect.layout
+
+    @property
+    def repeatability(self) -> float:
+        return self._effect.repeatability
+
+    def render(self, audio: Audio, point: ArrayLike) -> Audio:
+        try:
+            return self._effect.render(check_audio(audio), self.parameters.complete(point))
+        except BlackboxGradError as error:
+            if self.spec.address in str(error):
+                raise
+            raise type(error)(f"{self.spec.address}: {error}") from error
+        except Exception as error:
+            raise RenderError(f"{self.spec.address}: {type(error).__name__} while rendering: {error}") from error
+
+    def close(self) -> None:
+        self._effect.close()
+
+
+class ChainedEffect(_Closing):
+    """Effects in series, as one."""
+
+    def __init__(self, effects: Sequence[Effect]) -> None:
+        self._effects = list(effects)
+        self._counts = [len(e.parameters) for e in effects]
+        self.name = " | ".join(e.name for e in effects)
+        self.sample_rate = effects[0].sample_rate
+        self.latency = sum(e.latency for e in effects)
+        self.layout = " | ".join(e.layout for e in effects)
+        self.parameters = ParameterSpace(_prefixed(effects))
+
+    @property
+    def repeatability(self) -> float:
+        return max(e.repeatability for e in self._effects)
+
+    def render(self, audio: Audio, point: ArrayLike) -> Audio:
+        values = self.parameters.check(point)
+        start = 0
+        for effect, count in zip(self._effects, self._counts, strict=True):
+            audio = effect.render(audio, values[start : start + count])
+            start += count
+        return audio
+
+    def close(self) -> None:
+        for effect in self._effects:
+            effect.close()
+
+
+def _prefixed(effects: Sequence[Effect]) -> Iterator[Any]:
+    from dataclasses import replace
+
+    for effect in effects:
+        for parameter, default in zip(effect.parameters, effect.parameters.defaults, strict=True):
+            yield replace(parameter, name=f"{effect.name}: {parameter.name}", default=float(default))
+
+
+class PluginEffect(_Closing, ABC):
+    """Base for a backend's effects: write `process`, and this class keeps the rest of the promise.
+
+    It adapts the channel layout, takes latency out, keeps the length and the type. A subclass sets the attributes in its
+    constructor and makes `process` forget everything about earlier calls.
+    """
+
+    name: str
+    parameters: ParameterSpace
+    sample_rate: float
+    inputs: int
+    outputs: int
+    latency: int = 0
+    repeatability: float = 0.0
+
+    @abstractmethod
+    def process(self, audio: Audio, values: FloatArray) -> Audio:
+        """`audio: [inputs, N]`, `values: [F] in [0, 1]` (stepped ones at their levels) -> `[outputs, N]`, from a clean state."""
+
+    def latency_at(self, values: FloatArray) -> int:
+        """Latency in samples at these values; override it where it depends on them."""
+        return self.latency
+
+    @property
+    def layout(self) -> str:
+        return f"{self.inputs} in, {self.outputs} out"
+
+    def render(self, audio: Audio, point: ArrayLike) -> Audio:
+        values = self.parameters.complete(point)
+        audio = check_audio(audio)
+        length = audio.shape[1]
+        if length == 0:
+            return audio.copy()
+        late = self.latency_at(values)
+        padded = np.pad(audio, ((0, 0), (0, late))) if late else audio
+        result = _adapt(self.process, padded, values, self.inputs, self.outputs)
+        if result.shape != padded.shape:
+            raise RenderError(f"the effect returned {result.shape} for audio of shape {padded.shape} [C, T]")
+        return np.ascontiguousarray(result[:, late:], dtype=np.float32)
+
+
+def _adapt(process: Any, audio: Audio, values: FloatArray, inputs: int, outputs: int) -> Audio:
+    """Render `[C, N]` through a plug-in with its own channel counts.
+
+    As many channels as the plug-in has: straight through. Mono through a wider plug-in: doubled, then averaged. Several channels
+    through a plug-in with one output: one at a time, a second input (side chain) gets the same channel. Several through a plug-in
+    with a mono input: averaged. Side-chain inputs beyond the channels get copies.
+    """
+    channels = audio.shape[0]
+    if channels == 1:
+        result = process(np.repeat(audio, inputs, axis=0), values)
+        return result if outputs == 1 else np.asarray(result.mean(axis=0, keepdims=True), dtype=np.float32)
+    if outputs == 1:
+        return np.concatenate([process(np.repeat(audio[c : c + 1], inputs, axis=0), values) for c in range(channels)])
+    if outputs == channels and inputs >= channels:
+        return process(audio if inputs == channels else audio[np.arange(inputs) % channels], values)
+    if outputs == channels and inputs == 1:
+        return process(audio.mean(axis=0, keepdims=True), values)
+    raise AudioError(
+        f"{channels} channels do not fit an effect with {inputs} in and {outputs} out; give mono or {outputs} channels"
+    )
+
+
+def check_audio(audio: ArrayLike) -> Audio:
+    """`[C, T]` as contiguous float32; raises `AudioError` otherwise."""
+    array = np.asarray(audio)
+    if array.ndim != 2 or array.shape[0] == 0:
+        hint = "; for mono write audio[None]" if array.ndim == 1 else ""
+        raise AudioError(f"audio must have the shape [channels, samples], got {array.shape}{hint}")
+    if array.dtype.kind not in "fiu":
+        raise AudioError(f"audio must be float32 in [-1, 1], got {array.dtype}")
+    if array.dtype.kind != "f":
+        raise AudioError(f"audio must be float32 in [-1, 1], got integers ({array.dtype}); divide by their full scale first")
+    return np.ascontiguousarray(array, dtype=np.float32)

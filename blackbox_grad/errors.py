@@ -1,0 +1,73 @@
+"""One family of errors. Each message says what happened, with which values, and what to do about it.
+
+Every error carries its whole message as its only argument, so it survives pickling between processes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BlackboxGradError(Exception):
+    """Base of every error that blackbox_grad raises on purpose."""
+
+
+class AddressError(BlackboxGradError, ValueError):
+    """An effect address cannot be read, or no backend claims it."""
+
+
+class EffectNotFoundError(BlackboxGradError, FileNotFoundError):
+    """The plug-in, file or built-in effect that an address names does not exist."""
+
+    def __str__(self) -> str:  # FileNotFoundError would print an errno
+        return str(self.args[0]) if self.args else ""
+
+
+class EffectLoadError(BlackboxGradError, RuntimeError):
+    """The effect exists and could not be opened."""
+
+
+class MissingDependencyError(BlackboxGradError, ImportError):
+    """An optional library is needed and not installed; the message names the extra."""
+
+
+class ParameterError(BlackboxGradError, ValueError):
+    """A parameter's name or value is not allowed."""
+
+
+class AudioError(BlackboxGradError, ValueError):
+    """Audio has a wrong shape, type, channel count or content."""
+
+
+class EstimatorError(BlackboxGradError, ValueError):
+    """An estimator was configured, or asked for something, that it cannot do."""
+
+
+class RenderError(BlackboxGradError, RuntimeError):
+    """A render failed: the effect raised, crashed its host or exceeded its time limit."""
+
+
+class NonFiniteAudioError(RenderError):
+    """A forward render holds NaN or infinity."""
+
+
+class HostError(BlackboxGradError, RuntimeError):
+    """A host process cannot be started or used."""
+
+
+class SecondDerivativeError(BlackboxGradError, RuntimeError):
+    """A gradient estimate was asked to be differentiated again."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The tail of an "unknown name" message: the nearest known names, else all of them.
+
+    >>> suggest("Drvie", ["Drive", "Tone"])
+    "did you mean 'Drive'? Known: Drive, Tone"
+    """
+    names = list(known)
+    lowered = {n.lower(): n for n in names}
+    close = difflib.get_close_matches(name.lower(), lowered, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(repr(lowered[c]) for c in close)}? " if close else ""
+    return f"{hint}Known: {', '.join(names) if names else 'none'}"
