@@ -1,0 +1,44 @@
+"""The conformance kit: the promises of effects and estimators as laws that anybody's can be tested against.
+
+    from blackbox_grad.testing import check_effect
+
+    check_effect("pedalboard-builtin:Reverb")
+
+The names below are loaded when first used; importing this module imports no torch, pytest or audio host.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from blackbox_grad.testing.effects import EFFECT_LAWS as EFFECT_LAWS
+    from blackbox_grad.testing.effects import CheckFailed as CheckFailed
+    from blackbox_grad.testing.effects import EffectCheck as EffectCheck
+    from blackbox_grad.testing.effects import check_effect as check_effect
+    from blackbox_grad.testing.effects import parametrize_with_checks as parametrize_with_checks
+    from blackbox_grad.testing.estimators import check_estimator as check_estimator
+
+_HOME = {
+    "CheckFailed": "effects",
+    "EFFECT_LAWS": "effects",
+    "EffectCheck": "effects",
+    "check_effect": "effects",
+    "check_estimator": "estimators",
+    "parametrize_with_checks": "effects",
+}
+
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

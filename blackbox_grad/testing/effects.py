@@ -1,0 +1,339 @@
+"""Does an effect keep the promises of `blackbox_grad.effects.Effect`?
+
+`check_effect` runs the laws of `EFFECT_LAWS`, one function each, and raises `CheckFailed` with the effect, the law and the
+numbers. `parametrize_with_checks` makes one pytest item of every effect and law, with named expected failures.
+"""
+
+from __future__ import annotations
+
+import functools
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blackbox_grad.effects import Audio, Effect, EffectSpec, load
+from blackbox_grad.errors import AudioError, ParameterError
+
+#: A declared repeatability is a measurement of a few renders; others may come out this much worse.
+SLACK = 2.0
+
+#: Short, prime and odd lengths: one sample, less than a block, more than a block.
+LENGTHS = (1, 17, 4097)
+
+
+class CheckFailed(AssertionError):
+    """An effect broke a law."""
+
+
+@dataclass(frozen=True)
+class EffectCheck:
+    """What `check_effect` measured.
+
+    Attributes:
+        name: of the effect.
+        laws: those that were checked and hold.
+        repeatability: largest relative error between renders that should be equal; 0 is bit-equal.
+        dead: free parameters that never changed the sound of the test signal.
+    """
+
+    name: str
+    laws: tuple[str, ...]
+    repeatability: float
+    dead: tuple[str, ...]
+
+
+@dataclass
+class _Examination:
+    """An effect under test, the signal it gets, and what has been measured so far."""
+
+    effect: Effect
+    law: str
+    rng: np.random.Generator
+    samples: int
+    repeatability: float = 0.0
+    dead: list[str] = field(default_factory=list)
+
+    def noise(self, channels: int, samples: int, level: float = 0.25) -> Audio:
+        """`[channels, samples]`: noise whose loudness rises and falls, with a silent gap: it opens gates and feeds tails."""
+        time = np.linspace(0.0, 1.0, samples)
+        shape = np.where((time > 0.6) & (time < 0.8), 0.0, np.sin(np.pi * np.minimum(1.0, 4 * time + 0.05)) ** 2 + 0.1)
+        return np.ascontiguousarray(level * shape * self.rng.standard_normal((channels, samples)), dtype=np.float32)
+
+    def require(self, condition: bool, message: str) -> None:
+        if not condition:
+            raise CheckFailed(f"{self.effect.name}: law {self.law!r} is broken: {message}")
+
+    def require_same(self, expected: Audio, got: Audio, when: str) -> None:
+        error = relative_error(expected, got)
+        self.repeatability = max(self.repeatability, error)
+        declared = self.effect.repeatability
+        self.require(
+            error <= SLACK * declared,
+            f"the same audio and point rendered differently {when}: relative error {error:.3g}, "
+            f"declared repeatability {declared:.3g}",
+        )
+
+    def far_points(self) -> list[NDArray[np.float64]]:
+        count = len(self.effect.parameters)
+        return [np.zeros(count), np.ones(count), self.rng.uniform(size=count)]
+
+
+def relative_error(expected: Audio, got: Audio) -> float:
+    """`‖got - expected‖ / ‖expected‖`: 0 for equal bits, infinite where shapes or non-finite samples differ."""
+    if expected.shape != got.shape:
+        return np.inf
+    if np.array_equal(expected, got, equal_nan=True):
+        return 0.0
+    reference = expected.astype(np.float64)
+    error, scale = np.linalg.norm(got - reference), np.linalg.norm(reference)
+    return float(error / scale) if np.isfinite(error) and scale > 0 else np.inf
+
+
+def _same_bits_after_any_history(exam: _Examination) -> None:
+    effect, rng = exam.effect, exam.rng
+    default = effect.parameters.defaults
+    audio = exam.noise(2, exam.samples)
+    first = effect.render(audio, default)
+    exam.require_same(first, effect.render(audio, default), "at once")
+    inside = rng.uniform(0.2, 0.8, size=len(default))
+    second = effect.render(audio, inside)
+
+    for far in exam.far_points():
+        effect.render(audio, far)
+        exam.require_same(first, effect.render(audio, default), f"after a jump to {far.round(3).tolist()} and back")
+    exam.require_same(second, effect.render(audio, inside), "after far jumps, at an inner point")
+
+    nudged = np.clip(inside + 0.01 * rng.choice([-1.0, 1.0], size=len(inside)), 0.0, 1.0)
+    effect.render(audio, nudged)
+    exam.require_same(second, effect.render(audio, inside), "after a nudge of ±0.01 and back")
+
+    others = {
+        "loud audio": exam.noise(2, exam.samples, level=1.0),
+        "shorter audio": exam.noise(2, exam.samples // 3 + 1),
+        "longer audio": exam.noise(2, exam.samples + 1111),
+        "one sample": exam.noise(2, 1),
+        "mono audio": exam.noise(1, exam.samples),
+        "silence": np.zeros((2, exam.samples), np.float32),
+    }
+    for what, other in others.items():
+        effect.render(other, inside)
+        exam.require_same(first, effect.render(audio, default), f"after {what}")
+
+
+def _each_parameter_returns(exam: _Examination) -> None:
+    """Each one alone away from its default and back: hosts have lost the way back of a single parameter."""
+    effect, default = exam.effect, exam.effect.parameters.defaults
+    audio = exam.noise(1, min(exam.samples, 4096))
+    first = effect.render(audio, default)
+    for i, parameter in enumerate(effect.parameters):
+        away = default.copy()
+        away[i] = 0.0 if default[i] > 0.5 else 1.0
+        effect.render(audio, away)
+        exam.require_same(first, effect.render(audio, default), f"after {parameter.name!r} went to {away[i]:g} and back")
+
+
+def _input_is_not_mutated(exam: _Examination) -> None:
+    audio, point = exam.noise(2, exam.samples), exam.effect.parameters.defaults
+    audio_before, point_before = audio.copy(), point.copy()
+    exam.effect.render(audio, point)
+    exam.require(np.array_equal(audio, audio_before), "render changed its input audio")
+    exam.require(np.array_equal(point, point_before), "render changed the point")
+
+
+def _shape_and_type_are_kept(exam: _Examination) -> None:
+    for channels in (1, 2):
+        for samples in (0, *LENGTHS, exam.samples):
+            audio = exam.noise(channels, samples)
+            try:
+                result = exam.effect.render(audio, exam.effect.parameters.defaults)
+            except AudioError:
+                exam.require(channels == 2, "mono audio was refused; every effect takes it")
+                continue
+            exam.require(
+                isinstance(result, np.ndarray) and result.dtype == np.float32,
+                f"audio of shape {audio.shape} came back as {getattr(result, 'dtype', type(result).__name__)}, not float32",
+            )
+            exam.require(result.shape == audio.shape, f"audio of shape {audio.shape} came back as {result.shape}")
+            exam.require(bool(result.flags.c_contiguous), f"audio of shape {audio.shape} came back non-contiguous")
+            exam.require(not np.shares_memory(result, audio), "the result shares memory with the input")
+
+
+def _results_are_not_reused(exam: _Examination) -> None:
+    audio, default = exam.noise(1, exam.samples), exam.effect.parameters.defaults
+    result = exam.effect.render(audio, default)
+    kept = result.copy()
+    exam.effect.render(exam.noise(1, exam.samples), exam.rng.uniform(size=len(default)))
+    exam.require(np.array_equal(result, kept, equal_nan=True), "a later render changed an earlier result")
+
+
+def _finite_at_the_defaults(exam: _Examination) -> None:
+    for name, audio in (("noise", exam.noise(2, exam.samples)), ("silence", np.zeros((2, exam.samples), np.float32))):
+        result = exam.effect.render(audio, exam.effect.parameters.defaults)
+        bad = int(np.count_nonzero(~np.isfinite(result)))
+        exam.require(bad == 0, f"{bad} of {result.size} samples are not finite for {name} at the defaults")
+
+
+def _defaults_lie_in_the_box(exam: _Examination) -> None:
+    space = exam.effect.parameters
+    exam.require(len(set(space.names)) == len(space), f"parameter names are not unique: {space.names}")
+    for parameter, value in zip(space, space.defaults, strict=True):
+        exam.require(bool(0.0 <= value <= 1.0), f"the default of {parameter.name!r} is {value}, outside [0, 1]")
+
+
+def _points_outside_the_box_are_refused(exam: _Examination) -> None:
+    default = exam.effect.parameters.defaults
+    audio = exam.noise(1, 64)
+    wrong: list[NDArray[np.float64]] = [np.append(default, 0.5)]
+    for value in (-0.1, 1.1, np.nan):
+        for i in range(min(1, len(default))):
+            wrong.append(default.copy())
+            wrong[-1][i] = value
+    for point in wrong:
+        try:
+            exam.effect.render(audio, point)
+        except ParameterError:
+            continue
+        exam.require(False, f"the point {point.tolist()} was rendered; ParameterError is due ({len(default)} values in [0, 1])")
+
+
+def _parameters_reach_the_sound(exam: _Examination) -> None:
+    """Those that do not are reported and break no law: some live only in corners, or change what is not audio."""
+    effect, space = exam.effect, exam.effect.parameters
+    audio = exam.noise(2, exam.samples)
+    bases = [space.defaults, np.full(len(space), 0.5), *exam.rng.uniform(size=(3, len(space)))]
+    silent = set(range(len(space)))
+    for base in bases:
+        if not silent:
+            break
+        expected = effect.render(audio, base)
+        for i in sorted(silent):
+            for value in (0.0, 1.0, 0.37):
+                point = base.copy()
+                point[i] = value
+                if relative_error(expected, effect.render(audio, point)) > SLACK * effect.repeatability:
+                    silent.discard(i)
+                    break
+    exam.dead = [space.names[i] for i in sorted(silent)]
+
+
+def _latency_is_taken_out(exam: _Examination) -> None:
+    """Only for an effect that reports latency and whose sound resembles its input: the best match lies near lag 0."""
+    effect = exam.effect
+    if effect.latency == 0:
+        return
+    dry = exam.noise(1, max(exam.samples, 4 * effect.latency))[0]
+    wet = effect.render(dry[None], effect.parameters.defaults)[0]
+    size = 2 * dry.size
+    correlation = np.fft.irfft(np.fft.rfft(wet, size) * np.conj(np.fft.rfft(dry, size)), size)
+    peak = int(np.argmax(np.abs(correlation)))
+    likeness = abs(correlation[peak]) / max(1e-12, float(np.linalg.norm(dry) * np.linalg.norm(wet)))
+    lag = peak if peak < dry.size else peak - size
+    exam.require(
+        likeness < 0.5 or abs(lag) <= effect.latency // 2,
+        f"the effect reports {effect.latency} samples of latency and its output lies {lag} samples late",
+    )
+
+
+def _spec_reopens_the_same_effect(exam: _Examination) -> None:
+    effect, spec = exam.effect, getattr(exam.effect, "spec", None)
+    if spec is None:
+        return
+    twin = pickle.loads(pickle.dumps(spec)).open()
+    try:
+        exam.require(twin.parameters == effect.parameters, f"its twin has {twin.parameters}, it has {effect.parameters}")
+        audio = exam.noise(2, exam.samples)
+        for what, point in (("at the defaults", effect.parameters.defaults), ("at a far point", exam.far_points()[-1])):
+            exam.require_same(effect.render(audio, point), twin.render(audio, point), f"in a twin opened from its spec, {what}")
+    finally:
+        twin.close()
+        twin.close()
+
+
+Law: TypeAlias = "tuple[str, Callable[[_Examination], None]]"
+
+#: The laws, by name, in the order in which they are checked.
+EFFECT_LAWS: tuple[Law, ...] = (
+    ("same bits after any history", _same_bits_after_any_history),
+    ("each parameter returns", _each_parameter_returns),
+    ("input is not mutated", _input_is_not_mutated),
+    ("shape and type are kept", _shape_and_type_are_kept),
+    ("results are not reused", _results_are_not_reused),
+    ("finite at the defaults", _finite_at_the_defaults),
+    ("defaults lie in the box", _defaults_lie_in_the_box),
+    ("points outside the box are refused", _points_outside_the_box_are_refused),
+    ("parameters reach the sound", _parameters_reach_the_sound),
+    ("latency is taken out", _latency_is_taken_out),
+    ("spec reopens the same effect", _spec_reopens_the_same_effect),
+)
+
+
+def check_effect(
+    effect: Effect | EffectSpec | str, *, laws: Iterable[str] | None = None, seconds: float = 0.25, seed: int = 0
+) -> EffectCheck:
+    """Check that an effect keeps its promises; raise `CheckFailed` with the effect, the law and the numbers.
+
+    Args:
+        effect: an opened effect, or an address or spec that is opened, with all its parameters free, and closed.
+        laws: names from `EFFECT_LAWS`; all of them if None.
+        seconds: length of the test signal.
+        seed: of the test signal and the points.
+    """
+    known = dict(EFFECT_LAWS)
+    chosen = list(known) if laws is None else list(laws)
+    unknown = [law for law in chosen if law not in known]
+    if unknown:
+        raise ValueError(f"no effect law {unknown[0]!r}; there are: {', '.join(known)}")
+    with _opened(effect) as opened:
+        repeatability = 0.0
+        dead: list[str] = []
+        for law in chosen:
+            rng = np.random.default_rng(seed)
+            exam = _Examination(opened, law, rng, max(64, round(seconds * opened.sample_rate)))
+            known[law](exam)
+            repeatability = max(repeatability, exam.repeatability)
+            dead += exam.dead
+        return EffectCheck(opened.name, tuple(chosen), repeatability, tuple(dead))
+
+
+@contextmanager
+def _opened(effect: Effect | EffectSpec | str) -> Iterator[Effect]:
+    if not isinstance(effect, str | EffectSpec):
+        yield effect
+        return
+    opened = load(effect, parameters="all")
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def parametrize_with_checks(
+    effects: Sequence[EffectSpec | str],
+    expected_failures: Mapping[str, Mapping[str, str]] | None = None,
+    marks: Callable[[str], Sequence[Any]] | None = None,
+) -> Any:
+    """Pytest decorator: one item for every effect and law. The test takes `effect` and `check` and calls `check(effect)`.
+
+    Args:
+        effects: addresses or specs.
+        expected_failures: address -> law -> reason; those items are expected to fail, and it is an error if they pass.
+        marks: pytest marks for an address.
+    """
+    import pytest
+
+    expected = expected_failures or {}
+    items = []
+    for effect in effects:
+        address = effect.address if isinstance(effect, EffectSpec) else effect
+        for law, _ in EFFECT_LAWS:
+            own = list(marks(address)) if marks else []
+            if reason := expected.get(address, {}).get(law):
+                own.append(pytest.mark.xfail(raises=CheckFailed, reason=reason, strict=True))
+            check = functools.partial(check_effect, laws=(law,))
+            items.append(pytest.param(effect, check, marks=own, id=f"{address}-{law}"))
+    return pytest.mark.parametrize(("effect", "check"), items)
