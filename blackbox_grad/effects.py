@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from blackbox_grad.errors import AddressError, AudioError, BlackboxGradError, EffectLoadError, RenderError
-from blackbox_grad.parameters import FloatArray, ParameterSpace, Selection
+from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace, Selection
 
 Audio: TypeAlias = NDArray[np.float32]
 
@@ -26,7 +26,6 @@ Audio: TypeAlias = NDArray[np.float32]
 _BAR = re.compile(r"\s+\|\s+(?=[A-Za-z][\w+-]+:|[./~])")
 
 
-@runtime_checkable
 class Effect(Protocol):
     """An opened effect.
 
@@ -160,6 +159,25 @@ class EffectSpec:
         return SelectedEffect(effect, space, self)
 
 
+@dataclass(frozen=True)
+class EffectInfo:
+    """What is known of an opened effect without holding it: a host's answer to `open`. Fields as in `Effect`."""
+
+    name: str
+    parameters: ParameterSpace
+    sample_rate: float
+    latency: int
+    repeatability: float
+    layout: str
+
+    @classmethod
+    def of(cls, effect: Effect) -> EffectInfo:
+        """Read it off an opened effect."""
+        return cls(
+            effect.name, effect.parameters, effect.sample_rate, effect.latency, effect.repeatability, effect.layout
+        )
+
+
 def split_chain(address: str) -> list[str]:
     """`"a | b"` -> `["a", "b"]`."""
     parts = [part.strip() for part in _BAR.split(address.strip())]
@@ -280,9 +298,7 @@ class ChainedEffect(_Closing):
             effect.close()
 
 
-def _prefixed(effects: Sequence[Effect]) -> Iterator[Any]:
-    from dataclasses import replace
-
+def _prefixed(effects: Sequence[Effect]) -> Iterator[Parameter]:
     for effect in effects:
         for parameter, default in zip(effect.parameters, effect.parameters.defaults, strict=True):
             yield replace(parameter, name=f"{effect.name}: {parameter.name}", default=float(default))

@@ -1,0 +1,67 @@
+"""Effects rendered in this process: for the reference effects and for debugging."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blackbox_grad.effects import Audio, EffectInfo, EffectSpec, SelectedEffect
+from blackbox_grad.hosts.opened import OpenedEffects, probe_value, render_into, spec_key
+from blackbox_grad.parameters import FloatArray
+
+
+class InProcessHost:
+    """Renders on the caller's thread, one item after another.
+
+    A plug-in may refuse other threads than the one that opened it, or freeze there; training on a GPU calls from such a
+    thread. Use `ProcessPool` for plug-ins.
+    """
+
+    def __init__(self) -> None:
+        self.renders = 0
+        self.nonfinite = 0
+        self._effects = OpenedEffects()
+        self._lock = threading.RLock()
+
+    def _get(self, spec: EffectSpec) -> SelectedEffect:
+        return self._effects.get(spec_key(spec), spec)
+
+    def open(self, spec: EffectSpec) -> EffectInfo:
+        with self._lock:
+            return EffectInfo.of(self._get(spec))
+
+    def render_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray) -> tuple[Audio, NDArray[np.bool_]]:
+        output = np.empty((*points.shape[:-1], *audio.shape[1:]), dtype=np.float32)
+        flags = np.empty(points.shape[:-1])
+        with self._lock:
+            effect = self._get(spec)
+            for index in np.ndindex(flags.shape):
+                flags[index] = render_into(effect, audio[index[-1]], points[index], output[index])
+        finite = np.isfinite(flags)
+        self._count(finite)
+        return output, finite
+
+    def probe_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio) -> FloatArray:
+        values = np.empty(points.shape[:-1])
+        with self._lock:
+            effect = self._get(spec)
+            for index in np.ndindex(values.shape):
+                item = index[-1]
+                values[index] = probe_value(effect, audio[item], points[index], cotangent[item])
+        self._count(np.isfinite(values))
+        return values
+
+    def _count(self, finite: NDArray[np.bool_]) -> None:
+        with self._lock:
+            self.renders += finite.size
+            self.nonfinite += int(finite.size - finite.sum())
+
+    def close(self) -> None:
+        with self._lock:
+            self._effects.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return InProcessHost, ()

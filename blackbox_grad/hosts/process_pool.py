@@ -1,0 +1,474 @@
+"""A pool of host processes: each owns its effects on its main thread and never imports torch.
+
+The caller's thread deals out the work and waits for it; there is no thread of the pool's own in the parent. So any thread may call
+it, and no plug-in ever sees a thread other than the main thread of its host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.reduction import send_handle
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blackbox_grad.effects import Audio, EffectInfo, EffectSpec
+from blackbox_grad.errors import HostError, RenderError
+from blackbox_grad.hosts import usable_cores
+from blackbox_grad.hosts.opened import spec_key
+from blackbox_grad.hosts.shared import CallArrays, Layout, SharedBuffer
+from blackbox_grad.hosts.worker import Attach, Detach, Done, Failed, Introduce, Open, Run
+from blackbox_grad.parameters import FloatArray
+
+#: A render that kills this many hosts is reported instead of tried again.
+MOST_KILLS = 2
+
+#: A host ends itself at its time limit; so much later the pool does it, in case the host could not.
+_GRACE = 5.0
+
+#: Buffers kept for the next call; more are only made while several threads call at once.
+_SPARE_BUFFERS = 4
+
+
+class HostDiedError(Exception):
+    """A host process ended in the middle of its work."""
+
+
+class ProcessPool:
+    """Host processes, shared by any number of modules and threads.
+
+    Results do not depend on the number of hosts: every render is a function of its own input.
+
+    Args:
+        hosts: number of processes; the number of usable cores by default, or the variable `BLACKBOX_GRAD_HOSTS`.
+        time_limit: seconds for one render. A host that exceeds it is killed and replaced, and its work is given to another once.
+        open_limit: seconds for opening an effect.
+
+    Processes start when first needed. They end with `close()`, with this object, and with this process, however it ends.
+    """
+
+    def __init__(self, hosts: int | None = None, time_limit: float = 60.0, open_limit: float = 180.0) -> None:
+        if os.name != "posix":
+            raise HostError("ProcessPool needs Linux or macOS; on this system pass host=InProcessHost()")
+        size = usable_cores() if hosts is None else hosts
+        if size < 1:
+            raise HostError(f"a pool needs hosts >= 1, got {hosts}")
+        if not (time_limit > 0 and open_limit > 0):
+            raise HostError(f"time limits must be positive seconds, got time_limit={time_limit}, open_limit={open_limit}")
+        self.hosts = size
+        self.time_limit = float(time_limit)
+        self.open_limit = float(open_limit)
+        self.renders = 0
+        self.nonfinite = 0
+        self.replaced = 0
+        self._members = _Members()
+        self._free = threading.Condition()
+        self._infos: dict[str, EffectInfo] = {}
+        self._finalizer = weakref.finalize(self, self._members.close)
+
+    @property
+    def closed(self) -> bool:
+        return self._members.closed
+
+    def open(self, spec: EffectSpec) -> EffectInfo:
+        key = spec_key(spec)
+        if key in self._infos:
+            return self._infos[key]
+        for attempt in range(MOST_KILLS):
+            worker = self._take()
+            answer: Any = None
+            try:
+                worker.introduce(key, spec)
+                worker.connection.send(Open(key, self.open_limit))
+                answer = worker.answer(self.open_limit + _GRACE)
+            except (HostDiedError, OSError):
+                if attempt + 1 == MOST_KILLS:
+                    raise RenderError(
+                        f"{spec.address}: opening it {self._fate(worker, self.open_limit)} in {MOST_KILLS} host processes"
+                        f"{worker.last_words()}"
+                    ) from None
+            finally:
+                self._give(worker, healthy=answer is not None)
+            if isinstance(answer, Failed):
+                raise answer.error
+            if isinstance(answer, EffectInfo):
+                self._infos[key] = answer
+                return answer
+        raise AssertionError("unreachable")
+
+    def render_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray) -> tuple[Audio, NDArray[np.bool_]]:
+        stack = points.reshape(-1, *points.shape[-2:])
+        with self._call("render", spec, audio, stack) as call:
+            output = call.output.copy().reshape(*points.shape[:-1], *audio.shape[1:])
+            finite = np.isfinite(call.values).reshape(points.shape[:-1])
+            del call
+        return output, finite
+
+    def probe_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio) -> FloatArray:
+        with self._call("probe", spec, audio, points, cotangent) as call:
+            values = call.values.copy().reshape(points.shape[:-1])
+            del call
+        return values
+
+    def close(self) -> None:
+        self._finalizer()
+
+    def __enter__(self) -> ProcessPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ProcessPool, (self.hosts, self.time_limit, self.open_limit)
+
+    def __repr__(self) -> str:
+        return f"ProcessPool(hosts={self.hosts}, time_limit={self.time_limit:g}, open_limit={self.open_limit:g})"
+
+    # one call: copy in, deal out, wait, hand the results over
+
+    @contextlib.contextmanager
+    def _call(self, mode: Any, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio | None = None) -> Any:
+        layout = Layout(mode, *points.shape[:2], *audio.shape[1:], points.shape[2])
+        buffer = self._borrow(layout.size)
+        intact = False
+        try:
+            call = layout.views(buffer.shared)
+            call.points[...], call.audio[...] = points, audio
+            if cotangent is not None:
+                call.cotangent[...] = cotangent
+            call.done[...] = 0
+            self._deal(_Deal(spec, spec_key(spec), layout, buffer, call))
+            with self._free:
+                self.renders += layout.renders
+                self.nonfinite += int(np.isnan(call.values).sum())
+            intact = True
+            yield call
+        finally:
+            call = None  # type: ignore[assignment]  # views must be gone before the buffer can be closed
+            self._return(buffer, intact)
+
+    def _deal(self, deal: _Deal) -> None:
+        """Give ranges of renders to free hosts until all are done."""
+        active: dict[Connection, tuple[_Worker, Run, float]] = {}
+        try:
+            while deal.pending or active:
+                while deal.pending:
+                    worker = self._take(wait_for_one=not active)
+                    if worker is None:
+                        break
+                    run = deal.next_run(self)
+                    try:
+                        worker.introduce(deal.key, deal.spec)
+                        worker.attach(deal.buffer)
+                        worker.connection.send(run)
+                        fallback = (run.stop - run.start) * self.time_limit + self.open_limit + _GRACE
+                        active[worker.connection] = worker, run, time.monotonic() + fallback
+                    except OSError:
+                        self._give(worker, healthy=False)
+                        self._after_death(deal, worker, run)
+                # other threads may free a host while ours are busy, so look again soon if there is work left
+                for connection in wait(list(active), timeout=0.02 if deal.pending else 1.0):
+                    worker, run, _ = active.pop(connection)  # type: ignore[index]
+                    self._finish(deal, worker, run)
+                for connection, (worker, run, limit) in list(active.items()):
+                    if time.monotonic() > limit:
+                        del active[connection]
+                        worker.kill()
+                        self._finish(deal, worker, run)
+        finally:
+            for worker, _, _ in active.values():  # only after an error or Ctrl-C: their work is not wanted any more
+                self._give(worker, healthy=False)
+
+    def _finish(self, deal: _Deal, worker: _Worker, run: Run) -> None:
+        try:
+            answer = worker.connection.recv()
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self._give(worker, healthy=False)
+            self._after_death(deal, worker, run)
+            return
+        self._give(worker, healthy=True)
+        if isinstance(answer, Failed):
+            error = answer.error
+            if answer.index < 0 or not isinstance(error, Exception):
+                raise error
+            raise type(error)(f"{error} ({deal.describe(answer.index, self._infos)})") from error
+        assert isinstance(answer, Done)
+
+    def _after_death(self, deal: _Deal, worker: _Worker, run: Run) -> None:
+        """Give what a dead host left undone to another; report a render that kills again."""
+        undone = [i for i in range(run.start, run.stop) if not deal.call.done[i]]
+        if not undone:
+            return
+        culprit, rest = undone[0], undone[1:]
+        deal.kills[culprit] += 1
+        if deal.kills[culprit] >= MOST_KILLS:
+            saved = deal.save(culprit)
+            raise RenderError(
+                f"{deal.spec.address}: a render {self._fate(worker, self.time_limit)} in {MOST_KILLS} host processes "
+                f"({deal.describe(culprit, self._infos)}). Its input is saved in {saved}. Try it alone with "
+                f"`blackbox-grad render`, give it more time with ProcessPool(time_limit=…), or keep the parameters away from "
+                f"this setting{worker.last_words()}"
+            )
+        deal.pending.append((culprit, culprit + 1))
+        if rest:
+            deal.pending.append((rest[0], rest[-1] + 1))
+
+    def _fate(self, worker: _Worker, limit: float) -> str:
+        code = worker.wait()
+        if code == -signal.SIGALRM or (code == -signal.SIGKILL and worker.killed):
+            return f"exceeded its time limit of {limit:g} s"
+        if code < 0:
+            return f"crashed with {signal.Signals(-code).name}"
+        return f"ended its host with exit code {code}"
+
+    # hosts and buffers, taken by one call at a time
+
+    def _take(self, wait_for_one: bool = True) -> Any:
+        """A free host, started if there are fewer than `hosts`. None if all are busy and `wait_for_one` is False."""
+        with self._free:
+            while True:
+                members = self._own_members()
+                if members.closed:
+                    raise HostError("this ProcessPool is closed; make a new one, or use blackbox_grad.default_host()")
+                if members.idle:
+                    worker = members.idle.pop()
+                    if worker.alive():
+                        return worker
+                    members.all.discard(worker)
+                    self.replaced += 1
+                    continue
+                if len(members.all) < self.hosts:
+                    worker = _Worker()
+                    members.all.add(worker)
+                    return worker
+                if not wait_for_one:
+                    return None
+                self._free.wait(timeout=1.0)
+
+    def _give(self, worker: _Worker, healthy: bool) -> None:
+        with self._free:
+            if healthy and not self._members.closed:
+                self._members.idle.append(worker)
+            else:
+                worker.kill()
+                self._members.all.discard(worker)
+                self.replaced += 0 if healthy else 1
+            self._free.notify()
+
+    def _own_members(self) -> _Members:
+        """After a fork the hosts belong to the parent: the child starts its own."""
+        if self._members.pid != os.getpid():
+            self._members = _Members()
+            self._finalizer = weakref.finalize(self, self._members.close)
+        return self._members
+
+    def _borrow(self, size: int) -> _Buffer:
+        with self._free:
+            members = self._own_members()
+            fitting = [b for b in members.buffers if b.shared.size >= size]
+            if fitting:
+                best = min(fitting, key=lambda b: b.shared.size)
+                members.buffers.remove(best)
+                return best
+            members.made += 1
+            return _Buffer(members.made, SharedBuffer(size))
+
+    def _return(self, buffer: _Buffer, intact: bool) -> None:
+        """Keep the buffer for the next call, unless a host that is being killed may still write to it."""
+        with self._free:
+            members = self._members
+            if intact and not members.closed:
+                members.buffers.append(buffer)
+                members.buffers.sort(key=lambda b: b.shared.size)
+            drop = [] if intact else [buffer]
+            while len(members.buffers) > _SPARE_BUFFERS:
+                drop.append(members.buffers.pop(0))
+            for old in drop:
+                for worker in members.all:
+                    worker.detach_later(old.number)
+                with contextlib.suppress(BufferError):  # an exception's traceback may still hold a view
+                    old.shared.close()
+
+
+@dataclass(eq=False)
+class _Members:
+    """What must be let go when the pool ends; apart from the pool, so that a finalizer can hold it."""
+
+    pid: int = field(default_factory=os.getpid)
+    all: set[_Worker] = field(default_factory=set)
+    idle: list[_Worker] = field(default_factory=list)
+    buffers: list[_Buffer] = field(default_factory=list)
+    made: int = 0
+    closed: bool = False
+
+    def close(self) -> None:
+        self.closed = True
+        if os.getpid() == self.pid:
+            for worker in self.all:
+                worker.stop()
+            for worker in self.all:
+                worker.reap()
+        self.all.clear()
+        self.idle.clear()
+        for buffer in self.buffers:
+            with contextlib.suppress(BufferError):
+                buffer.shared.close()
+        self.buffers.clear()
+
+
+@dataclass(eq=False)
+class _Buffer:
+    number: int
+    shared: SharedBuffer
+
+
+@dataclass(eq=False)
+class _Deal:
+    """The renders of one call that are still to be given out."""
+
+    spec: EffectSpec
+    key: str
+    layout: Layout
+    buffer: _Buffer
+    call: CallArrays
+    pending: deque[tuple[int, int]] = field(init=False)
+    kills: Counter[int] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.pending = deque([(0, self.layout.renders)])
+
+    def next_run(self, pool: ProcessPool) -> Run:
+        """Large ranges first, small ones last, so that all hosts finish together."""
+        start, stop = self.pending.popleft()
+        left = stop - start + sum(b - a for a, b in self.pending)
+        count = min(stop - start, max(1, -(-left // (2 * pool.hosts))))
+        if start + count < stop:
+            self.pending.appendleft((start + count, stop))
+        return Run(
+            self.key, self.buffer.number, self.layout, start, start + count, pool.open_limit, pool.time_limit
+        )
+
+    def describe(self, index: int, infos: dict[str, EffectInfo]) -> str:
+        probe, item = divmod(index, self.layout.batch)
+        point = self.call.points[probe, item]
+        names = infos[self.key].parameters.names if self.key in infos else [f"p{i}" for i in range(len(point))]
+        values = ", ".join(f"{name}={value:.4g}" for name, value in zip(names, point, strict=True))
+        return f"item {item} of the batch at {values}"
+
+    def save(self, index: int) -> str:
+        """The input of one render as an .npz file in the temporary folder; its path."""
+        probe, item = divmod(index, self.layout.batch)
+        fd, path = tempfile.mkstemp(prefix="blackbox_grad-killed-", suffix=".npz")
+        with os.fdopen(fd, "wb") as file:
+            np.savez(
+                file,
+                audio=self.call.audio[item],
+                point=self.call.points[probe, item],
+                sample_rate=self.spec.sample_rate,
+                address=self.spec.address,
+            )
+        return path
+
+
+class _Worker:
+    """The parent's end of one host process."""
+
+    def __init__(self) -> None:
+        self.connection, theirs = Pipe(duplex=True)
+        self.killed = False
+        self._known: set[str] = set()
+        self._attached: set[int] = set()
+        self._stale: set[int] = set()
+        # not a named file: gone with the last process that has it open
+        self._chatter = tempfile.TemporaryFile()  # noqa: SIM115
+        flags = fcntl.fcntl(self._chatter, fcntl.F_GETFL)
+        fcntl.fcntl(self._chatter, fcntl.F_SETFL, flags | os.O_APPEND)
+        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        with theirs:  # closed here, or the parent would never see that the host has died
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "blackbox_grad.hosts.worker", str(theirs.fileno()), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=self._chatter,
+                stderr=self._chatter,
+                pass_fds=(theirs.fileno(),),
+                env={**os.environ, **one_thread, "PYTHONPATH": path},
+                start_new_session=True,  # Ctrl-C in a terminal is for the parent alone
+            )
+
+    def introduce(self, key: str, spec: EffectSpec) -> None:
+        if key not in self._known:
+            self.connection.send(Introduce(key, spec))
+            self._known.add(key)
+
+    def attach(self, buffer: _Buffer) -> None:
+        for number in self._stale & self._attached:
+            self.connection.send(Detach(number))
+            self._attached.discard(number)
+        self._stale.clear()
+        if buffer.number not in self._attached:
+            self.connection.send(Attach(buffer.number, buffer.shared.size))
+            send_handle(self.connection, buffer.shared.fd, self._process.pid)
+            self._attached.add(buffer.number)
+
+    def detach_later(self, number: int) -> None:
+        self._stale.add(number)
+
+    def answer(self, limit: float) -> Any:
+        if not self.connection.poll(limit):
+            self.kill()
+        try:
+            return self.connection.recv()
+        except (EOFError, OSError) as error:
+            raise HostDiedError from error
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self.killed = True
+
+    def wait(self) -> int:
+        try:
+            return self._process.wait(timeout=_GRACE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self._process.wait()
+
+    def last_words(self) -> str:
+        """The end of what the host and its plug-ins printed, for an error message."""
+        with contextlib.suppress(OSError, ValueError):
+            size = os.fstat(self._chatter.fileno()).st_size
+            text = os.pread(self._chatter.fileno(), 1000, max(0, size - 1000)).decode(errors="replace").strip()
+            if text:
+                return f". It last printed: {text}"
+        return ""
+
+    def stop(self) -> None:
+        """Ask it to end, by closing the connection."""
+        with contextlib.suppress(OSError):
+            self.connection.close()
+
+    def reap(self) -> None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=1.0)
+        self.kill()
+        self._process.wait()
+        self._chatter.close()

@@ -1,0 +1,188 @@
+"""The program of a host process: effects on its main thread, no torch, audio in shared memory.
+
+It is started as `python -m blackbox_grad.hosts.worker FD PARENT`, talks over the socket FD, and ends when its parent does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
+
+from blackbox_grad.effects import EffectInfo, EffectSpec
+from blackbox_grad.errors import BlackboxGradError, EffectLoadError
+from blackbox_grad.hosts.opened import OpenedEffects, probe_value, render_into
+from blackbox_grad.hosts.shared import Layout, SharedBuffer
+
+#: Plug-ins print; what they print is kept for error messages, up to so many bytes.
+MOST_CHATTER = 1 << 20
+
+
+@dataclass(frozen=True)
+class Introduce:
+    """Tells a host what a key means."""
+
+    key: str
+    spec: EffectSpec
+
+
+@dataclass(frozen=True)
+class Attach:
+    """Hands over a shared buffer; its file descriptor follows."""
+
+    buffer: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Detach:
+    """The buffer will not be used again."""
+
+    buffer: int
+
+
+@dataclass(frozen=True)
+class Open:
+    """Open an effect; answered by its `EffectInfo`."""
+
+    key: str
+    time_limit: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """Make the renders `start` to `stop` of a call; answered by `Done`, or by `Failed` at the first that raises."""
+
+    key: str
+    buffer: int
+    layout: Layout
+    start: int
+    stop: int
+    open_limit: float
+    time_limit: float
+
+
+@dataclass(frozen=True)
+class Done:
+    """All renders of a `Run` have their results."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An exception; `index` is the render that raised it, -1 for opening."""
+
+    error: BaseException
+    index: int = -1
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """End this process if the block takes longer.
+
+    The kernel does it, so it works while a plug-in hangs with the interpreter locked, and after the parent has died.
+    """
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+def _watch(parent: int) -> None:
+    """End with the parent; keep what plug-ins print from filling the disk."""
+    while os.getppid() == parent:
+        time.sleep(0.25)
+        with contextlib.suppress(OSError):
+            if os.fstat(2).st_size > MOST_CHATTER:
+                os.ftruncate(2, 0)
+    os._exit(0)
+
+
+class Worker:
+    """One host: keeps effects and buffers, answers one message after another."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._specs: dict[str, EffectSpec] = {}
+        self._buffers: dict[int, SharedBuffer] = {}
+        self._effects = OpenedEffects()
+
+    def serve(self) -> None:
+        """Until the parent closes its end."""
+        with contextlib.suppress(EOFError, ConnectionError):
+            while True:
+                message = self._connection.recv()
+                answer = self.handle(message)
+                if answer is not None:
+                    self._connection.send(answer)
+        self._effects.close()
+
+    def handle(self, message: object) -> object:
+        match message:
+            case Introduce():
+                self._specs[message.key] = message.spec
+            case Attach():
+                self._buffers[message.buffer] = SharedBuffer(message.size, recv_handle(self._connection))
+            case Detach():
+                self._buffers.pop(message.buffer).close()
+            case Open():
+                return self.open(message)
+            case Run():
+                return self.run(message)
+        return None
+
+    def open(self, message: Open) -> EffectInfo | Failed:
+        try:
+            with _alarm(message.time_limit):
+                return EffectInfo.of(self._effects.get(message.key, self._specs[message.key]))
+        except Exception as error:
+            return Failed(_portable(error, self._specs[message.key]))
+
+    def run(self, message: Run) -> Done | Failed:
+        index = -1
+        call = message.layout.views(self._buffers[message.buffer])
+        rendering = message.layout.mode == "render"
+        try:
+            with _alarm(message.open_limit):
+                effect = self._effects.get(message.key, self._specs[message.key])
+            for index in range(message.start, message.stop):
+                probe, item = divmod(index, message.layout.batch)
+                audio, point = call.audio[item], call.points[probe, item]
+                with _alarm(message.time_limit):
+                    if rendering:
+                        value = render_into(effect, audio, point, call.output[probe, item])
+                    else:
+                        value = probe_value(effect, audio, point, call.cotangent[item])
+                call.values[index] = value
+                call.done[index] = 1
+        except Exception as error:
+            return Failed(_portable(error, self._specs[message.key]), index)
+        return Done()
+
+
+def _portable(error: Exception, spec: EffectSpec) -> Exception:
+    """An error that the parent can unpickle, whatever library it comes from."""
+    if isinstance(error, BlackboxGradError):
+        return type(error)(str(error))
+    return EffectLoadError(f"{spec.address}: {type(error).__name__}: {error}")
+
+
+def main() -> None:
+    fd, parent = int(sys.argv[1]), int(sys.argv[2])
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    Worker(Connection(fd)).serve()
+    os._exit(0)  # a plug-in's static destructors may hang or crash; nothing of ours is left to do
+
+
+if __name__ == "__main__":
+    # messages are pickled under this module's real name, not `__main__`
+    from blackbox_grad.hosts import worker
+
+    worker.main()
