@@ -1,0 +1,85 @@
+# Every target sets itself up: it makes .venv, installs what it needs the first time, and is quick the second.
+# A setup runs again when pyproject.toml or constraints.txt changes.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check --no-input
+# the torch release that everything is tested with; `make constraints` pins the rest around it
+TORCH := 2.13.0
+DEBIAN_PLUGINS := mda-lv2 zam-plugins
+
+EXTRAS_demo := pedalboard,match
+EXTRAS_test := all,test
+EXTRAS_bench := all,test
+EXTRAS_lint := all,test,lint
+EXTRAS_docs := docs
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test bench lint format docs wheel plugins constraints clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  ARGS=… is passed on to demo, test, bench and docs: make test ARGS='-k spsa'"
+	@echo "  PYTHON=… picks the interpreter of a new .venv: make test PYTHON=python3.12"
+
+demo: $(INSTALLED)-demo ## find the settings of an effect on a bundled recording, and write a report
+	$(BIN)/blackbox-grad demo $(ARGS)
+
+test: $(INSTALLED)-test plugins ## run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(INSTALLED)-bench plugins ## run the benchmarks
+	$(BIN)/python -m pytest benchmarks --benchmark-only $(ARGS)
+
+lint: $(INSTALLED)-lint ## check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)-lint ## repair what lint can repair by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(INSTALLED)-docs ## build the documentation into site/
+	$(BIN)/mkdocs build --strict $(ARGS)
+
+wheel: $(INSTALLED)-test ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+plugins: ## install the plug-ins that the tests open (root on Debian or Ubuntu)
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && ! dpkg -s $(DEBIAN_PLUGINS) >/dev/null 2>&1; then \
+		echo "Installing $(DEBIAN_PLUGINS)"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(DEBIAN_PLUGINS); } >/dev/null \
+		|| echo "apt-get could not install $(DEBIAN_PLUGINS); going on without"; \
+	fi
+
+constraints: $(VENV)/.created ## pin new dependencies in constraints.txt (all to their newest: ARGS=--upgrade)
+	$(PIP) uv
+	echo 'torch==$(TORCH)' | $(BIN)/uv pip compile pyproject.toml -q --all-extras --universal --python-version 3.10 \
+		--constraints - --no-annotate --no-emit-index-url --custom-compile-command 'make constraints' $(ARGS) -o constraints.txt
+
+clean: ## remove what the targets wrote, except .venv
+	rm -rf build dist site demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find blackbox_grad backends adapters tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv too
+	rm -rf $(VENV)
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+		echo "blackbox-grad needs Python 3.10 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)."; \
+		echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV) || { \
+		echo "$(PYTHON) cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(PIP) 'pip>=23'
+	@touch $@
+
+$(INSTALLED)-%: pyproject.toml constraints.txt | $(VENV)/.created
+	@echo "Installing blackbox-grad[$(EXTRAS_$*)] into $(VENV); the first time takes a few minutes"
+	@$(PIP) -c constraints.txt -e '.[$(EXTRAS_$*)]'
+	@touch $@

@@ -1,0 +1,60 @@
+"""What all tests share: system plug-ins that are there, or left out, or required; and Hypothesis made repeatable in CI."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+from hypothesis import settings
+
+from blackbox_grad_backends import plugin_folders
+
+#: Debian's package -> a plug-in of it
+PACKAGES: dict[str, tuple[str, plugin_folders.PluginKind]] = {
+    "mda-lv2": ("mda.lv2", "lv2"),
+    "zam-plugins": ("ZamTube.vst3", "vst3"),
+}
+REQUIRED = os.environ.get("BLACKBOX_GRAD_REQUIRE_PLUGINS", "") not in ("", "0")
+
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("default", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+left_out = pytest.StashKey[int]()
+
+
+def missing_packages() -> list[str]:
+    return [package for package, (name, kind) in PACKAGES.items() if plugin_folders.find(name, kind) is None]
+
+
+def way_out(packages: list[str]) -> str:
+    if sys.platform == "linux":
+        return f"sudo apt-get install {' '.join(packages)}"
+    return f"run them on Debian or Ubuntu with {' and '.join(packages)} installed"
+
+
+def pytest_sessionstart() -> None:
+    if REQUIRED and (missing := missing_packages()):
+        pytest.exit(
+            f"BLACKBOX_GRAD_REQUIRE_PLUGINS is set, and the plug-ins of {' and '.join(missing)} are not installed; "
+            f"to have them: {way_out(missing)}",
+            returncode=1,
+        )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    marked = [item for item in items if item.get_closest_marker("plugins")]
+    if marked and (missing := missing_packages()):
+        config.stash[left_out] = len(marked)
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=f"needs {' and '.join(missing)}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if count := config.stash.get(left_out, 0):
+        missing = missing_packages()
+        terminalreporter.write_line(
+            f"Left out: {count} tests that open the plug-ins of {' and '.join(missing)}; to have them: {way_out(missing)}",
+            yellow=True,
+        )

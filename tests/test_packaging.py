@@ -1,0 +1,182 @@
+"""What is shipped, what importing costs, and which way the dependencies point."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, distribution
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CORE = ROOT / "blackbox_grad"
+BACKENDS = ROOT / "backends" / "blackbox_grad_backends"
+ADAPTERS = ROOT / "adapters" / "blackbox_grad_adapters"
+PACKAGES = (CORE, BACKENDS, ADAPTERS)
+
+AUDIO_HOSTS = {"pedalboard", "dawdreamer"}
+
+
+def run_python(code: str, *arguments: str, timeout: float = 240) -> str:
+    """What `code` prints in an interpreter of its own."""
+    command = [sys.executable, "-c", code, *arguments]
+    elsewhere = tempfile.gettempdir()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, cwd=elsewhere)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def modules() -> list[str]:
+    """Every module of the three packages, by its dotted name."""
+    files = [file.relative_to(package.parent) for package in PACKAGES for file in sorted(package.rglob("*.py"))]
+    return [
+        ".".join(f.parent.parts if f.stem == "__init__" else f.with_suffix("").parts) for f in files if f.stem != "__main__"
+    ]
+
+
+def imported_modules(file: Path) -> Iterator[str]:
+    """Dotted names of everything a file imports, inside functions and for type checkers too."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"), file)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: import by the full name, not relatively"
+            yield node.module or ""
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield from (str(argument.value) for argument in node.args if isinstance(argument, ast.Constant))
+
+
+def forbidden_imports(package: Path, forbidden: set[str]) -> list[str]:
+    return [
+        f"{file.relative_to(ROOT)} imports {name}"
+        for file in sorted(package.rglob("*.py"))
+        for name in imported_modules(file)
+        if name.partition(".")[0] in forbidden
+    ]
+
+
+def test_the_core_imports_no_audio_host_no_backend_and_no_adapter() -> None:
+    assert forbidden_imports(CORE, AUDIO_HOSTS | {BACKENDS.name, ADAPTERS.name}) == []
+
+
+def test_backends_import_no_torch_and_no_adapter() -> None:
+    assert forbidden_imports(BACKENDS, {"torch", ADAPTERS.name}) == []
+
+
+def test_adapters_import_no_audio_host_and_no_backend() -> None:
+    assert forbidden_imports(ADAPTERS, AUDIO_HOSTS | {BACKENDS.name}) == []
+
+
+def test_a_forbidden_import_is_found_wherever_it_hides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    (tmp_path / "hidden.py").write_text("def f():\n    from torch.nn import Module\n    import_module('pedalboard')\n")
+    assert forbidden_imports(tmp_path, {"torch", "pedalboard"}) == [
+        "hidden.py imports torch.nn",
+        "hidden.py imports pedalboard",
+    ]
+
+
+@pytest.mark.parametrize("package", [package.name for package in PACKAGES])
+def test_importing_a_package_imports_neither_torch_nor_an_audio_host(package: str) -> None:
+    loaded = run_python(f"import {package}, sys; print(*sys.modules)").split()
+    assert package in loaded
+    assert not {"torch", *AUDIO_HOSTS} & set(loaded)
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if name.startswith(BACKENDS.name)])
+def test_importing_a_backend_imports_no_torch(module: str) -> None:
+    loaded = run_python(f"import {module}, sys; print(*sys.modules)").split()
+    assert module in loaded
+    assert "torch" not in loaded
+
+
+# Each module is the first of ours in a process of its own, so a circular import cannot hide behind an earlier one. The
+# processes are forked from one that has paid for the heavy libraries.
+IMPORT_EACH = """
+import importlib, os, sys, traceback
+for library in ("numpy", "torch"):
+    importlib.import_module(library)
+failed = []
+for name in sys.argv[1:]:
+    child = os.fork()
+    if child == 0:
+        try:
+            importlib.import_module(name)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(child, 0)[1] != 0:
+        failed.append(name)
+print(*failed)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_every_module_can_be_the_first_one_imported() -> None:
+    assert run_python(IMPORT_EACH, *modules()).split() == []
+
+
+def test_every_public_name_can_be_imported() -> None:
+    import blackbox_grad
+
+    for name in blackbox_grad.__all__:
+        assert getattr(blackbox_grad, name) is not None, name
+
+
+def entry_points() -> list[EntryPoint]:
+    groups = ("blackbox_grad.backends", "blackbox_grad.estimators", "console_scripts")
+    return [entry for entry in distribution("blackbox-grad").entry_points if entry.group in groups]
+
+
+@pytest.mark.parametrize("entry", entry_points(), ids=lambda entry: f"{entry.group}:{entry.name}")
+def test_every_entry_point_loads(entry: EntryPoint) -> None:
+    loaded = entry.load()
+    promised = {"blackbox_grad.backends": "open", "blackbox_grad.estimators": "estimate"}.get(entry.group)
+    assert callable(getattr(loaded, promised) if promised else loaded)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Names of the files in a wheel built from this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (file,) = folder.glob("*.whl")
+    return zipfile.ZipFile(file).namelist()
+
+
+def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: list[str]) -> None:
+    tops = {name.partition("/")[0] for name in wheel}
+    packages = {package.name for package in PACKAGES}
+    assert packages <= tops
+    assert all(top in packages or top.endswith(".dist-info") for top in tops), tops
+
+
+def test_the_wheel_ships_every_file_of_the_packages(wheel: list[str]) -> None:
+    """Types (`py.typed`), templates and demo audio included."""
+    expected = {
+        str(file.relative_to(package.parent)).replace(os.sep, "/")
+        for package in PACKAGES
+        for file in package.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    assert {f"{package.name}/py.typed" for package in PACKAGES} <= expected
+    assert expected - set(wheel) == set()
+
+
+def test_the_wheel_ships_its_license(wheel: list[str]) -> None:
+    assert [name for name in wheel if name.endswith(".dist-info/licenses/LICENSE")]
+
+
+def test_the_installed_version_is_the_one_in_the_source() -> None:
+    import blackbox_grad
+
+    assert distribution("blackbox-grad").version == blackbox_grad.__version__
