@@ -6,7 +6,7 @@ ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install -q --disable-pip-version-check --no-input
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 # the torch release that everything is tested with; `make constraints` pins the rest around it
 TORCH := 2.13.0
 DEBIAN_PLUGINS := mda-lv2 zam-plugins
@@ -46,7 +46,7 @@ format: $(INSTALLED)-lint ## repair what lint can repair by itself
 	$(BIN)/ruff format .
 
 docs: $(INSTALLED)-docs ## build the documentation into site/
-	$(BIN)/mkdocs build --strict $(ARGS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict $(ARGS)
 
 wheel: $(INSTALLED)-test ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation

@@ -40,7 +40,7 @@ def run_pytest(folder: Path, source: str, *options: str, **environment: str) -> 
     command = [sys.executable, "-m", "pytest", "-c", str(TESTS.parent / "pyproject.toml"), "--rootdir", str(folder)]
     command += ["-p", "conftest", "-p", "no:cacheprovider", *options, str(folder)]
     inherited = {k: v for k, v in os.environ.items() if k != "BLACKBOX_GRAD_REQUIRE_PLUGINS"}
-    environment = inherited | {"PYTHONPATH": str(TESTS)} | environment
+    environment = inherited | {"PYTHONPATH": str(TESTS.parent)} | environment
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
 
 
@@ -55,7 +55,7 @@ def test_without_the_plugins_their_tests_are_left_out_and_one_line_says_so(tmp_p
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed, 1 skipped" in done.stdout
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("Left out")]
-    assert line.startswith("Left out: 1 tests that open the plug-ins of mda-lv2 and zam-plugins; to have them: ")
+    assert line.startswith("Left out: 1 tests that open plug-ins of mda-lv2 and zam-plugins; to have them: ")
 
 
 def test_a_required_plugin_that_is_missing_is_a_failure(tmp_path: Path, no_plugins: dict[str, str]) -> None:

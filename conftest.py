@@ -1,4 +1,4 @@
-"""What all tests share: system plug-ins that are there, or left out, or required; and Hypothesis made repeatable in CI."""
+"""What tests and benchmarks share: system plug-ins that are there, or left out, or required; Hypothesis made repeatable in CI."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if count := config.stash.get(left_out, 0):
         missing = missing_packages()
         terminalreporter.write_line(
-            f"Left out: {count} tests that open the plug-ins of {' and '.join(missing)}; to have them: {way_out(missing)}",
+            f"Left out: {count} tests that open plug-ins of {' and '.join(missing)}; to have them: {way_out(missing)}",
             yellow=True,
         )
