@@ -173,9 +173,7 @@ class EffectInfo:
     @classmethod
     def of(cls, effect: Effect) -> EffectInfo:
         """Read it off an opened effect."""
-        return cls(
-            effect.name, effect.parameters, effect.sample_rate, effect.latency, effect.repeatability, effect.layout
-        )
+        return cls(effect.name, effect.parameters, effect.sample_rate, effect.latency, effect.repeatability, effect.layout)
 
 
 def split_chain(address: str) -> list[str]:

@@ -56,9 +56,10 @@ def inner_product(a: Audio, b: Audio) -> float:
 
 def render_into(effect: SelectedEffect, audio: Audio, point: FloatArray, out: Audio) -> float:
     """Render `[C, T]` into `out`; 0.0 if the result is finite, NaN otherwise."""
-    y = effect.render(audio, point)
-    out[...] = y
-    return 0.0 if np.isfinite(inner_product(y, y)) or np.isfinite(y).all() else np.nan
+    out[...] = y = effect.render(audio, point)
+    with np.errstate(invalid="ignore", over="ignore"):
+        energy = inner_product(y, y)
+    return 0.0 if np.isfinite(energy) or np.isfinite(y).all() else np.nan
 
 
 def probe_value(effect: SelectedEffect, audio: Audio, point: FloatArray, cotangent: Audio) -> float:

@@ -359,9 +359,7 @@ class _Deal:
         count = min(stop - start, max(1, -(-left // (2 * pool.hosts))))
         if start + count < stop:
             self.pending.appendleft((start + count, stop))
-        return Run(
-            self.key, self.buffer.number, self.layout, start, start + count, pool.open_limit, pool.time_limit
-        )
+        return Run(self.key, self.buffer.number, self.layout, start, start + count, pool.open_limit, pool.time_limit)
 
     def describe(self, index: int, infos: dict[str, EffectInfo]) -> str:
         probe, item = divmod(index, self.layout.batch)

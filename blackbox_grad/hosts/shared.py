@@ -84,9 +84,7 @@ class Layout:
     def views(self, buffer: SharedBuffer) -> CallArrays:
         """The arrays of the call, as views into the buffer."""
         offsets, _ = self._offsets()
-        arrays = {
-            name: np.ndarray(shape, kind, buffer.memory, offsets[name]) for name, (shape, kind) in self._arrays().items()
-        }
+        arrays = {name: np.ndarray(shape, kind, buffer.memory, offsets[name]) for name, (shape, kind) in self._arrays().items()}
         arrays.setdefault("output", np.empty(0, np.float32))
         arrays.setdefault("cotangent", np.empty(0, np.float32))
         return CallArrays(**arrays)

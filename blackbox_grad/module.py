@@ -1,0 +1,478 @@
+"""`DifferentiableEffect`: an effect as an ordinary differentiable torch module.
+
+Rendering and its vector-Jacobian product are two opaque torch operators, so autograd, `torch.compile`, autocast and devices treat
+the plug-in like any other operation. What they do happens in a host, whatever thread autograd calls from.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import itertools
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from blackbox_grad.effects import EffectInfo, EffectSpec
+from blackbox_grad.errors import (
+    AudioError,
+    EstimatorError,
+    NonFiniteAudioError,
+    ParameterError,
+    SecondDerivativeError,
+)
+from blackbox_grad.estimators import Estimate, Estimator
+from blackbox_grad.hosts import Host, default_host
+from blackbox_grad.hosts.opened import inner_product
+from blackbox_grad.parameters import ParameterSpace, Selection
+from blackbox_grad.problem import Probe, Problem
+from blackbox_grad.registry import estimator as find_estimator
+
+OnNonfinite: TypeAlias = Literal["raise", "silence"]
+
+#: `loss_fn(y, *targets) -> [B]`, one loss an item, or a single number
+LossFunction: TypeAlias = Callable[..., Tensor]
+
+
+class DifferentiableEffect(nn.Module):
+    """`y = layer(x, p)`: an audio effect with a gradient for its parameters.
+
+    Args:
+        effect: an address ("pedalboard:ZamTube.vst3", "dawdreamer:http://drobilla.net/plugins/mda/Delay", a chain `a | b`),
+            or an `EffectSpec`, which then brings `sample_rate`, `parameters` and `fixed` itself.
+        sample_rate: Hz.
+        parameters: the free parameters, in the order of `p`: names, "continuous" (default) or "all".
+        fixed: values of others, by name: normalised, or text with a unit ("350 ms").
+        estimator: of the gradient of the parameters: an `Estimator`, or its name with options ("spsa:samples=2,step=0.05").
+        audio_gradient: for `x`, if it requires a gradient: "none" (no gradient), "straight-through" (the effect counts as the
+            identity), or an estimator whose `Estimate.audio` is taken, such as `StraightThrough(surrogate)`.
+        host: where effects are rendered; by default a pool of processes that all modules share.
+        on_nonfinite: what to do when a forward render holds NaN or infinity: "raise" `NonFiniteAudioError`, or put "silence" in
+            its place (its gradient is then 0).
+        options: for the backend (`preset=…`).
+
+    The module has no weights and nothing in its `state_dict`. It can be pickled and deep-copied: the recipe travels, and the copy
+    uses the shared pool of the process it arrives in. Randomness comes from torch's default CPU generator, so
+    `torch.manual_seed` makes a run repeatable.
+
+    Attributes:
+        spec: the recipe of the effect.
+        info: name, parameters, latency, repeatability, layout.
+        nonfinite: forward renders with NaN or infinity so far, and probes left out of estimates.
+    """
+
+    def __init__(
+        self,
+        effect: str | EffectSpec,
+        sample_rate: float = 44100.0,
+        *,
+        parameters: Selection = "continuous",
+        fixed: Mapping[str, float | str] | None = None,
+        estimator: str | Estimator = "spsa",
+        audio_gradient: Literal["none", "straight-through"] | Estimator = "none",
+        host: Host | None = None,
+        on_nonfinite: OnNonfinite = "raise",
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        if on_nonfinite not in ("raise", "silence"):
+            raise AudioError(f"on_nonfinite={on_nonfinite!r} is unknown; allowed are 'raise' and 'silence'")
+        self.spec = (
+            effect if isinstance(effect, EffectSpec) else EffectSpec.of(effect, sample_rate, parameters, fixed, **options)
+        )
+        self.estimator = find_estimator(estimator)
+        self.audio_gradient = None if audio_gradient == "none" else find_estimator(audio_gradient)
+        self.on_nonfinite = on_nonfinite
+        self.nonfinite = 0
+        self._host = host
+        self.info: EffectInfo = self.host.open(self.spec)
+        self._handle = _register(self)
+
+    @property
+    def host(self) -> Host:
+        """Where this module renders."""
+        return self._host if self._host is not None else default_host()
+
+    @property
+    def parameter_space(self) -> ParameterSpace:
+        """Names, kinds, defaults and units of the `P` free parameters."""
+        return self.info.parameters
+
+    def extra_repr(self) -> str:
+        return f"{self.spec.address!r}, parameters={list(self.parameter_space.names)}, estimator={self.estimator!r}"
+
+    def forward(self, x: Tensor, p: Tensor) -> Tensor:
+        """Render.
+
+        Args:
+            x: audio `[B, C, T]`, any floating type and device. `B` may be 1 for one recording at several settings.
+            p: parameters `[B, P]` in [0, 1]. `B` may be 1 for several recordings at one setting.
+
+        Returns:
+            `[B, C, T]` on the device of `x`, in its type (float32 under autocast).
+
+        Raises:
+            AudioError, ParameterError: wrong shapes, types or values.
+            NonFiniteAudioError: the effect returned NaN or infinity.
+            RenderError: the effect failed, or took too long.
+        """
+        x, p = self._check(x, p)
+        y, _, _ = torch.ops.blackbox_grad.render(x, p, self._handle)
+        result: Tensor = y
+        return result
+
+    @torch.compiler.disable
+    def loss(self, x: Tensor, p: Tensor, loss_fn: LossFunction, *targets: Tensor) -> Tensor:
+        """`loss_fn(layer(x, p), *targets)`, its gradient estimated from differences of the *loss itself*.
+
+        Where a parameter moves phase (delay times, oscillators), a vector-Jacobian product at the current waveform says almost nothing,
+        and the loss after a larger step does. A probe costs one evaluation of the loss.
+
+        Args:
+            x, p: as for `forward`.
+            loss_fn: `loss_fn(y, *targets)` -> `[B]`, one loss an item. One that returns a single number (the mean over its
+                batch, as most do) is called for one item at a time.
+            targets: tensors `[B, …]` for `loss_fn`.
+
+        Returns:
+            The mean over the batch, a scalar. It carries estimated gradients for `p`, and exact ones for the targets and weights
+            inside `loss_fn`. `x` gets what `audio_gradient` says.
+        """
+        x, p = self._check(x, p)
+        targets = tuple(_expanded(t, x.shape[0]) for t in targets)
+        per_item = _PerItem(loss_fn)
+        with torch.no_grad():
+            y, finite, seed = torch.ops.blackbox_grad.render(x, p, self._handle)
+        losses = per_item(y, *targets)
+
+        def evaluate(points: Tensor) -> Tensor:
+            values = []
+            for point in points:  # one probe of every item at a time, so memory does not grow with the number of probes
+                audio, heard = self._render(x, point)
+                with torch.no_grad():
+                    value = per_item(audio, *targets).double().cpu()
+                values.append(torch.where(heard, value, torch.nan))
+            return torch.stack(values)
+
+        def cotangent() -> Tensor:
+            with torch.enable_grad():
+                heard = y.detach().requires_grad_()
+                return torch.autograd.grad(per_item(heard, *targets).sum(), heard)[0]
+
+        value = losses.detach().double().cpu()
+        problem = functools.partial(self._problem, x, p, lambda: value, cotangent, seed, "loss", evaluate)
+        estimated = _EstimatedLoss.apply(x, p, losses.detach(), finite, self, problem)
+        # the values of `losses` and its exact gradients for targets and weights, with the estimated ones for x and p
+        return (losses + (estimated - estimated.detach())).mean()
+
+    def estimate(
+        self,
+        x: Tensor,
+        p: Tensor,
+        cotangent: Tensor,
+        y: Tensor | None = None,
+        seed: int | None = None,
+    ) -> Tensor:
+        """The vector-Jacobian product `ȳᵀ ∂f/∂p`, `[B, P]`, without autograd.
+
+        Args:
+            x, p: as for `forward`.
+            cotangent: `ȳ: [B, C, T]`.
+            y: `f(x, p)`, where it is known already; rendered otherwise.
+            seed: of the estimator's randomness; from torch's default generator otherwise.
+        """
+        x, p = self._check(x.detach(), p.detach())
+        y, finite = self._render(x, p) if y is None else (y, torch.ones(x.shape[0], dtype=torch.bool))
+        number = _draw_seed() if seed is None else torch.tensor([seed])
+        problem = self._cotangent_problem(x, p, y, cotangent, number)
+        return self._gradients(problem, x, p, finite, to_audio=False, to_point=True)[1]
+
+    # what the operators do
+
+    def _check(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        where, count = self.spec.address, len(self.parameter_space)
+        for name, tensor in (("audio x", x), ("parameters p", p)):
+            if not isinstance(tensor, Tensor):
+                raise AudioError(f"{where}: {name} must be a torch.Tensor, got {type(tensor).__name__}")
+            if not tensor.is_floating_point():
+                raise AudioError(f"{where}: {name} must be floating point, got {tensor.dtype}; write {name[-1]}.float()")
+        if x.ndim != 3 or x.shape[1] == 0:
+            raise AudioError(f"{where}: audio x must have the shape [B, C, T], got {list(x.shape)}; for mono write x[:, None]")
+        if p.ndim != 2 or p.shape[1] != count:
+            raise ParameterError(
+                f"{where}: parameters p must have the shape [B, {count}] ({', '.join(self.parameter_space.names)}), "
+                f"got {list(p.shape)}"
+            )
+        if x.shape[0] != p.shape[0]:
+            if 1 not in (x.shape[0], p.shape[0]):
+                raise ParameterError(f"{where}: audio has a batch of {x.shape[0]} and parameters one of {p.shape[0]}")
+            batch = x.shape[0] * p.shape[0]
+            x, p = x.expand(batch, -1, -1), p.expand(batch, -1)
+        return x, p
+
+    def _points(self, p: Tensor) -> Tensor:
+        """`[…, P]` as float64 on the CPU, in the box, stepped parameters at their levels."""
+        space = self.parameter_space
+        try:
+            return torch.from_numpy(space.snap(space.check(p.detach().to("cpu", torch.float64).numpy())))
+        except ParameterError as error:
+            raise ParameterError(f"{self.spec.address}: {error}") from None
+
+    def _render(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Audio like `x`, and which items are finite, `[B] bool` on the CPU. Non-finite samples are returned as silence."""
+        if x.shape[0] == 0 or x.shape[2] == 0:
+            return torch.empty_like(x), torch.ones(x.shape[0], dtype=torch.bool)
+        audio, points = _audio_array(x), self._points(p)
+        rendered, flags = self.host.render_batch(self.spec, audio, points.numpy())
+        finite = torch.from_numpy(flags)
+        self.nonfinite += int((~finite).sum())
+        y = torch.from_numpy(rendered)
+        if not finite.all():
+            y[~finite] = 0.0
+        return y.to(x), finite
+
+    def _forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+        if not torch.isfinite(x).all():
+            item = int((~torch.isfinite(x)).flatten(1).any(1).nonzero()[0])
+            raise AudioError(f"{self.spec.address}: audio x holds NaN or infinity (item {item}); clean it before the effect")
+        y, finite = self._render(x, p)
+        if self.on_nonfinite == "raise" and not finite.all():
+            item = int((~finite).nonzero()[0])
+            setting = ", ".join(
+                f"{name}={value:.4g}" for name, value in zip(self.parameter_space.names, self._points(p)[item], strict=True)
+            )
+            raise NonFiniteAudioError(
+                f"{self.spec.address} returned NaN or infinity for item {item} at {setting}. Keep the parameters away from this "
+                "setting, or pass on_nonfinite='silence'"
+            )
+        return y, finite
+
+    def _problem(
+        self,
+        x: Tensor,
+        p: Tensor,
+        value: Callable[[], Tensor],
+        cotangent: Callable[[], Tensor],
+        seed: Tensor,
+        kind: Literal["cotangent", "loss"],
+        evaluate: Probe,
+    ) -> Problem:
+        def counted(points: Tensor) -> Tensor:
+            values = evaluate(points)
+            self.nonfinite += int(torch.isnan(values).sum())
+            return values
+
+        generator = torch.Generator().manual_seed(int(seed))
+        return Problem(self._points(p), self.parameter_space, generator, counted, value, kind, x, cotangent)
+
+    def _cotangent_problem(self, x: Tensor, p: Tensor, y: Tensor, cotangent: Tensor, seed: Tensor) -> Problem:
+        audio, weights = _audio_array(x), _audio_array(cotangent)
+
+        def evaluate(points: Tensor) -> Tensor:
+            return torch.from_numpy(self.host.probe_batch(self.spec, audio, points.numpy(), weights))
+
+        def value() -> Tensor:
+            products = [inner_product(a, b) for a, b in zip(_audio_array(y), weights, strict=True)]
+            return torch.tensor(products, dtype=torch.float64)
+
+        return self._problem(x, p, value, lambda: cotangent, seed, "cotangent", evaluate)
+
+    def _gradients(
+        self, problem: Problem, x: Tensor, p: Tensor, finite: Tensor, to_audio: bool, to_point: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Estimates like `x` and `p`; zeros where none is asked for, and for items whose render was not finite."""
+        audio, gradient = torch.zeros_like(x), torch.zeros_like(p)
+        if x.numel() == 0:
+            return audio, gradient
+        estimates: list[Estimate] = []
+        if to_point:
+            estimates.append(self.estimator.estimate(problem))
+            found = estimates[0].gradient
+            if found.shape != problem.point.shape:
+                raise EstimatorError(
+                    f"{self.estimator!r} returned a gradient of shape {list(found.shape)}; it must be "
+                    f"[B, P] = {list(problem.point.shape)}"
+                )
+            gradient = torch.where(finite[:, None], found.cpu(), 0.0).to(p)
+        if to_audio:
+            if self.audio_gradient is not None:
+                estimates.append(self.audio_gradient.estimate(problem))
+                if estimates[-1].audio is None:
+                    raise EstimatorError(
+                        f"{self.audio_gradient!r} gives no gradient of the audio; use 'straight-through' or 'none'"
+                    )
+            heard = estimates[-1].audio if estimates else None
+            if heard is not None:
+                audio = torch.where(finite[:, None, None].to(x.device), heard.to(x), 0.0)
+        return audio, gradient
+
+    # copies: the recipe travels, the host does not
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "_handle"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._handle = _register(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DifferentiableEffect:
+        duplicate = type(self).__new__(type(self))
+        memo[id(self)] = duplicate
+        memo[id(self._host)] = self._host
+        duplicate.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return duplicate
+
+
+# The two operators. They find their module by a number, because an operator takes tensors and plain values only.
+
+_modules: weakref.WeakValueDictionary[int, DifferentiableEffect] = weakref.WeakValueDictionary()
+_numbers = itertools.count(1)
+
+
+def _register(module: DifferentiableEffect) -> int:
+    number = next(_numbers)
+    _modules[number] = module
+    return number
+
+
+def _audio_array(x: Tensor) -> Any:
+    return x.detach().to("cpu", torch.float32).contiguous().numpy()
+
+
+def _draw_seed() -> Tensor:
+    return torch.randint(0, 2**62, (1,), dtype=torch.int64)
+
+
+@torch.library.custom_op("blackbox_grad::render", mutates_args=())
+def _render_op(x: Tensor, p: Tensor, handle: int) -> tuple[Tensor, Tensor, Tensor]:
+    """`f(x, p)`; which items are finite, `[B]`; the seed with which its gradient will be estimated."""
+    return *_modules[handle]._forward(x, p), _draw_seed()
+
+
+@_render_op.register_fake
+def _(x: Tensor, p: Tensor, handle: int) -> tuple[Tensor, Tensor, Tensor]:
+    y = torch.empty_like(x, memory_format=torch.contiguous_format)
+    return y, torch.empty(x.shape[0], dtype=torch.bool), torch.empty(1, dtype=torch.int64)
+
+
+@torch.library.custom_op("blackbox_grad::vjp", mutates_args=())
+def _vjp_op(
+    x: Tensor,
+    p: Tensor,
+    y: Tensor,
+    finite: Tensor,
+    seed: Tensor,
+    cotangent: Tensor,
+    handle: int,
+    to_audio: bool,
+    to_point: bool,
+) -> tuple[Tensor, Tensor]:
+    """Estimates of `ȳᵀ ∂f/∂x` and `ȳᵀ ∂f/∂p`."""
+    module = _modules[handle]
+    problem = module._cotangent_problem(x, p, y, cotangent, seed)
+    return module._gradients(problem, x, p, finite, to_audio, to_point)
+
+
+@_vjp_op.register_fake
+def _(x: Tensor, p: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(x), torch.empty_like(p)
+
+
+def _save_for_render(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, p, handle = inputs
+    ctx.save_for_backward(x, p, *output)
+    ctx.handle = handle
+    ctx.module = _modules.get(handle)  # keeps a module alive that only the graph still needs
+
+
+def _backward_of_render(ctx: Any, cotangent: Tensor, *_: Any) -> tuple[Tensor | None, Tensor | None, None]:
+    to_audio, to_point = ctx.needs_input_grad[:2]
+    to_x, to_p = torch.ops.blackbox_grad.vjp(*ctx.saved_tensors, cotangent, ctx.handle, to_audio, to_point)
+    return (to_x if to_audio else None), (to_p if to_point else None), None
+
+
+def _refuse_second_derivative(ctx: Any, *_: Any) -> Any:
+    raise SecondDerivativeError(
+        "the gradient of an effect is an estimate and cannot be differentiated again; leave out create_graph=True, or detach the "
+        "gradient before it enters a loss"
+    )
+
+
+torch.library.register_autograd("blackbox_grad::render", _backward_of_render, setup_context=_save_for_render)
+torch.library.register_autograd("blackbox_grad::vjp", _refuse_second_derivative)
+
+
+class _EstimatedLoss(torch.autograd.Function):
+    """The loss mode: the values of the losses, with estimated gradients for `x` and `p`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        p: Tensor,
+        losses: Tensor,
+        finite: Tensor,
+        module: DifferentiableEffect,
+        problem: Callable[[], Problem],
+    ) -> Tensor:
+        ctx.save_for_backward(x, p, finite)
+        ctx.module, ctx.problem = module, problem
+        return losses.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> Any:
+        x, p, finite = ctx.saved_tensors
+        to_audio, to_point = ctx.needs_input_grad[:2]
+        with torch.no_grad():
+            to_x, to_p = ctx.module._gradients(ctx.problem(), x, p, finite, to_audio, to_point)
+            weight = upstream[0]
+            gradients = to_x * weight[:, None, None].to(x), to_p * weight[:, None].to(p)
+        if torch.is_grad_enabled():  # create_graph=True
+            gradients = _Final.apply(*(g.requires_grad_() for g in gradients))  # type: ignore[assignment]
+        return gradients[0] if to_audio else None, gradients[1] if to_point else None, None, None, None, None
+
+
+class _Final(torch.autograd.Function):
+    """The identity, which refuses to be differentiated."""
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> Any:
+        return tuple(t.clone() for t in tensors)
+
+    backward = staticmethod(_refuse_second_derivative)
+
+
+class _PerItem:
+    """A loss function as one that returns a loss for each item."""
+
+    def __init__(self, loss_fn: LossFunction) -> None:
+        self._loss_fn = loss_fn
+        self._reduces: bool | None = None
+
+    def __call__(self, y: Tensor, *targets: Tensor) -> Tensor:
+        batch = y.shape[0]
+        if self._reduces is None or not self._reduces:
+            losses = self._loss_fn(y, *targets)
+            if losses.ndim > 1 or (losses.ndim == 1 and losses.shape[0] != batch):
+                raise EstimatorError(
+                    f"loss_fn returned the shape {list(losses.shape)} for a batch of {batch}; it must return [B], one loss an "
+                    "item, or a single number"
+                )
+            self._reduces = losses.ndim == 0
+            if not self._reduces:
+                return losses
+            if batch == 1:
+                return losses.reshape(1)
+        parts = [self._loss_fn(y[i : i + 1], *(t[i : i + 1] for t in targets)) for i in range(batch)]
+        return torch.stack([part.reshape(()) for part in parts])
+
+
+def _expanded(target: Tensor, batch: int) -> Tensor:
+    if target.shape[:1] == (batch,):
+        return target
+    if target.ndim and target.shape[0] == 1:
+        return target.expand(batch, *target.shape[1:])
+    raise AudioError(f"a target of the loss must have the batch size {batch} first, got {list(target.shape)}")
