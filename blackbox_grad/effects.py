@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias
@@ -152,7 +152,7 @@ class EffectSpec:
             name, _, locator = self.address.partition(":")
             effect = backend(name).open(locator, self.sample_rate, dict(self.options))
         try:
-            space = effect.parameters.select(self.parameters, dict(self.fixed))  # type: ignore[arg-type]
+            space = effect.parameters.select(self.parameters, dict(self.fixed))
         except BlackboxGradError as error:
             effect.close()
             raise type(error)(f"{self.address}: {error}") from error
@@ -343,7 +343,7 @@ class PluginEffect(_Closing, ABC):
         return np.ascontiguousarray(result[:, late:], dtype=np.float32)
 
 
-def _adapt(process: Any, audio: Audio, values: FloatArray, inputs: int, outputs: int) -> Audio:
+def _adapt(process: Callable[[Audio, FloatArray], Audio], audio: Audio, values: FloatArray, inputs: int, outputs: int) -> Audio:
     """Render `[C, N]` through a plug-in with its own channel counts.
 
     As many channels as the plug-in has: straight through. Mono through a wider plug-in: doubled, then averaged. Several channels

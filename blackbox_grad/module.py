@@ -124,12 +124,11 @@ class DifferentiableEffect(nn.Module):
         result: Tensor = y
         return result
 
-    @torch.compiler.disable
     def loss(self, x: Tensor, p: Tensor, loss_fn: LossFunction, *targets: Tensor) -> Tensor:
         """`loss_fn(layer(x, p), *targets)`, its gradient estimated from differences of the *loss itself*.
 
-        Where a parameter moves phase (delay times, oscillators), a vector-Jacobian product at the current waveform says almost nothing,
-        and the loss after a larger step does. A probe costs one evaluation of the loss.
+        Where a parameter moves phase (delay times, oscillators), a vector-Jacobian product at the current waveform says almost
+        nothing, and the loss after a larger step does. A probe costs one evaluation of the loss.
 
         Args:
             x, p: as for `forward`.
@@ -139,8 +138,12 @@ class DifferentiableEffect(nn.Module):
 
         Returns:
             The mean over the batch, a scalar. It carries estimated gradients for `p`, and exact ones for the targets and weights
-            inside `loss_fn`. `x` gets what `audio_gradient` says.
+            inside `loss_fn`. `x` gets what `audio_gradient` says. `torch.compile` leaves it as it is.
         """
+        estimated: Tensor = torch.compiler.disable(self._loss)(x, p, loss_fn, *targets)
+        return estimated
+
+    def _loss(self, x: Tensor, p: Tensor, loss_fn: LossFunction, *targets: Tensor) -> Tensor:
         x, p = self._check(x, p)
         targets = tuple(_expanded(t, x.shape[0]) for t in targets)
         per_item = _PerItem(loss_fn)
@@ -164,9 +167,9 @@ class DifferentiableEffect(nn.Module):
 
         value = losses.detach().double().cpu()
         problem = functools.partial(self._problem, x, p, lambda: value, cotangent, seed, "loss", evaluate)
-        estimated = _EstimatedLoss.apply(x, p, losses.detach(), finite, self, problem)
+        estimated = _EstimatedLoss.apply(x, p, losses.detach(), finite, self, problem)  # type: ignore[no-untyped-call]
         # the values of `losses` and its exact gradients for targets and weights, with the estimated ones for x and p
-        return (losses + (estimated - estimated.detach())).mean()
+        return torch.mean(losses + (estimated - estimated.detach()))
 
     def estimate(
         self,
@@ -315,7 +318,7 @@ class DifferentiableEffect(nn.Module):
         return {k: v for k, v in self.__dict__.items() if k != "_handle"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        nn.Module.__setstate__(self, state)
         self._handle = _register(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> DifferentiableEffect:
@@ -431,7 +434,7 @@ class _EstimatedLoss(torch.autograd.Function):
             weight = upstream[0]
             gradients = to_x * weight[:, None, None].to(x), to_p * weight[:, None].to(p)
         if torch.is_grad_enabled():  # create_graph=True
-            gradients = _Final.apply(*(g.requires_grad_() for g in gradients))  # type: ignore[assignment]
+            gradients = _Final.apply(*(g.requires_grad_() for g in gradients))  # type: ignore[no-untyped-call]
         return gradients[0] if to_audio else None, gradients[1] if to_point else None, None, None, None, None
 
 

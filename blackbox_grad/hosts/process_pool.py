@@ -18,6 +18,7 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
 from multiprocessing.reduction import send_handle
@@ -30,7 +31,7 @@ from blackbox_grad.effects import Audio, EffectInfo, EffectSpec
 from blackbox_grad.errors import HostError, RenderError
 from blackbox_grad.hosts import usable_cores
 from blackbox_grad.hosts.opened import spec_key
-from blackbox_grad.hosts.shared import CallArrays, Layout, SharedBuffer
+from blackbox_grad.hosts.shared import CallArrays, Layout, Mode, SharedBuffer
 from blackbox_grad.hosts.worker import Attach, Detach, Done, Failed, Introduce, Open, Run
 from blackbox_grad.parameters import FloatArray
 
@@ -142,12 +143,15 @@ class ProcessPool:
     # one call: copy in, deal out, wait, hand the results over
 
     @contextlib.contextmanager
-    def _call(self, mode: Any, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio | None = None) -> Any:
-        layout = Layout(mode, *points.shape[:2], *audio.shape[1:], points.shape[2])
+    def _call(
+        self, mode: Mode, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio | None = None
+    ) -> Iterator[CallArrays]:
+        probes, batch, parameters = points.shape
+        layout = Layout(mode, probes, batch, audio.shape[1], audio.shape[2], parameters)
         buffer = self._borrow(layout.size)
         intact = False
+        call = layout.views(buffer.shared)
         try:
-            call = layout.views(buffer.shared)
             call.points[...], call.audio[...] = points, audio
             if cotangent is not None:
                 call.cotangent[...] = cotangent
@@ -159,7 +163,7 @@ class ProcessPool:
             intact = True
             yield call
         finally:
-            call = None  # type: ignore[assignment]  # views must be gone before the buffer can be closed
+            del call  # views must be gone before the buffer can be closed
             self._return(buffer, intact)
 
     def _deal(self, deal: _Deal) -> None:
@@ -182,8 +186,9 @@ class ProcessPool:
                         self._give(worker, healthy=False)
                         self._after_death(deal, worker, run)
                 # other threads may free a host while ours are busy, so look again soon if there is work left
-                for connection in wait(list(active), timeout=0.02 if deal.pending else 1.0):
-                    worker, run, _ = active.pop(connection)  # type: ignore[index]
+                ready = wait(list(active), timeout=0.02 if deal.pending else 1.0)
+                for connection in [c for c in active if c in ready]:
+                    worker, run, _ = active.pop(connection)
                     self._finish(deal, worker, run)
                 for connection, (worker, run, limit) in list(active.items()):
                     if time.monotonic() > limit:
