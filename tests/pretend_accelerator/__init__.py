@@ -5,10 +5,12 @@
 
 import fcntl
 import functools
+import os
 import re
 import types
 from pathlib import Path
 
+import ninja
 import torch
 from torch.utils import cpp_extension
 
@@ -29,6 +31,7 @@ def _build_and_load() -> None:
     name = "blackbox_grad_pretend_torch_" + re.sub(r"\W", "_", torch.__version__)
     folder = Path(cpp_extension.get_default_build_root()) / name
     folder.mkdir(parents=True, exist_ok=True)
+    os.environ["PATH"] = ninja.BIN_DIR + os.pathsep + os.environ.get("PATH", "")  # torch looks for ninja there
     with open(folder / "builder", "w") as builder:
         fcntl.flock(builder, fcntl.LOCK_EX)
         (folder / "lock").unlink(missing_ok=True)  # torch's own lock outlives a build that was killed
