@@ -1,0 +1,150 @@
+"""Audio files in and out: WAV, FLAC and Ogg Vorbis, any sample rate and channel count."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.resources
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from blackbox_grad.effects import Audio, check_audio
+from blackbox_grad.errors import AudioError, MissingDependencyError, suggest
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+#: suffix -> format and sample type of libsndfile
+WRITTEN = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS")}
+
+#: Frames written at a time: libsndfile's Vorbis encoder overflows its stack on long blocks.
+_BLOCK = 1 << 16
+
+
+def read(path: str | os.PathLike[str], sample_rate: float | None = None) -> tuple[Audio, float]:
+    """Read a file, and resample it if a sample rate is given.
+
+    Args:
+        path: a file of any format that libsndfile reads: WAV, FLAC, OGG, AIFF, MP3, …
+        sample_rate: Hz; the file's own by default.
+
+    Returns:
+        audio `[C, T] float32`, full scale ±1, and its sample rate in Hz.
+
+    Raises:
+        AudioError: missing, not an audio file, empty, or holding NaN or infinity.
+    """
+    soundfile = _library("soundfile")
+    path = Path(path)
+    if not path.exists():
+        names = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+        close = suggest(path.name, names).partition("? Known")[0]
+        hint = f"; {close}?" if close.startswith("did you mean") else ""
+        raise AudioError(f"{path}: no such file{hint}")
+    if path.is_dir():
+        raise AudioError(f"{path} is a folder; name an audio file")
+    try:
+        frames, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except PermissionError as error:
+        raise AudioError(f"{path}: may not be read ({error.strerror})") from error
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+        if not os.access(path, os.R_OK):
+            raise AudioError(f"{path}: may not be read; look at the permissions of the file") from error
+        reason = str(getattr(error, "error_string", error)).rstrip(".")
+        raise AudioError(f"{path}: cannot be read as audio ({reason}); WAV, FLAC and OGG files are understood") from error
+    audio: Audio = np.ascontiguousarray(frames.T)
+    if audio.shape[1] == 0:
+        raise AudioError(f"{path}: holds no samples")
+    if not np.isfinite(audio).all():
+        raise AudioError(f"{path}: holds NaN or infinity; render or export it again")
+    if sample_rate is not None and sample_rate != rate:
+        return resample(audio, rate, sample_rate), float(sample_rate)
+    return audio, float(rate)
+
+
+def resample(audio: Audio, old: float, new: float) -> Audio:
+    """`[C, T]` at `old` Hz -> `[C, T·new/old]` at `new` Hz, in soxr's high quality."""
+    soxr = _library("soxr")
+    return np.ascontiguousarray(soxr.resample(check_audio(audio).T, old, new, quality="HQ").T, dtype=np.float32)
+
+
+def write(path: str | os.PathLike[str], audio: Audio, sample_rate: float) -> None:
+    """Write a file whole: its name appears, or an older file is replaced, when all is written.
+
+    Args:
+        path: `.wav` (float32, keeps values beyond ±1), `.flac` (24 bit, clips at ±1) or `.ogg` (Vorbis).
+        audio: `[C, T] float32`.
+        sample_rate: Hz, a whole number.
+
+    Raises:
+        AudioError: unknown suffix, unwritable path, or audio that the format cannot hold.
+    """
+    soundfile = _library("soundfile")
+    path = Path(path)
+    check_writable(path)
+    kind, subtype = WRITTEN[path.suffix.lower()]
+    audio = check_audio(audio)
+    if not np.isfinite(audio).all():
+        raise AudioError(f"{path}: audio with NaN or infinity is not written")
+    if sample_rate != round(sample_rate) or sample_rate < 1:
+        raise AudioError(f"{path}: a file needs a sample rate of whole Hz, got {sample_rate:g}")
+    try:
+        with replacing(path) as temporary:
+            options = {"samplerate": round(sample_rate), "channels": audio.shape[0], "format": kind, "subtype": subtype}
+            with soundfile.SoundFile(str(temporary), "w", **options) as file:
+                for start in range(0, audio.shape[1], _BLOCK):
+                    file.write(np.ascontiguousarray(audio[:, start : start + _BLOCK].T))
+    except (soundfile.LibsndfileError, OSError) as error:
+        reason = str(getattr(error, "error_string", error)).rstrip(".")
+        what = f"{audio.shape[0]} channels at {sample_rate:g} Hz"
+        raise AudioError(f"{path}: {what} cannot be written as {kind} ({reason})") from error
+
+
+def check_writable(path: str | os.PathLike[str], suffixes: tuple[str, ...] = tuple(WRITTEN)) -> None:
+    """Raise `AudioError` if a file of this name cannot be written, before the work that shall fill it."""
+    path = Path(path)
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise AudioError(f"{path}: the suffix {path.suffix or '(none)'} is unknown; allowed are {', '.join(suffixes)}")
+    if path.is_dir():
+        raise AudioError(f"{path} is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise AudioError(f"{path}: the folder {path.parent} does not exist; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise AudioError(f"{path}: the folder {path.parent} may not be written to")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name in the same folder, renamed to `path` if the block succeeds and deleted otherwise."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def peak_decibels(audio: Audio) -> float:
+    """Largest sample, in dB relative to full scale; above 0, formats other than float clip."""
+    peak = float(np.abs(audio).max(initial=0.0))
+    return 20.0 * float(np.log10(max(peak, 1e-10)))
+
+
+def example() -> tuple[Audio, float]:
+    """The bundled recording, an electric guitar (CC0): audio `[2, 220500] float32` and 44100 Hz."""
+    with importlib.resources.as_file(importlib.resources.files("blackbox_grad") / "data" / "guitar.flac") as path:
+        return read(path)
+
+
+def _library(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"audio files need {name}, which is not installed; run: pip install 'blackbox-grad[match]'"
+        ) from error
