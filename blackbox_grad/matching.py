@@ -1,0 +1,414 @@
+"""`match`: the settings with which an effect turns one recording into another."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from blackbox_grad.effects import Audio, EffectInfo, EffectSpec, check_audio
+from blackbox_grad.errors import AudioError, EstimatorError
+from blackbox_grad.estimators import Estimator
+from blackbox_grad.estimators.spsa import SPSA
+from blackbox_grad.hosts import Host, default_host
+from blackbox_grad.losses import loss_for
+from blackbox_grad.parameters import FloatArray, Selection
+from blackbox_grad.registry import estimator as find_estimator
+from blackbox_grad.search import BudgetSpent, Descent, Kind, Objective, Polish, distinct, global_search
+
+#: Peaks below this, -100 dBFS, are silence.
+_SILENCE = 1e-5
+
+#: Seconds before the excerpt that are rendered too, so that echoes and envelopes are on their way when it begins.
+_LEAD = 1.0
+
+#: Renders of the whole recording at the end: at the best settings and at the defaults.
+_WHOLE = 2
+
+#: Cosine between the changes of the loss that cotangents foretell and the true ones, above which cotangents are trusted.
+_AGREEMENT = 0.7
+
+#: It has converged when the loss is this part of the one at the start.
+_ENOUGH = 1e-4
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Given to `on_progress` after every step. Losses are those of the excerpt.
+
+    Attributes:
+        renders: plug-in renders so far.
+        budget: renders allowed.
+        loss: of this step's best start.
+        best: the best so far.
+        start: at the default settings.
+        phase: "search", "descent" or "polish".
+    """
+
+    renders: int
+    budget: int
+    loss: float
+    best: float
+    start: float
+    phase: str
+
+
+@dataclass
+class Match:
+    """What `match` found. Losses are those of the whole recording.
+
+    Attributes:
+        spec, info: the effect.
+        point: `[P] in [0, 1]`: the best settings.
+        loss: at `point`.
+        loss_start: at the effect's defaults.
+        loss_dry: of the unprocessed input.
+        loss_name: name of the loss.
+        probes: what gradients were estimated from: "loss" or "cotangent".
+        probes_reason: why, one sentence.
+        renders: plug-in renders used.
+        seconds: time taken.
+        history: one `Progress` a step.
+        audio: `[C, T] float32`: the input through the effect at `point`, whole length.
+        sample_rate: Hz.
+        seed: of the run.
+        finished: "converged", "budget" (all renders used) or "interrupted" (Ctrl-C).
+        notes: what was done to the recordings before they were compared.
+    """
+
+    spec: EffectSpec
+    info: EffectInfo
+    point: NDArray[np.float64]
+    loss: float
+    loss_start: float
+    loss_dry: float
+    loss_name: str
+    probes: str
+    probes_reason: str
+    renders: int
+    seconds: float
+    history: list[Progress]
+    audio: NDArray[np.float32]
+    sample_rate: float
+    seed: int
+    finished: str
+    notes: list[str] = field(default_factory=list)
+
+    def settings(self) -> list[dict[str, Any]]:
+        """One row for every parameter, free or held: name, kind, normalised, native (text), unit, default (native text), free."""
+        space = self.info.parameters
+        values = space.complete(self.point)
+        return [
+            {
+                "name": p.name,
+                "kind": p.kind,
+                "normalised": float(values[i]),
+                "native": p.text(float(values[i])),
+                "unit": p.unit,
+                "default": p.text(p.default),
+                "free": i in space.free,
+            }
+            for i, p in enumerate(space.everything)
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the audio, ready for `json.dumps`. A loss that is not finite is null."""
+
+        def number(value: float) -> float | None:
+            return value if math.isfinite(value) else None
+
+        def progress(p: Progress) -> dict[str, Any]:
+            losses = {"loss": number(p.loss), "best": number(p.best), "start": number(p.start)}
+            return {"renders": p.renders, "budget": p.budget, **losses, "phase": p.phase}
+
+        return {
+            "effect": self.spec.address,
+            "name": self.info.name,
+            "sample_rate": self.sample_rate,
+            "parameters": self.settings(),
+            "loss": number(self.loss),
+            "loss_start": number(self.loss_start),
+            "loss_dry": number(self.loss_dry),
+            "loss_name": self.loss_name,
+            "probes": self.probes,
+            "probes_reason": self.probes_reason,
+            "renders": self.renders,
+            "seconds": self.seconds,
+            "seed": self.seed,
+            "finished": self.finished,
+            "notes": self.notes,
+            "history": [progress(p) for p in self.history],
+        }
+
+
+def match(
+    effect: str | EffectSpec,
+    audio: ArrayLike | torch.Tensor,
+    target: ArrayLike | torch.Tensor,
+    sample_rate: float = 44100.0,
+    *,
+    parameters: Selection = "all",
+    fixed: Mapping[str, float | str] | None = None,
+    loss: str = "mrstft",
+    renders: int = 2000,
+    estimator: str | Estimator | None = None,
+    probes: Literal["auto", "loss", "cotangent"] = "auto",
+    seed: int = 0,
+    host: Host | None = None,
+    excerpt: float | None = 4.0,
+    on_progress: Callable[[Progress], None] | None = None,
+    **options: Any,
+) -> Match:
+    """Find the settings with which `effect` turns `audio` into `target`.
+
+    Args:
+        effect: an address, or a spec, which then brings `sample_rate`, `parameters`, `fixed` and options itself.
+        audio: the input `[C, T]`. Its channels are averaged or repeated to be as many as the target's.
+        target: `[C, T]`, at the same sample rate. The longer of the two is cut.
+        sample_rate: Hz.
+        parameters: what may change: "all" (every trainable control, the stepped ones and toggles too), "continuous", or names.
+        fixed: values of others, by name.
+        loss: name of the distance: "mrstft" or "l1".
+        renders: the most renders of the plug-in.
+        estimator: of gradients: an `Estimator`, or its name with options; by default SPSA with orthogonal one-sided probes, whose step
+            shrinks.
+        probes: estimate from differences of the "loss" or from the "cotangent" product; "auto" measures which one suits.
+        seed: the same seed gives the same settings, whatever the number of hosts.
+        host: where to render; by default the pool of processes that all modules share.
+        excerpt: seconds of the loudest part to search on; None for the whole recording. The result is checked on the whole.
+        on_progress: called after every step.
+        options: for the backend (`preset=…`).
+
+    Ctrl-C ends it with the best settings so far; pressed again, it raises `KeyboardInterrupt`.
+
+    Raises:
+        AudioError: the recordings cannot be compared, or one of them is silent.
+    """
+    began = time.monotonic()
+    if probes not in ("auto", "loss", "cotangent"):
+        raise EstimatorError(f"match: probes={probes!r} is unknown; allowed are 'auto', 'loss' and 'cotangent'")
+    if renders < 8:
+        raise EstimatorError(f"match: renders={renders} must be 8 or more")
+    host = host if host is not None else default_host()
+    spec = effect if isinstance(effect, EffectSpec) else EffectSpec.of(effect, sample_rate, parameters, fixed, **options)
+    spec, info = _open(spec, host)
+    x, wanted, notes = _prepare(audio, target)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    part, lead = _loudest(wanted, spec.sample_rate, excerpt)
+    whole = part.stop - part.start == x.shape[1]
+
+    def objective_on(piece: slice, lead: int) -> Objective:
+        reference = loss_for(loss, torch.from_numpy(wanted[:, piece.start + lead : piece.stop]), spec.sample_rate)
+        return Objective(spec, info.parameters, host, np.ascontiguousarray(x[:, piece]), reference, lead)
+
+    objective = objective_on(part, lead)
+    objective.limit = renders - _WHOLE
+    run = _Run(objective, renders, seed, on_progress)
+    with _deferred_interrupt(lambda: math.isfinite(objective.best_loss)) as check:
+        objective.check = check
+        try:
+            run.everything(find_estimator(estimator) if estimator is not None else None, probes)
+            finished = "converged"
+        except BudgetSpent:
+            finished = "budget"
+        except KeyboardInterrupt:
+            if not math.isfinite(objective.best_loss):
+                raise
+            finished = "interrupted"
+    chosen = _Whole(spec, info, host, x, wanted, loss)
+    candidates = [objective.best_point] if whole else [objective.best_point, info.parameters.defaults]
+    losses, rendered = zip(*(chosen.at(point) for point in candidates), strict=True)
+    best = int(np.argmin(losses))
+    return Match(
+        spec=spec,
+        info=info,
+        point=candidates[best],
+        loss=losses[best],
+        loss_start=run.start if whole else losses[1],
+        loss_dry=chosen.dry(),
+        loss_name=loss,
+        probes=run.probes,
+        probes_reason=run.reason,
+        renders=objective.renders + len(candidates),
+        seconds=time.monotonic() - began,
+        history=run.history,
+        audio=rendered[best],
+        sample_rate=spec.sample_rate,
+        seed=seed,
+        finished=finished,
+        notes=notes,
+    )
+
+
+class _Run:
+    """The phases, and what is told about them."""
+
+    def __init__(self, objective: Objective, budget: int, seed: int, on_progress: Callable[[Progress], None] | None) -> None:
+        self.objective, self.budget, self.seed, self.on_progress = objective, budget, seed, on_progress
+        self.history: list[Progress] = []
+        self.start = math.inf
+        self.phase = "search"
+        self.probes = "loss"
+        self.reason = "No gradient was estimated: the search ended before."
+
+    def everything(self, estimator: Estimator | None, probes: str) -> None:
+        """Search, descent, polish. Raises `BudgetSpent` where the renders do not suffice."""
+        objective, count = self.objective, len(self.objective.space)
+        self.start = float(objective.evaluate(objective.space.defaults[None])[0])
+        self._tell(self.start)
+        if count == 0:
+            self.reason = "No gradient was estimated: no parameter is free."
+            return
+        enough = _ENOUGH * self.start
+        generator = torch.Generator().manual_seed(self.seed)
+        points, losses = global_search(objective, max(4, min(32 + 12 * count, objective.limit // 5)), self.seed, self._tell)
+        starts = distinct(points, losses, 4)
+        kind = self._choose(probes, starts, generator)
+        self.phase = "descent"
+        # half of the starts go on to each next stage, with smaller steps
+        for stage, (kept, step, rate, steps) in enumerate([(4, 0.08, 0.06, 30), (2, 0.03, 0.03, 40)]):
+            starts = starts[:kept]
+            used = estimator or SPSA(samples=2 if count > 2 else 1, sides=1, directions="orthogonal", step=step)
+            starts, lowest = Descent(used, kind, rate, steps).run(objective, starts, generator, self._tell)
+            starts = starts[np.argsort(lowest, kind="stable")]
+            if objective.best_loss <= enough:
+                return
+        self.phase = "polish"
+        for start in [objective.best_point, *starts[1:2]]:
+            Polish(enough=enough).run(objective, start, self._tell)
+            if objective.best_loss <= enough:
+                return
+
+    def _choose(self, probes: str, points: FloatArray, generator: torch.Generator) -> Kind:
+        """Which of the two functions gradients are estimated from, by measurement if it is left to us."""
+        if probes != "auto":
+            self.probes, self.reason = probes, f"Chosen by the caller: {probes} probes."
+            return "loss" if probes == "loss" else "cotangent"
+        signs = torch.randint(0, 2, (6, points.shape[1]), generator=generator).double().numpy() * 2 - 1
+        agreement = self.objective.agreement(points[:2], 0.05 * signs)
+        trusted = agreement >= _AGREEMENT
+        self.probes = "cotangent" if trusted else "loss"
+        self.reason = f"Over steps of 0.05, cotangents foretell the changes of the loss with a cosine of {agreement:.2f}, " + (
+            f"at least the {_AGREEMENT} at which they are trusted."
+            if trusted
+            else f"below the {_AGREEMENT} at which they are trusted."
+        )
+        return "cotangent" if trusted else "loss"
+
+    def _tell(self, loss: float) -> None:
+        best = self.objective.best_loss
+        self.history.append(Progress(self.objective.renders, self.budget, loss, best, self.start, self.phase))
+        if self.on_progress is not None:
+            self.on_progress(self.history[-1])
+
+
+class _Whole:
+    """The loss on the whole recordings."""
+
+    def __init__(self, spec: EffectSpec, info: EffectInfo, host: Host, x: Audio, wanted: Audio, loss: str) -> None:
+        self._spec, self._host, self._x = spec, host, x
+        self._loss = loss_for(loss, torch.from_numpy(wanted), spec.sample_rate)
+
+    def at(self, point: FloatArray) -> tuple[float, Audio]:
+        """The loss at `point: [P]`, infinite if the render is, and the render `[C, T]`."""
+        y, finite = self._host.render_batch(self._spec, self._x[None], point[None])
+        return (self._of(y[0]) if finite[0] else math.inf), y[0]
+
+    def dry(self) -> float:
+        """The loss of the unprocessed input."""
+        return self._of(self._x)
+
+    def _of(self, y: Audio) -> float:
+        with torch.no_grad():
+            return float(self._loss(torch.from_numpy(y)[None])[0])
+
+
+def _open(spec: EffectSpec, host: Host) -> tuple[EffectSpec, EffectInfo]:
+    """Open the effect; among "all" parameters, those that are not meant to be trained are held."""
+    info = host.open(spec)
+    if spec.parameters == "all" and not all(p.trainable for p in info.parameters):
+        spec = replace(spec, parameters=tuple(p.name for p in info.parameters if p.trainable))
+        info = host.open(spec)
+    return spec, info
+
+
+def _prepare(audio: Any, target: Any) -> tuple[Audio, Audio, list[str]]:
+    """Both recordings as `[C, T] float32`, of one length and channel count, and what was done to them."""
+    notes = []
+    arrays = []
+    for name, given in (("audio", audio), ("target", target)):
+        array = check_audio(given.detach().cpu().numpy() if isinstance(given, torch.Tensor) else given)
+        if not np.isfinite(array).all():
+            raise AudioError(f"match: {name} holds NaN or infinity; clean it before")
+        arrays.append(array)
+    x, wanted = arrays
+    if x.shape[1] != wanted.shape[1]:
+        length = min(x.shape[1], wanted.shape[1])
+        notes.append(f"audio has {x.shape[1]} samples and target {wanted.shape[1]}: the longer one was cut to {length}")
+        x, wanted = x[:, :length], wanted[:, :length]
+    if x.shape[0] != wanted.shape[0]:
+        notes.append(f"audio has {x.shape[0]} channels and target {wanted.shape[0]}: those of audio were averaged and repeated")
+        x = np.repeat(x.mean(axis=0, keepdims=True), wanted.shape[0], axis=0)
+    for name, array in (("audio", x), ("target", wanted)):
+        peak = float(np.abs(array).max(initial=0.0))
+        if peak < _SILENCE:
+            raise AudioError(
+                f"match: {name} is silent (peak {peak:.1e}), so there is nothing to match; give a recording with sound"
+            )
+    return np.ascontiguousarray(x), np.ascontiguousarray(wanted), notes
+
+
+def _loudest(target: Audio, sample_rate: float, seconds: float | None) -> tuple[slice, int]:
+    """The part of the recording to render, and how many samples at its beginning are only a lead."""
+    length = target.shape[1]
+    wanted = length if seconds is None else round(seconds * sample_rate)
+    if wanted < 1:
+        raise AudioError(f"match: excerpt={seconds} must be a positive number of seconds, or None for the whole recording")
+    if wanted >= length:
+        return slice(0, length), 0
+    energy = np.concatenate([[0.0], np.cumsum(np.square(target, dtype=np.float64).sum(axis=0))])
+    start = int(np.argmax(energy[wanted:] - energy[:-wanted]))
+    lead = min(start, round(_LEAD * sample_rate))
+    return slice(start - lead, start + wanted), lead
+
+
+@contextlib.contextmanager
+def _deferred_interrupt(has_result: Callable[[], bool]) -> Iterator[Callable[[], None]]:
+    """Ctrl-C takes effect where the yielded function is called next, so that no host is cut off in the middle of its work.
+
+    At once where there is no result yet, or when it is pressed again. Elsewhere than on the main thread, or where the program has a
+    handler of its own, nothing is changed.
+    """
+    ours = (
+        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    pressed = False
+
+    def handler(*_: object) -> None:
+        nonlocal pressed
+        if pressed or not has_result():
+            raise KeyboardInterrupt
+        pressed = True
+
+    def check() -> None:
+        if pressed:
+            raise KeyboardInterrupt
+
+    if ours:
+        signal.signal(signal.SIGINT, handler)
+    try:
+        yield check
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
