@@ -1,7 +1,7 @@
 """How far one recording is from another, as a sum of absolute differences of features.
 
-`L(y) = Σ_n |features(y)_n - features(target)_n|`. All losses here have this form, so each is a number and a vector of residuals, and
-the target's features are computed once. The level counts in every one of them.
+`L(y) = Σ_n |features(y)_n - features(target)_n|`. All losses here have this form, so each is a number and a vector of residuals,
+and the target's features are computed once. The level counts in every one of them.
 """
 
 from __future__ import annotations

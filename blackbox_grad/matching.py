@@ -180,8 +180,8 @@ def match(
         fixed: values of others, by name.
         loss: name of the distance: "mrstft" or "l1".
         renders: the most renders of the plug-in.
-        estimator: of gradients: an `Estimator`, or its name with options; by default SPSA with orthogonal one-sided probes, whose step
-            shrinks.
+        estimator: of gradients: an `Estimator`, or its name with options; by default SPSA with orthogonal one-sided probes,
+            whose step shrinks.
         probes: estimate from differences of the "loss" or from the "cotangent" product; "auto" measures which one suits.
         seed: the same seed gives the same settings, whatever the number of hosts.
         host: where to render; by default the pool of processes that all modules share.
@@ -277,7 +277,7 @@ class _Run:
         kind = self._choose(probes, starts, generator)
         self.phase = "descent"
         # half of the starts go on to each next stage, with smaller steps
-        for stage, (kept, step, rate, steps) in enumerate([(4, 0.08, 0.06, 30), (2, 0.03, 0.03, 40)]):
+        for kept, step, rate, steps in [(4, 0.08, 0.06, 30), (2, 0.03, 0.03, 40)]:
             starts = starts[:kept]
             used = estimator or SPSA(samples=2 if count > 2 else 1, sides=1, directions="orthogonal", step=step)
             starts, lowest = Descent(used, kind, rate, steps).run(objective, starts, generator, self._tell)
