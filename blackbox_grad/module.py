@@ -393,7 +393,13 @@ def _save_for_render(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ..
 
 def _backward_of_render(ctx: Any, cotangent: Tensor, *_: Any) -> tuple[Tensor | None, Tensor | None, None]:
     to_audio, to_point = ctx.needs_input_grad[:2]
-    to_x, to_p = torch.ops.blackbox_grad.vjp(*ctx.saved_tensors, cotangent, ctx.handle, to_audio, to_point)
+    if torch.compiler.is_compiling():
+        to_x, to_p = torch.ops.blackbox_grad.vjp(*ctx.saved_tensors, cotangent, ctx.handle, to_audio, to_point)
+    else:  # the same without the operator, inside which a surrogate could not use autograd
+        x, p, y, finite, seed = ctx.saved_tensors
+        module = ctx.module
+        problem = module._cotangent_problem(x, p, y, cotangent, seed)
+        to_x, to_p = _final(module._gradients(problem, x, p, finite, to_audio, to_point))
     return (to_x if to_audio else None), (to_p if to_point else None), None
 
 
@@ -433,8 +439,7 @@ class _EstimatedLoss(torch.autograd.Function):
             to_x, to_p = ctx.module._gradients(ctx.problem(), x, p, finite, to_audio, to_point)
             weight = upstream[0]
             gradients = to_x * weight[:, None, None].to(x), to_p * weight[:, None].to(p)
-        if torch.is_grad_enabled():  # create_graph=True
-            gradients = _Final.apply(*(g.requires_grad_() for g in gradients))  # type: ignore[no-untyped-call]
+        gradients = _final(gradients)
         return gradients[0] if to_audio else None, gradients[1] if to_point else None, None, None, None, None
 
 
@@ -446,6 +451,14 @@ class _Final(torch.autograd.Function):
         return tuple(t.clone() for t in tensors)
 
     backward = staticmethod(_refuse_second_derivative)
+
+
+def _final(gradients: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """The gradients, refusing to be differentiated if autograd would (`create_graph=True`)."""
+    if not torch.is_grad_enabled():
+        return gradients
+    refusing: tuple[Tensor, Tensor] = _Final.apply(*(g.detach().requires_grad_() for g in gradients))  # type: ignore[no-untyped-call]
+    return refusing
 
 
 class _PerItem:

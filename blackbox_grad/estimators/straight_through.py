@@ -48,6 +48,11 @@ class StraightThrough:
             y = self.surrogate(x, p)
             if y.shape != x.shape:
                 raise EstimatorError(f"StraightThrough: the surrogate returned {list(y.shape)} for audio {list(x.shape)}")
+            if not y.requires_grad:
+                raise EstimatorError(
+                    "StraightThrough: the surrogate's result has no gradient. It must be differentiable torch code; inside "
+                    "torch.compile only the backend 'eager' can run it"
+                )
             to_audio, to_point = torch.autograd.grad(y, (x, p), problem.cotangent.to(y.dtype), allow_unused=True)
         if to_point is None:
             to_point = torch.zeros_like(p)

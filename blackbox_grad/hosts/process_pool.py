@@ -146,6 +146,7 @@ class ProcessPool:
     def _call(
         self, mode: Mode, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio | None = None
     ) -> Iterator[CallArrays]:
+        names = self.open(spec).parameters.names
         probes, batch, parameters = points.shape
         layout = Layout(mode, probes, batch, audio.shape[1], audio.shape[2], parameters)
         buffer = self._borrow(layout.size)
@@ -156,7 +157,7 @@ class ProcessPool:
             if cotangent is not None:
                 call.cotangent[...] = cotangent
             call.done[...] = 0
-            self._deal(_Deal(spec, spec_key(spec), layout, buffer, call))
+            self._deal(_Deal(spec, names, spec_key(spec), layout, buffer, call))
             with self._free:
                 self.renders += layout.renders
                 self.nonfinite += int(np.isnan(call.values).sum())
@@ -211,7 +212,7 @@ class ProcessPool:
             error = answer.error
             if answer.index < 0 or not isinstance(error, Exception):
                 raise error
-            raise type(error)(f"{error} ({deal.describe(answer.index, self._infos)})") from error
+            raise type(error)(f"{error} ({deal.describe(answer.index)})") from error
         assert isinstance(answer, Done)
 
     def _after_death(self, deal: _Deal, worker: _Worker, run: Run) -> None:
@@ -225,7 +226,7 @@ class ProcessPool:
             saved = deal.save(culprit)
             raise RenderError(
                 f"{deal.spec.address}: a render {self._fate(worker, self.time_limit)} in {MOST_KILLS} host processes "
-                f"({deal.describe(culprit, self._infos)}). Its input is saved in {saved}. Try it alone with "
+                f"({deal.describe(culprit)}). Its input is saved in {saved}. Try it alone with "
                 f"`blackbox-grad render`, give it more time with ProcessPool(time_limit=…), or keep the parameters away from "
                 f"this setting{worker.last_words()}"
             )
@@ -347,6 +348,7 @@ class _Deal:
     """The renders of one call that are still to be given out."""
 
     spec: EffectSpec
+    names: tuple[str, ...]
     key: str
     layout: Layout
     buffer: _Buffer
@@ -366,11 +368,10 @@ class _Deal:
             self.pending.appendleft((start + count, stop))
         return Run(self.key, self.buffer.number, self.layout, start, start + count, pool.open_limit, pool.time_limit)
 
-    def describe(self, index: int, infos: dict[str, EffectInfo]) -> str:
+    def describe(self, index: int) -> str:
         probe, item = divmod(index, self.layout.batch)
         point = self.call.points[probe, item]
-        names = infos[self.key].parameters.names if self.key in infos else [f"p{i}" for i in range(len(point))]
-        values = ", ".join(f"{name}={value:.4g}" for name, value in zip(names, point, strict=True))
+        values = ", ".join(f"{name}={value:.4g}" for name, value in zip(self.names, point, strict=True))
         return f"item {item} of the batch at {values}"
 
     def save(self, index: int) -> str:
@@ -401,7 +402,6 @@ class _Worker:
         self._chatter = tempfile.TemporaryFile()  # noqa: SIM115
         flags = fcntl.fcntl(self._chatter, fcntl.F_GETFL)
         fcntl.fcntl(self._chatter, fcntl.F_SETFL, flags | os.O_APPEND)
-        path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         with theirs:  # closed here, or the parent would never see that the host has died
             self._process = subprocess.Popen(
@@ -410,13 +410,13 @@ class _Worker:
                 stdout=self._chatter,
                 stderr=self._chatter,
                 pass_fds=(theirs.fileno(),),
-                env={**os.environ, **one_thread, "PYTHONPATH": path},
+                env={**os.environ, **one_thread, "PYTHONPATH": os.pathsep.join(_module_path())},
                 start_new_session=True,  # Ctrl-C in a terminal is for the parent alone
             )
 
     def introduce(self, key: str, spec: EffectSpec) -> None:
         if key not in self._known:
-            self.connection.send(Introduce(key, spec))
+            self.connection.send(Introduce(key, spec, _module_path()))
             self._known.add(key)
 
     def attach(self, buffer: _Buffer) -> None:
@@ -475,3 +475,7 @@ class _Worker:
         self.kill()
         self._process.wait()
         self._chatter.close()
+
+
+def _module_path() -> tuple[str, ...]:
+    return tuple(entry or os.getcwd() for entry in sys.path)

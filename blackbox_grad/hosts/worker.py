@@ -27,10 +27,11 @@ MOST_CHATTER = 1 << 20
 
 @dataclass(frozen=True)
 class Introduce:
-    """Tells a host what a key means."""
+    """Tells a host what a key means, and where its parent now finds modules (a notebook may have extended `sys.path`)."""
 
     key: str
     spec: EffectSpec
+    path: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class Worker:
         match message:
             case Introduce():
                 self._specs[message.key] = message.spec
+                sys.path.extend(entry for entry in message.path if entry not in sys.path)
             case Attach():
                 self._buffers[message.buffer] = SharedBuffer(message.size, recv_handle(self._connection))
             case Detach():

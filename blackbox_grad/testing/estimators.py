@@ -1,0 +1,271 @@
+"""What an estimator declares, measured: `check_estimator` tries it on polynomials and smooth functions with known gradients."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from blackbox_grad.estimators import Estimator, Promises
+from blackbox_grad.parameters import Parameter, ParameterSpace
+from blackbox_grad.problem import Problem
+from blackbox_grad.registry import estimator as find_estimator
+from blackbox_grad.testing.effects import CheckFailed
+
+#: An unbiased estimator fails a statistical law with less than this probability; laws are seeded, so a verdict is repeatable.
+FALSE_ALARM = 1e-6
+
+#: Two-sided standard score of that error rate.
+_SCORE = 4.9
+
+_BATCH = 6
+
+
+@dataclass(frozen=True)
+class EstimatorLaw:
+    """One law: a sentence, and the function that raises `CheckFailed` where it does not hold."""
+
+    name: str
+    holds: Callable[[Estimator, int], None]
+
+
+def check_estimator(estimator: str | Estimator, parameters: tuple[int, ...] = (1, 3, 8)) -> list[str]:
+    """Measure every law on an estimator.
+
+    Args:
+        estimator: an estimator, or its name with options ("spsa:samples=2").
+        parameters: the numbers of parameters `P` to try.
+
+    Returns:
+        The names of the laws that were measured. What is not declared is not measured.
+
+    Raises:
+        CheckFailed: names estimator, law and numbers.
+    """
+    found = find_estimator(estimator)
+    for law in ESTIMATOR_LAWS:
+        for count in parameters:
+            law.holds(found, count)
+    return [law.name for law in ESTIMATOR_LAWS]
+
+
+def promises(estimator: Any, parameters: int) -> Promises:
+    """What the estimator declares for `P` parameters; nothing if it has no `promises`."""
+    declare = getattr(estimator, "promises", None)
+    declared: Promises = Promises() if declare is None else declare(parameters)
+    return declared
+
+
+@dataclass(frozen=True)
+class _Polynomial:
+    """`φ(p) = c + g·p + pᵀHp/2`, other coefficients for each item."""
+
+    constant: Tensor
+    linear: Tensor
+    quadratic: Tensor
+
+    @classmethod
+    def draw(cls, degree: int, batch: int, parameters: int, seed: int) -> _Polynomial:
+        generator = torch.Generator().manual_seed(seed)
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+        matrix = normal(batch, parameters, parameters) * (1.0 if degree >= 2 else 0.0)
+        return cls(normal(batch), normal(batch, parameters), matrix + matrix.transpose(1, 2))
+
+    def __call__(self, p: Tensor) -> Tensor:
+        bent = torch.einsum("...bi,bij,...bj->...b", p, self.quadratic, p) / 2
+        return self.constant + (p * self.linear).sum(-1) + bent
+
+    def gradient(self, p: Tensor) -> Tensor:
+        return self.linear + torch.einsum("bij,bj->bi", self.quadratic, p)
+
+
+def _smooth(p: Tensor) -> Tensor:
+    phases = torch.arange(p.shape[-1], dtype=p.dtype)
+    return torch.sin(1.5 * p + phases).sum(-1) + torch.exp(p.mean(-1))
+
+
+def _points(parameters: int, seed: int = 0) -> Iterator[tuple[str, Tensor]]:
+    """Places in the box where an estimator can go wrong."""
+    generator = torch.Generator().manual_seed(seed)
+    inside = torch.rand(_BATCH, parameters, generator=generator, dtype=torch.float64)
+    yield "inside", 0.3 + 0.4 * inside
+    yield "at a lower corner", torch.zeros_like(inside)
+    yield "at an upper corner", torch.ones_like(inside)
+    yield "near a face", 0.001 * inside
+    yield "at a mixed corner", torch.round(inside)
+    yield "anywhere", torch.where(torch.rand(inside.shape, generator=generator) < 0.3, torch.round(inside), inside)
+
+
+def _estimate(estimator: Estimator, problem: Problem) -> Tensor:
+    gradient = estimator.estimate(problem).gradient
+    if gradient.shape != problem.point.shape:
+        raise CheckFailed(f"{estimator!r} returned a gradient of shape {list(gradient.shape)}, not {list(problem.point.shape)}")
+    return gradient
+
+
+def _seeded(function: Callable[[Tensor], Tensor], point: Tensor, seed: int = 0, space: ParameterSpace | None = None) -> Problem:
+    return Problem.of_function(function, point, space, seed)
+
+
+def _finite_and_inside(estimator: Estimator, parameters: int) -> None:
+    for place, point in _points(parameters):  # a probe outside the box raises by itself
+        gradient = _estimate(estimator, _seeded(_smooth, point))
+        if not torch.isfinite(gradient).all():
+            raise CheckFailed(f"{estimator!r}: the gradient {place} is not finite: {gradient.tolist()}")
+
+
+def _equal_seeds(estimator: Estimator, parameters: int) -> None:
+    _, point = next(_points(parameters))
+    first, second = (_estimate(estimator, _seeded(_smooth, point, seed=5)) for _ in range(2))
+    if not torch.equal(first, second):
+        raise CheckFailed(f"{estimator!r}: equal seeds gave gradients that differ by {float((first - second).abs().max()):g}")
+
+
+def _number_of_probes(estimator: Estimator, parameters: int) -> None:
+    declared = promises(estimator, parameters).probes
+    if declared is None:
+        return
+    _, point = next(_points(parameters))
+    problem = _seeded(_smooth, point)
+    _estimate(estimator, problem)
+    if problem.probes != declared:
+        raise CheckFailed(f"{estimator!r}: declares {declared} probes for {parameters} parameters and made {problem.probes}")
+
+
+def _exact(estimator: Estimator, parameters: int) -> None:
+    degree = promises(estimator, parameters).exact_degree
+    if degree < 1:
+        return
+    for place, point in _points(parameters):
+        function = _Polynomial.draw(degree, _BATCH, parameters, seed=1)
+        error = float((_estimate(estimator, _seeded(function, point)) - function.gradient(point)).abs().max())
+        if not error < 1e-6:
+            raise CheckFailed(
+                f"{estimator!r}: declared exact to degree {degree}; the error {place} is {error:g}, P = {parameters}"
+            )
+
+
+def _unbiased(estimator: Estimator, parameters: int) -> None:
+    degree = promises(estimator, parameters).unbiased_degree
+    if degree < 1:
+        return
+    draws = 4000
+    function = _Polynomial.draw(degree, 1, parameters, seed=2)
+    point = torch.full((1, parameters), 0.5, dtype=torch.float64)
+    wide = _Polynomial(*(t.expand(draws, *t.shape[1:]) for t in (function.constant, function.linear, function.quadratic)))
+    estimates = _estimate(estimator, _seeded(wide, point.expand(draws, -1)))
+    error = (estimates.mean(0) - function.gradient(point)[0]).abs()
+    allowed = _SCORE * estimates.std(0) / math.sqrt(draws) + 1e-8
+    if (error > allowed).any():
+        raise CheckFailed(
+            f"{estimator!r}: declared unbiased to degree {degree}; the mean of {draws} estimates is off by {error.tolist()}, "
+            f"chance explains {allowed.tolist()} (error rate {FALSE_ALARM:g})"
+        )
+
+
+def _items_independent(estimator: Estimator, parameters: int) -> None:
+    """Another function for item 1 leaves the gradient of item 0 alone; and items do not share their directions."""
+    _, point = next(_points(parameters))
+    scale = torch.ones(_BATCH, dtype=torch.float64)
+    scale[1:] = 7.0
+    alone = _estimate(estimator, _seeded(_smooth, point))
+    beside = _estimate(estimator, _seeded(lambda p: _smooth(p) * scale, point))
+    if not torch.allclose(alone[0], beside[0], rtol=1e-9, atol=1e-12):
+        raise CheckFailed(f"{estimator!r}: the gradient of item 0 changed with the function of the others")
+    same = point[:1].expand(_BATCH, -1).contiguous()
+    asked: list[Tensor] = []
+
+    def watch(p: Tensor) -> Tensor:
+        asked.append(p - same)
+        return _smooth(p)
+
+    first = _estimate(estimator, _seeded(watch, same, seed=1))
+    second = _estimate(estimator, _seeded(_smooth, same, seed=2))
+    random = not torch.allclose(first, second)
+    if random and parameters >= 8 and all(torch.allclose(a, a[:, :1].expand_as(a)) for a in asked):
+        raise CheckFailed(f"{estimator!r}: every item of the batch got the same random directions")
+
+
+def _nonfinite_survived(estimator: Estimator, parameters: int) -> None:
+    _, point = next(_points(parameters))
+    calls = 0
+
+    def spoiled(p: Tensor) -> Tensor:
+        nonlocal calls
+        values = _smooth(p)
+        if p.shape[0] != 1 or calls:  # the value at the point itself stays finite
+            values = values.clone()
+            values[..., 0] = torch.nan
+        calls += 1
+        return values
+
+    problem = _seeded(spoiled, point)
+    _ = problem.value
+    gradient = _estimate(estimator, problem)
+    clean = _estimate(estimator, _seeded(_smooth, point))
+    if not torch.isfinite(gradient).all():
+        raise CheckFailed(f"{estimator!r}: probes that were NaN reached the gradient: {gradient.tolist()}")
+    if not torch.allclose(gradient[1:], clean[1:], rtol=1e-9, atol=1e-12):
+        raise CheckFailed(f"{estimator!r}: probes of item 0 that were NaN changed the gradients of other items")
+
+
+def _whole_levels(estimator: Estimator, parameters: int) -> None:
+    """Between the levels of a stepped parameter nothing changes; a probe there measures a difference of zero."""
+    kinds = [Parameter("a", "stepped", 0.0, levels=5), Parameter("b", "toggle", 0.0), Parameter("c")]
+    space = ParameterSpace([kinds[i % 3] for i in range(parameters)])
+    steps = torch.tensor(space.steps)
+    stepped = steps > 0
+    for _, point in _points(parameters):
+
+        def watch(p: Tensor) -> Tensor:
+            levels = p[..., stepped] / steps[stepped]
+            if not torch.allclose(levels, levels.round(), atol=1e-6):
+                raise CheckFailed(f"{estimator!r} probed between two levels of a stepped parameter")
+            return _smooth(p)
+
+        _estimate(estimator, _seeded(watch, point, space=space))
+
+
+def _order(estimator: Any, parameters: int) -> None:
+    """The error, or for a random estimator that of its mean, falls with the declared power of the step."""
+    order = promises(estimator, parameters).order
+    if order is None or not hasattr(estimator, "step"):
+        return
+    draws = 20000
+    point = torch.full((1, parameters), 0.4, dtype=torch.float64)
+    wanted = torch.func.grad(lambda p: _smooth(p).sum())(point)[0]
+    errors = []
+    steps = (0.2, 0.1)
+    for step in steps:
+        other = copy.copy(estimator)
+        other.step = step
+        problem = _seeded(_smooth, point.expand(draws, -1))
+        estimates = _estimate(other, problem)
+        noise = float(estimates.std(0).max()) / math.sqrt(draws)
+        errors.append(float((estimates.mean(0) - wanted).abs().max()))
+        if errors[-1] < 3 * noise:  # the bias is hidden by chance: nothing can be fitted
+            return
+    fitted = math.log(errors[0] / errors[1]) / math.log(steps[0] / steps[1])
+    if fitted < order - 0.5:
+        raise CheckFailed(f"{estimator!r}: declares an error of order {order}; fitted from steps {steps}: {fitted:.2f}")
+
+
+ESTIMATOR_LAWS = (
+    EstimatorLaw("the gradient is finite and probes stay in the box", _finite_and_inside),
+    EstimatorLaw("equal seeds give equal gradients", _equal_seeds),
+    EstimatorLaw("it makes as many probes as it declares", _number_of_probes),
+    EstimatorLaw("it is exact on the polynomials it declares", _exact),
+    EstimatorLaw("it is unbiased on the polynomials it declares", _unbiased),
+    EstimatorLaw("its error falls with the declared order of the step", _order),
+    EstimatorLaw("items of a batch are independent", _items_independent),
+    EstimatorLaw("probes that are not finite are left out", _nonfinite_survived),
+    EstimatorLaw("stepped parameters are probed at whole levels", _whole_levels),
+)

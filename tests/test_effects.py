@@ -1,0 +1,117 @@
+"""Addresses, specs, chains and channel layouts, on reference effects."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+import blackbox_grad as bg
+from blackbox_grad import errors
+from blackbox_grad.effects import PluginEffect, split_chain
+
+
+def noise(channels: int = 2, samples: int = 500) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((channels, samples), dtype=np.float32) * 0.1
+
+
+class Swap(PluginEffect):
+    """Stereo in, stereo out, three samples late: left and right change places, the right one halved."""
+
+    name, sample_rate, inputs, outputs, latency = "swap", 44100.0, 2, 2, 3
+    parameters = bg.ParameterSpace([])
+
+    def process(self, audio, values):
+        late = np.pad(audio, ((0, 0), (3, 0)))[:, : audio.shape[1]]
+        return np.stack([late[1], late[0] / 2])
+
+
+def test_latency_is_taken_out_and_the_length_kept():
+    x = noise()
+    y = Swap().render(x, [])
+    np.testing.assert_array_equal(y, [x[1], x[0] / 2])
+
+
+def test_mono_through_a_stereo_effect_is_doubled_then_averaged():
+    x = noise(1)
+    np.testing.assert_allclose(Swap().render(x, []), x * 0.75, rtol=1e-6)
+
+
+def test_channels_that_do_not_fit_are_refused():
+    with pytest.raises(errors.AudioError, match="3 channels do not fit an effect with 2 in and 2 out"):
+        Swap().render(noise(3), [])
+
+
+def test_several_channels_through_a_mono_effect_go_one_at_a_time():
+    effect = bg.load("reference:delay")
+    x = noise(3)
+    y = effect.render(x, effect.parameters.defaults)
+    for channel in range(3):
+        np.testing.assert_array_equal(y[channel : channel + 1], effect.render(x[channel : channel + 1], [0.3, 0.3, 0.5]))
+
+
+def test_a_chain_is_one_effect_with_prefixed_parameters():
+    chain = bg.load("reference:soft-clip | reference:gain")
+    assert chain.parameters.names == ("soft-clip: Drive", "soft-clip: Level", "gain: Gain")
+    x, p = noise(), [0.5, 0.4, 0.3]
+    first = bg.load("reference:soft-clip").render(x, p[:2])
+    np.testing.assert_array_equal(chain.render(x, p), bg.load("reference:gain").render(first, p[2:]))
+
+
+def test_a_chain_of_specs_keeps_what_a_part_holds():
+    part = bg.EffectSpec.of("reference:delay", parameters=["Mix"], fixed={"Time": "50 ms"})
+    chain = bg.load(bg.chain(part, "reference:gain"))
+    assert chain.parameters.names == ("delay: Mix", "gain: Gain")
+    x = noise(samples=4000)
+    np.testing.assert_array_equal(chain.render(x, [0.7, 0.5]), bg.load(part).render(x, [0.7]))
+
+
+def test_bars_inside_faust_source_do_not_split_a_chain():
+    assert split_chain("faust:process = _ : *(1 | 2); | reference:gain") == ["faust:process = _ : *(1 | 2);", "reference:gain"]
+
+
+def test_a_spec_travels_and_opens_the_same_effect():
+    spec = bg.EffectSpec.of("reference:biquad | reference:gain", 24000, fixed={"biquad: Q": "2 native"})
+    again = pickle.loads(pickle.dumps(spec))
+    assert again == spec
+    x = noise()
+    p = spec.open().parameters.defaults
+    np.testing.assert_array_equal(again.open().render(x, p), spec.open().render(x, p))
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "said"),
+    [
+        ("reference:gian", errors.EffectNotFoundError, "did you mean 'gain'"),
+        ("refrence:gain", errors.AddressError, "did you mean 'reference'"),
+        ("reference:", errors.AddressError, "names no effect"),
+        ("", errors.AddressError, "empty"),
+        ("something", errors.AddressError, "no backend claims 'something'"),
+        ("reference:gain | ", errors.BlackboxGradError, "gain"),
+    ],
+)
+def test_a_wrong_address_says_what_is_right(address, error, said):
+    with pytest.raises(error) as caught:
+        bg.load(address)
+    assert said in str(caught.value)
+
+
+def test_errors_of_an_effect_name_its_address():
+    effect = bg.load("reference:gain")
+    with pytest.raises(errors.ParameterError, match=r"reference:gain: .*'Gain'"):
+        effect.render(noise(), [2.0])
+    with pytest.raises(errors.AudioError, match=r"reference:gain: .*audio\[None\]"):
+        effect.render(noise()[0], [0.5])
+
+
+def test_nonsense_sample_rates_are_refused():
+    with pytest.raises(errors.EffectLoadError, match="sample_rate"):
+        bg.load("reference:gain", sample_rate=0)
+
+
+def test_every_error_is_of_the_family_and_travels():
+    for name in vars(errors).values():
+        if isinstance(name, type) and issubclass(name, Exception):
+            assert issubclass(name, errors.BlackboxGradError)
+            assert str(pickle.loads(pickle.dumps(name("what; way out")))) == "what; way out"

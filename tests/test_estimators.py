@@ -1,0 +1,156 @@
+"""Every estimator keeps what it declares, and reference effects confirm it with exact gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import blackbox_grad as bg
+from blackbox_grad.errors import EstimatorError
+from blackbox_grad.estimators import Estimate, Promises, reach
+from blackbox_grad.registry import estimator
+from blackbox_grad.testing import check_estimator
+from blackbox_grad.testing.effects import CheckFailed
+from blackbox_grad_backends.reference import differentiable
+
+#: The one list of estimators that every test of laws runs over.
+ESTIMATORS = [
+    "finite-difference",
+    "finite-difference:scheme=forward",
+    "spsa",
+    "spsa:samples=3,sides=1",
+    "spsa:samples=2,sides=1,directions=orthogonal",
+    "spsa:samples=8,sides=1,directions=orthogonal",
+    "spsa:samples=9,directions=orthogonal",
+    "straight-through",
+]
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimator_keeps_its_promises(name):
+    assert len(check_estimator(name)) == 9
+
+
+class Wrong:
+    """Declares what is not true."""
+
+    def __init__(self, estimator_, **promises):
+        self._estimator, self._promises = estimator_, Promises(**promises)
+
+    def promises(self, parameters):
+        return self._promises
+
+    def estimate(self, problem):
+        return self._estimator.estimate(problem)
+
+
+class SharedDirections:
+    """The published mistake: one random vector for every item of the batch."""
+
+    def estimate(self, problem):
+        signs = torch.randint(0, 2, (1, 1, problem.parameters), generator=problem.generator).double() * 2 - 1
+        down, up = reach(problem, 0.01)
+        ahead, behind = torch.where(signs > 0, up, down), torch.where(signs > 0, down, up)
+        values = problem.probe(torch.cat([problem.point + ahead, problem.point + behind]).clamp(0, 1))
+        slope = torch.nan_to_num(values[:1] - values[1:])
+        return Estimate((slope[..., None] / (ahead - behind))[0])
+
+
+class DividesByTwoEpsilon:
+    """The published mistake: points are clipped to the box, the divisor is not."""
+
+    def promises(self, parameters):
+        return Promises(exact_degree=1)
+
+    def estimate(self, problem):
+        columns = []
+        for i in range(problem.parameters):
+            step = torch.zeros_like(problem.point)
+            step[:, i] = 0.01
+            ends = torch.stack([problem.point + step, problem.point - step]).clamp(0, 1)
+            values = problem.probe(ends)
+            columns.append((values[0] - values[1]) / 0.02)
+        return Estimate(torch.stack(columns, dim=1))
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        (Wrong(bg.FiniteDifference("forward"), exact_degree=2), "declared exact to degree 2"),
+        (Wrong(bg.SPSA(2), probes=2), "made 4"),
+        (Wrong(bg.StraightThrough(), unbiased_degree=1), "declared unbiased"),
+        (SharedDirections(), "the same random directions"),
+        (DividesByTwoEpsilon(), "declared exact to degree 1"),
+    ],
+)
+def test_the_kit_finds_published_mistakes(mistake, said):
+    with pytest.raises(CheckFailed, match=said):
+        check_estimator(mistake)
+
+
+@pytest.mark.parametrize("effect", ["gain", "soft-clip", "biquad"])
+def test_finite_differences_through_an_effect_agree_with_autograd(effect):
+    torch.manual_seed(0)
+    layer = bg.DifferentiableEffect(f"reference:{effect}", estimator="finite-difference:step=0.001")
+    x, cotangent = torch.randn(3, 2, 2000), torch.randn(3, 2, 2000)
+    p = torch.rand(3, len(layer.parameter_space), requires_grad=True)
+    (estimated,) = torch.autograd.grad((layer(x, p) * cotangent).sum(), p)
+    (exact,) = torch.autograd.grad((differentiable(effect)(x, p) * cotangent).sum(), p)
+    torch.testing.assert_close(estimated, exact, rtol=1e-2, atol=1e-2 * float(exact.abs().max()))
+
+
+def test_a_surrogate_that_is_the_effect_gives_exact_gradients():
+    torch.manual_seed(0)
+    truth = differentiable("biquad")
+    layer = bg.DifferentiableEffect("reference:biquad", estimator=bg.StraightThrough(truth))
+    x = torch.randn(2, 1, 3000, requires_grad=True)
+    p = torch.rand(2, 3, requires_grad=True)
+    weight = torch.randn(2, 1, 3000)
+    for estimated, exact in zip(
+        torch.autograd.grad((layer(x, p) * weight).sum(), (x, p)),
+        torch.autograd.grad((truth(x, p) * weight).sum(), (x, p)),
+        strict=True,
+    ):
+        torch.testing.assert_close(estimated, exact)
+
+
+def test_steps_end_at_the_faces_and_are_whole_levels():
+    space = bg.ParameterSpace([bg.Parameter("a"), bg.Parameter("b", "stepped", levels=11), bg.Parameter("c", "toggle", 0.0)])
+    problem = bg.Problem.of_function(lambda p: p.sum(-1), torch.tensor([[0.004, 0.3, 1.0]]), space)
+    down, up = reach(problem, 0.01)
+    torch.testing.assert_close(down, torch.tensor([[-0.004, -0.1, -1.0]]).double(), atol=1e-7, rtol=0)
+    torch.testing.assert_close(up, torch.tensor([[0.01, 0.1, 0.0]]).double(), atol=1e-7, rtol=0)
+
+
+def test_an_estimator_that_leaves_the_box_is_told_where():
+    problem = bg.Problem.of_function(lambda p: p.sum(-1), torch.tensor([[0.0, 1.0]]))
+    with pytest.raises(EstimatorError, match=r"'p1' = 1.01"):
+        problem.probe(torch.tensor([[[0.0, 1.01]]]))
+
+
+def test_estimators_come_by_name_with_options_and_from_third_parties(third_party):
+    assert repr(estimator("spsa:samples=2,directions=orthogonal")) == (
+        "SPSA(samples=2, sides=2, directions='orthogonal', step=0.01)"
+    )
+    found = estimator("third-party")
+    problem = bg.Problem.of_function(lambda p: 3 * p.sum(-1), torch.tensor([[0.5]]))
+    torch.testing.assert_close(found.estimate(problem).gradient, torch.tensor([[-3.0]]).double())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("spas", "did you mean 'spsa'"),
+        ("spsa:sample=2", "sample"),
+        ("spsa:samples", "name=value"),
+        ("spsa:samples=0", "samples=0"),
+        ("spsa:step=0.7", "step=0.7"),
+        ("spsa:sides=3", "sides=3"),
+        ("finite-difference:scheme=middle", "'central' and 'forward'"),
+        (42, "no method estimate"),
+    ],
+)
+def test_a_wrong_estimator_says_what_is_right(wrong, said):
+    with pytest.raises(EstimatorError) as caught:
+        estimator(wrong)
+    assert said in str(caught.value)

@@ -1,0 +1,305 @@
+"""Hosts: what they promise when all goes well, and when a plug-in does its worst."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import blackbox_grad as bg
+from blackbox_grad.errors import HostError, RenderError
+from blackbox_grad.hosts.opened import inner_product
+
+RNG = np.random.default_rng(0)
+AUDIO = RNG.standard_normal((4, 2, 3000), dtype=np.float32) * 0.1
+CLIP = bg.EffectSpec.of("reference:soft-clip")
+
+
+@pytest.fixture(scope="module")
+def pool(_third_party_path):
+    with bg.ProcessPool(hosts=2, time_limit=3.0, open_limit=20.0) as pool:
+        yield pool
+
+
+def faulty(name: str, **options: str) -> bg.EffectSpec:
+    return bg.EffectSpec.of(f"faulty:{name}", **options)
+
+
+def children(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition, seconds: float = 10.0) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return bool(condition())
+
+
+# results
+
+
+def test_every_host_gives_the_same_bits(pool):
+    points = RNG.random((3, 4, 2))
+    cotangent = RNG.standard_normal(AUDIO.shape, dtype=np.float32)
+    here = bg.InProcessHost()
+    with bg.ProcessPool(hosts=1) as one:
+        for host in (pool, one):
+            np.testing.assert_array_equal(host.render_batch(CLIP, AUDIO, points)[0], here.render_batch(CLIP, AUDIO, points)[0])
+            np.testing.assert_array_equal(
+                host.probe_batch(CLIP, AUDIO, points, cotangent), here.probe_batch(CLIP, AUDIO, points, cotangent)
+            )
+
+
+def test_a_probe_is_the_inner_product_of_cotangent_and_render(pool):
+    points = RNG.random((2, 4, 2))
+    cotangent = RNG.standard_normal(AUDIO.shape, dtype=np.float32)
+    rendered, finite = pool.render_batch(CLIP, AUDIO, points)
+    assert finite.all()
+    exact = np.einsum("kbct,bct->kb", rendered.astype(np.float64), cotangent.astype(np.float64))
+    np.testing.assert_allclose(pool.probe_batch(CLIP, AUDIO, points, cotangent), exact, rtol=1e-5, atol=1e-5)
+
+
+def test_inner_products_keep_small_differences():
+    a = RNG.standard_normal(1_000_003, dtype=np.float32)
+    assert inner_product(a, a) == pytest.approx(float(np.dot(a.astype(np.float64), a.astype(np.float64))), rel=1e-7)
+
+
+def test_calls_of_any_size_follow_each_other(pool):
+    for batch, channels, samples in [(1, 1, 1), (7, 2, 40_000), (2, 1, 17), (12, 1, 9_000)]:
+        x = RNG.standard_normal((batch, channels, samples), dtype=np.float32)
+        y, _ = pool.render_batch(CLIP, x, np.tile([0.0, 0.5], (batch, 1)))
+        np.testing.assert_allclose(y, np.tanh(x), rtol=1e-5, atol=1e-7)
+
+
+def test_many_threads_share_a_pool(pool):
+    points = [RNG.random((4, 2)) for _ in range(8)]
+    expected = [bg.InProcessHost().render_batch(CLIP, AUDIO, p)[0] for p in points]
+    results: dict[int, np.ndarray] = {}
+
+    def work(i: int) -> None:
+        for _ in range(5):
+            results[i] = pool.render_batch(CLIP, AUDIO, points[i])[0]
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for i in range(8):
+        np.testing.assert_array_equal(results[i], expected[i])
+
+
+def test_renders_are_counted():
+    host = bg.InProcessHost()
+    host.render_batch(CLIP, AUDIO, RNG.random((3, 4, 2)))
+    assert host.renders == 12
+
+
+# faults
+
+
+def test_a_render_that_raises_is_reported_with_effect_parameter_and_value(pool):
+    with pytest.raises(RenderError, match=r"faulty:raise: ValueError while rendering: .*not in the mood.*item 1 .*Level=0\.9"):
+        pool.render_batch(faulty("raise"), AUDIO, np.array([[0.1], [0.9], [0.1], [0.1]]))
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("crash", "crashed with SIGSEGV"),
+        ("hang", r"exceeded its time limit of 3 s"),
+        ("hang-with-the-interpreter-locked", r"exceeded its time limit of 3 s"),
+    ],
+)
+def test_a_render_that_kills_twice_is_reported_with_its_input_saved(pool, fault, said):
+    replaced = pool.replaced
+    with pytest.raises(RenderError, match=said) as caught:
+        pool.render_batch(faulty(fault), AUDIO, np.array([[0.1], [0.2], [0.75], [0.1]]))
+    message = str(caught.value)
+    assert f"faulty:{fault}" in message
+    assert "item 2 of the batch at Level=0.75" in message
+    path = re.search(r"saved in (\S+\.npz)", message)[1]
+    with np.load(path) as saved:
+        np.testing.assert_array_equal(saved["audio"], AUDIO[2])
+        assert saved["point"] == [0.75]
+    os.unlink(path)
+    if fault == "crash":
+        assert "the plug-in's last words" in message
+    assert pool.replaced >= replaced + 2
+    y, _ = pool.render_batch(faulty(fault), AUDIO, np.full((4, 1), 0.5))  # the pool is as good as new
+    np.testing.assert_array_equal(y, AUDIO * np.float32(0.5))
+
+
+@pytest.mark.parametrize("fault", ["crash", "hang"])
+def test_a_host_that_dies_once_is_replaced_and_its_work_done_by_another(pool, fault, tmp_path):
+    spec = faulty(fault, once=str(tmp_path / "spent"))
+    points = np.array([[[0.9], [0.2], [0.3], [0.4]], [[0.5], [0.6], [0.7], [0.8]]])
+    y, finite = pool.render_batch(spec, AUDIO, points)
+    assert finite.all()
+    np.testing.assert_array_equal(y, AUDIO * points[..., None].astype(np.float32))
+
+
+@pytest.mark.parametrize(("fault", "said"), [("crash-opening", "crashed with SIGSEGV"), ("hang-opening", "time limit of 1 s")])
+def test_an_effect_that_kills_its_host_while_opening_is_reported(third_party, fault, said):
+    with (
+        bg.ProcessPool(hosts=1, open_limit=1.0) as pool,
+        pytest.raises(RenderError, match=f"faulty:{fault}: opening it .*{said}"),
+    ):
+        pool.open(faulty(fault))
+
+
+def test_renders_that_are_not_finite_are_marked_and_counted(pool):
+    before = pool.nonfinite
+    points = np.array([[0.1], [0.9], [0.2], [0.3]])
+    _, finite = pool.render_batch(faulty("nan"), AUDIO, points)
+    assert finite.tolist() == [True, False, True, True]
+    values = pool.probe_batch(faulty("nan"), AUDIO, points[None], AUDIO)
+    assert np.isnan(values).tolist() == [[False, True, False, False]]
+    assert pool.nonfinite == before + 2
+
+
+def test_what_plugins_print_reaches_nobody_and_fills_no_disk(pool, capfd):
+    pool.render_batch(faulty("flood"), AUDIO, np.full((4, 1), 0.9))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_unknown_effect_is_the_same_error_in_every_host(pool):
+    for host in (pool, bg.InProcessHost()):
+        with pytest.raises(bg.errors.EffectNotFoundError, match="did you mean 'gain'"):
+            host.open(bg.EffectSpec.of("reference:gian"))
+
+
+@pytest.mark.parametrize("wrong", [{"hosts": 0}, {"time_limit": 0}, {"open_limit": -1.0}])
+def test_a_pool_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(HostError, match=next(iter(wrong))):
+        bg.ProcessPool(**wrong)
+
+
+def test_a_closed_pool_says_so():
+    pool = bg.ProcessPool(hosts=1)
+    pool.open(CLIP)
+    pool.close()
+    pool.close()
+    with pytest.raises(HostError, match="closed"):
+        pool.render_batch(CLIP, AUDIO, RNG.random((4, 2)))
+
+
+# processes
+
+
+def test_hosts_import_no_torch_and_no_audio_library_they_do_not_need():
+    with bg.ProcessPool(hosts=1) as pool:
+        pool.render_batch(CLIP, AUDIO, RNG.random((4, 2)))
+        (worker,) = pool._members.all
+        maps = Path(f"/proc/{worker._process.pid}/maps").read_text()
+        assert "numpy" in maps
+        assert not any(library in maps for library in ("torch", "pedalboard", "dawdreamer"))
+
+
+SCRIPT = """
+import sys, time, threading, os, numpy as np, blackbox_grad as bg
+sys.path.append({third_party!r})
+pool = bg.ProcessPool(hosts=2, time_limit=60)
+x = np.zeros((4, 1, 64), np.float32)
+spec = bg.EffectSpec.of({address!r})
+pool.open(spec)
+pool.render_batch(spec, x, np.zeros((4, 1)))
+print("ready", flush=True)
+{then}
+"""
+
+
+def start(third_party: str, address: str, then: str) -> subprocess.Popen[str]:
+    source = SCRIPT.format(third_party=third_party, address=address, then=textwrap.dedent(then))
+    process = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def shared_memory() -> set[str]:
+    return {f.name for f in Path("/dev/shm").iterdir() if "blackbox" in f.name or f.name.startswith("psm_")}
+
+
+@pytest.mark.parametrize(
+    ("address", "then", "end"),
+    [
+        ("faulty:slow", "", None),
+        ("faulty:slow", "os._exit(0)", None),
+        ("faulty:slow", "time.sleep(60)", signal.SIGKILL),
+        ("faulty:hang", "pool.render_batch(spec, x, np.full((4, 1), 0.9))", signal.SIGKILL),
+        ("faulty:hang", "pool.render_batch(spec, x, np.full((4, 1), 0.9))", signal.SIGINT),
+        ("faulty:hang", "pool.render_batch(spec, x, np.full((4, 1), 0.9))", signal.SIGTERM),
+    ],
+)
+def test_no_process_and_no_shared_memory_is_left_however_the_parent_ends(third_party, address, then, end):
+    memory = shared_memory()
+    process = start(third_party, address, then)
+    hosts = children(process.pid) if process.poll() is None and (end or then) else []
+    if end is not None:
+        assert hosts
+        time.sleep(0.3)
+        process.send_signal(end)
+    _, errors = process.communicate(timeout=20)
+    if end == signal.SIGINT:
+        assert "KeyboardInterrupt" in errors
+    assert wait_until(lambda: not any(alive(pid) for pid in hosts)), "a host outlived its parent"
+    assert shared_memory() == memory
+
+
+def test_after_ctrl_c_the_pool_works_on(third_party):
+    then = """
+    try:
+        pool.render_batch(spec, x, np.full((4, 1), 0.9))
+    except KeyboardInterrupt:
+        print(pool.render_batch(spec, x + 1, np.full((4, 1), 0.5))[0].mean(), flush=True)
+    """
+    process = start(third_party, "faulty:hang", then)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=20)
+    assert output == "0.5\n", errors
+
+
+def test_a_forked_child_has_hosts_of_its_own():
+    with bg.ProcessPool(hosts=1) as pool:
+        expected = pool.render_batch(CLIP, AUDIO, np.full((4, 2), 0.5))[0]
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            same = np.array_equal(pool.render_batch(CLIP, AUDIO, np.full((4, 2), 0.5))[0], expected)
+            os.write(writing, b"same" if same else b"different")
+            pool.close()
+            os._exit(0)
+        os.close(writing)
+        assert os.read(reading, 10) == b"same"
+        os.waitpid(pid, 0)
+        np.testing.assert_array_equal(pool.render_batch(CLIP, AUDIO, np.full((4, 2), 0.5))[0], expected)
+
+
+def test_the_default_host_is_shared_and_counts_hosts_from_the_environment(monkeypatch):
+    assert bg.default_host() is bg.default_host()
+    monkeypatch.setenv("BLACKBOX_GRAD_HOSTS", "3")
+    assert bg.ProcessPool().hosts == 3
+    monkeypatch.setenv("BLACKBOX_GRAD_HOSTS", "many")
+    with pytest.raises(HostError, match="'many'"):
+        bg.ProcessPool()

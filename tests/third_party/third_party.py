@@ -1,0 +1,102 @@
+"""A third party's package: a backend whose effects really fail, in every way that a plug-in can, and an estimator.
+
+`faulty:NAME` passes audio through, times its parameter `Level`, as long as `Level <= 0.5`; above, it fails as its name says.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from blackbox_grad.effects import PluginEffect
+from blackbox_grad.errors import EffectNotFoundError
+from blackbox_grad.parameters import Parameter, ParameterSpace
+
+
+class FaultyEffect(PluginEffect):
+    inputs = outputs = 1
+
+    def __init__(self, name: str, sample_rate: float, once: str | None) -> None:
+        self.name = name
+        self.sample_rate = sample_rate
+        self.parameters = ParameterSpace([Parameter("Level")])
+        self._once = Path(once) if once else None
+        if name == "crash-opening":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if name == "hang-opening":
+            time.sleep(3600)
+
+    def process(self, audio, values):
+        if values[0] > 0.5 and not self._spent():
+            getattr(self, "_" + self.name.replace("-", "_"))()
+            if self.name == "nan":
+                return audio * np.float32(np.nan)
+        return audio * np.float32(values[0])
+
+    def _spent(self) -> bool:
+        """With the option `once`: fail only as long as that file does not exist."""
+        if self._once is None:
+            return False
+        if self._once.exists():
+            return True
+        self._once.touch()
+        return False
+
+    def _crash(self) -> None:
+        print("the plug-in's last words", flush=True)
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    def _hang(self) -> None:
+        time.sleep(3600)
+
+    def _hang_with_the_interpreter_locked(self) -> None:
+        ctypes.PyDLL(None).sleep(3600)
+
+    def _raise(self) -> None:
+        raise ValueError("the plug-in is not in the mood")
+
+    def _nan(self) -> None:
+        pass
+
+    def _flood(self) -> None:
+        for _ in range(64):
+            sys.stdout.write("x" * (1 << 20))
+            os.write(2, b"y" * (1 << 20))
+
+    def _slow(self) -> None:
+        time.sleep(0.3)
+
+    def _pid(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class FaultyBackend:
+    def open(self, locator, sample_rate, options):
+        if not hasattr(FaultyEffect, "_" + locator.replace("-", "_")) and "opening" not in locator:
+            raise EffectNotFoundError(f"no faulty effect {locator!r}")
+        return FaultyEffect(locator, sample_rate, options.get("once"))
+
+    def claims(self, locator: str) -> float:
+        return 0.0
+
+    def scan(self):
+        return iter(())
+
+
+class Backwards:
+    """Minus the gradient, to see that it is this one that is used."""
+
+    def estimate(self, problem):
+        from blackbox_grad.estimators import Estimate
+        from blackbox_grad.estimators.finite_difference import FiniteDifference
+
+        return Estimate(-FiniteDifference().estimate(problem).gradient)
