@@ -5,8 +5,8 @@
 
 import fcntl
 import functools
+import hashlib
 import os
-import re
 import types
 from pathlib import Path
 
@@ -28,7 +28,8 @@ def enable() -> torch.device:
 
 
 def _build_and_load() -> None:
-    name = "blackbox_grad_pretend_torch_" + re.sub(r"\W", "_", torch.__version__)
+    installation = f"{torch.__version__} in {torch.__file__}"
+    name = "blackbox_grad_pretend_" + hashlib.sha256(installation.encode()).hexdigest()[:12]
     folder = Path(cpp_extension.get_default_build_root()) / name
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["PATH"] = ninja.BIN_DIR + os.pathsep + os.environ.get("PATH", "")  # torch looks for ninja there
@@ -44,4 +45,6 @@ def _device_module() -> types.ModuleType:
     module.is_available = lambda: True
     module.device_count = lambda: 1
     module.current_device = lambda: 0
+    module._is_in_bad_fork = lambda: False
+    module.manual_seed_all = lambda seed: None
     return module
