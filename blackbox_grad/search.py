@@ -1,7 +1,7 @@
 """The search behind `match`: a loss of the settings that counts its renders, and the three phases that lower it.
 
-*Search*: quasi-random points. *Descent*: Adam on estimated gradients, several starts as one batch. *Polish*: Gauss-Newton steps on the
-residuals of the loss, and trials of neighbouring levels.
+*Search*: quasi-random points. *Descent*: Adam on estimated gradients, several starts as one batch. *Polish*: Gauss-Newton steps on
+the residuals of the loss, and trials of neighbouring levels.
 """
 
 from __future__ import annotations
@@ -146,13 +146,13 @@ class Objective:
             raise BudgetSpent
         self.renders += count
 
-    def _render(self, points: FloatArray) -> tuple[Tensor, FloatArray]:
+    def _render(self, points: FloatArray) -> tuple[Tensor, NDArray[np.bool_]]:
         self._charge(len(points))
         audio, finite = self.host.render_batch(self.spec, self.audio[None], points[:, None])
         audio[~finite] = 0.0
         return torch.from_numpy(audio[:, 0]), finite[:, 0]
 
-    def _note(self, points: FloatArray, losses: Tensor, finite: FloatArray) -> FloatArray:
+    def _note(self, points: FloatArray, losses: Tensor, finite: NDArray[np.bool_]) -> FloatArray:
         found = np.where(finite, losses.detach().double().numpy(), np.inf)
         found[np.isnan(found)] = np.inf
         if len(found) and found.min() < self.best_loss:
@@ -170,7 +170,7 @@ def global_search(objective: Objective, count: int, seed: int, on_step: OnStep) 
     A. B. Owen, "Scrambling Sobol' and Niederreiter-Xing points", J. Complexity 14(4), 1998.
     """
     space = objective.space
-    sobol = torch.quasirandom.SobolEngine(len(space), scramble=True, seed=seed).draw(count, dtype=torch.float64)  # type: ignore[no-untyped-call]
+    sobol = torch.quasirandom.SobolEngine(len(space), scramble=True, seed=seed).draw(count, dtype=torch.float64)
     # levels get equal shares of the interval, as rounding would give the outer ones half of one
     steps = space.steps
     levels = np.where(steps > 0, 1.0 / np.where(steps > 0, steps, 1.0) + 1.0, 1.0)
@@ -245,10 +245,10 @@ class Descent:
 class Polish:
     """Gauss-Newton steps for the sum of absolute residuals, and trials of neighbours.
 
-    The absolute values are weighted squares: `|r| = r² / |r|` (iteratively reweighted least squares); the Jacobian comes from one render
-    a parameter, and several dampings are tried as one batch (D. W. Marquardt, "An algorithm for least-squares estimation of
-    nonlinear parameters", J. SIAM 11(2), 1963). Where that does not help, every parameter is moved alone, and every stepped one to its
-    neighbouring levels.
+    The absolute values are weighted squares: `|r| = r² / |r|` (iteratively reweighted least squares); the Jacobian comes from one
+    render a parameter, and several dampings are tried as one batch (D. W. Marquardt, "An algorithm for least-squares estimation
+    of nonlinear parameters", J. SIAM 11(2), 1963). Where that does not help, every parameter is moved alone, and every stepped
+    one to its neighbouring levels.
 
     Attributes:
         reach: how far parameters are moved at first.
