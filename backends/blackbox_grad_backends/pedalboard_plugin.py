@@ -113,6 +113,11 @@ def _open_plugin(path: Path, name: str | None, options: Mapping[str, Any]) -> An
             # Not plain assignment: see `_on_reset`.
             object.__setattr__(plugin, "raw_state", state if isinstance(state, bytes) else Path(state).read_bytes())
     except (ImportError, RuntimeError, ValueError, OSError) as error:
+        if "main thread" in str(error):
+            raise EffectLoadError(
+                f"{path} opens on the main thread only (of the process, or the one that opened the first plug-in). "
+                "The hosts of ProcessPool open it on theirs, whatever thread asks"
+            ) from error
         raise EffectLoadError(
             f"{path} could not be opened{f' with {sorted(options)[0]}' if options else ''}: {error}"
         ) from error
@@ -165,14 +170,14 @@ class PedalboardPluginEffect(PluginEffect):
         if hidden > _MOST_HIDDEN:
             controls = [c for c in controls if c.is_automatable]
         self._use(ParameterSpace(describe(c) for c in controls), [c.index for c in controls])
-        doubtful = [is_doubtful(c) for c in controls]
+        doubtful = {i for i, c in enumerate(controls) if is_doubtful(c)}
         self._touch()
         self.latency = int(self._plugin.reported_latency_samples)
         methods = [self.render_reset, self.render_settled, self.render_recreated, self.render_anew]
-        choice = choose_method(self, methods)
+        choice = choose_method(self, methods, doubtful)
         self._render, self.repeatability = choice.method, choice.error
         self._set(self.parameters.defaults)
-        kept = [i for i, doubt in enumerate(doubtful) if not doubt or i in choice.live]
+        kept = [i for i in range(len(controls)) if i not in doubtful or i in choice.live]
         self._use(ParameterSpace(self.parameters.everything[i] for i in kept), [self._indices[i] for i in kept])
 
     @property

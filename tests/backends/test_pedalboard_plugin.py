@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -249,3 +250,11 @@ def test_a_closed_effect_says_so():
     effect.close()
     with pytest.raises(RenderError, match="has been closed"):
         effect.render(noise(1, 64), effect.parameters.defaults)
+
+
+@pytest.mark.plugins
+def test_opening_on_another_thread_is_refused_with_a_way_out():
+    with load("pedalboard:ZamDelay.vst3"), ThreadPoolExecutor(1) as other:
+        attempt = other.submit(load, "pedalboard:ZamTube.vst3")
+        with pytest.raises(EffectLoadError, match=r"main thread only.*ProcessPool"):
+            attempt.result(timeout=60)
