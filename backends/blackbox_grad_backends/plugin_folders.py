@@ -40,8 +40,8 @@ _WINDOWS: dict[PluginKind, tuple[str, ...]] = {
     "lv2": ("%APPDATA%/LV2", "%COMMONPROGRAMFILES%/LV2"),
 }
 
-#: LV2 classes whose plug-ins make sound instead of changing it.
-_GENERATORS = {"InstrumentPlugin", "GeneratorPlugin", "OscillatorPlugin", "MIDIPlugin"}
+#: LV2 classes that play notes instead of changing sound. (GeneratorPlugin does not tell: MDA BeatBox is one, and has inputs.)
+_INSTRUMENTS = ("InstrumentPlugin", "MIDIPlugin")
 
 _LV2 = "http://lv2plug.in/ns/lv2core#"
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -93,12 +93,12 @@ def find(name: str, kind: PluginKind) -> Path | None:
 def lv2_uris() -> Iterator[str]:
     """URIs of the installed LV2 effects, read from the bundles' Turtle files.
 
-    Instruments and generators are left out as far as their files say so.
+    Instruments are left out as far as their files say so.
     """
     seen: set[str] = set()
     for bundle in installed("lv2"):
         for uri, description in _plugins(bundle):
-            if uri not in seen and not _is_generator(uri, description):
+            if uri not in seen and not _is_instrument(uri, description):
                 seen.add(uri)
                 yield uri
 
@@ -128,9 +128,9 @@ def _plugins(bundle: Path) -> Iterator[tuple[str, Path]]:
             yield subject, bundle / unquote(described)
 
 
-def _is_generator(uri: str, description: Path) -> bool:
+def _is_instrument(uri: str, description: Path) -> bool:
     classes = {name for subject, s in _subjects(description) if subject == uri for name in s.get("a", ())}
-    return any(f"{_LV2}{name}" in classes for name in _GENERATORS)
+    return any(f"{_LV2}{name}" in classes for name in _INSTRUMENTS)
 
 
 # Turtle, as much as a manifest needs: prefixes, subjects, their plain predicates and objects. What stands in brackets is

@@ -1,0 +1,291 @@
+"""VST3, VST2 and LV2 plug-ins in DawDreamer.
+
+Locators: a path, the file name of an installed plug-in, or the URI of an LV2 plug-in: `ZamTube.vst3`, `ZamDelay-vst.so`,
+`/opt/Echo.dll`, `http://drobilla.net/plugins/mda/Overdrive`, `urn:zamaudio:ZamComp`. Options: `preset=` (path of a .vstpreset
+for VST3, of an .fxp for VST2) or `state=` (path of a file that DawDreamer's `save_state` wrote); what they load become the
+defaults.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blackbox_grad.effects import Audio, PluginEffect
+from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
+from blackbox_grad.parameters import FloatArray, ParameterSpace
+from blackbox_grad_backends import plugin_folders
+from blackbox_grad_backends.clean_slate import reseed, zeroed_memory
+from blackbox_grad_backends.output import quiet
+from blackbox_grad_backends.pedalboard_parameters import describe, is_doubtful, is_for_the_host
+from blackbox_grad_backends.pedalboard_purity import choose_method
+
+#: Samples a block. 512, 4 096 and 16 384 were equally fast.
+BLOCK = 512
+
+#: Samples of silence after a change of parameters, in which plug-ins take over values and end their fades.
+SETTLING = 4096
+
+_URI = re.compile(r"^(https?://|urn:)\S+$", re.IGNORECASE)
+_VST2_SUFFIXES = (".so", ".dll", ".vst")
+_OPTIONS = ("preset", "state")
+
+#: First bytes of a shared library: Linux, Windows, macOS (64 bit, universal).
+_LIBRARY_MAGIC = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+
+
+class DawDreamerPluginBackend:
+    """Opens VST3, VST2 and LV2 effects with DawDreamer."""
+
+    def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> DawDreamerPluginEffect:
+        unknown = sorted(set(options) - set(_OPTIONS))
+        if unknown:
+            raise EffectLoadError(f"dawdreamer:{locator}: no option {unknown[0]!r}; there are: {', '.join(_OPTIONS)}")
+        if len(options) > 1:
+            raise EffectLoadError(f"dawdreamer:{locator}: preset= and state= exclude each other; give one")
+        import dawdreamer
+
+        source = _locate(locator)
+        prepare = partial(_load_option, source, *_checked_option(source, options)) if options else None
+        name = re.split(r"[/:#]", source)[-1] if _URI.match(source) else Path(source).stem
+        with quiet():
+            return DawDreamerPluginEffect(dawdreamer.RenderEngine(sample_rate, BLOCK), source, name, sample_rate, prepare)
+
+    def claims(self, locator: str) -> float:
+        if importlib.util.find_spec("dawdreamer") is None:
+            return 0.0
+        if _URI.match(locator) or locator.lower().endswith(_VST2_SUFFIXES):
+            return 1.0
+        if locator.lower().endswith(".vst3") or plugin_folders.find(locator, "vst3"):
+            return 0.5
+        return 1.0 if plugin_folders.find(locator, "vst2") else 0.0
+
+    def scan(self) -> Iterator[str]:
+        yield from plugin_folders.lv2_uris()
+        for kind in ("vst3", "vst2"):
+            yield from (path.name for path in plugin_folders.installed(kind))
+
+
+def _locate(locator: str) -> str:
+    """The LV2 URI as it is, or the absolute path of the plug-in file."""
+    if _URI.match(locator):
+        return locator
+    given = Path(locator).expanduser()
+    path = given.resolve() if given.exists() else plugin_folders.find(locator, "vst3") or plugin_folders.find(locator, "vst2")
+    if path is None:
+        known = sorted(p.name for kind in ("vst3", "vst2") for p in plugin_folders.installed(kind))
+        raise EffectNotFoundError(f"dawdreamer:{locator}: no such file, and no installed plug-in; {suggest(given.name, known)}")
+    return str(path)
+
+
+def _checked_option(source: str, options: Mapping[str, Any]) -> tuple[str, str]:
+    """The name of the option, and the absolute path of its file."""
+    ((name, value),) = options.items()
+    path = Path(os.fspath(value)).expanduser().resolve()
+    if not path.is_file():
+        raise EffectLoadError(f"dawdreamer:{source}: {name}={str(value)!r} is not a file")
+    wanted = ".vstpreset" if source.endswith(".vst3") else ".fxp"
+    if name == "preset" and (_URI.match(source) or path.suffix.lower() != wanted):
+        can = "DawDreamer loads no presets of LV2; use state=" if _URI.match(source) else f"it needs a {wanted} file"
+        raise EffectLoadError(f"dawdreamer:{source}: preset={str(value)!r} cannot be loaded: {can}")
+    return name, str(path)
+
+
+def _load_option(source: str, name: str, path: str, processor: Any) -> None:
+    load = {"state": processor.load_state, "preset": processor.load_preset}[name]
+    if name == "preset" and source.endswith(".vst3"):
+        load = processor.load_vst3_preset
+    try:
+        done = load(path)
+    except RuntimeError as error:
+        raise EffectLoadError(f"dawdreamer:{source}: {name}={path!r} could not be loaded: {error}") from error
+    if done is False:
+        raise EffectLoadError(f"dawdreamer:{source}: {name}={path!r} was refused by the plug-in; is it one of its own?")
+
+
+class DawDreamerPluginEffect(PluginEffect):
+    """A plug-in, rendered with the cheapest method that was measured to be pure.
+
+    The methods, from cheap to strong:
+
+    - `render_reloaded`: load the graph, which resets the plug-in (an LV2 is even made anew), set the parameters, render.
+    - `render_settled`: the same twice, first with silence. For plug-ins that fade from one value to the next.
+    - `render_recreated`: make the plug-in anew (10 to 35 ms), touch every parameter, then as above. For plug-ins that keep audio
+      over a reset (ZamTube).
+
+    After a render that was not finite the plug-in is made anew. A smoothed parameter may glide at the start of a render,
+    always from the same value; the last two methods end the glide in silence.
+    """
+
+    def __init__(
+        self, engine: Any, source: str, name: str, sample_rate: float, prepare: Callable[[Any], None] | None = None
+    ) -> None:
+        self._engine, self._source, self._prepare = engine, source, prepare
+        self.name, self.sample_rate = name, float(sample_rate)
+        self._processor: Any = None
+        self._indices: list[int] = []
+        self._latencies: set[int] = set()
+        processor = self._create()
+        self.inputs, self.outputs = int(processor.get_num_input_channels()), int(processor.get_num_output_channels())
+        if self.inputs == 0 or self.outputs == 0:
+            what = "an instrument or generator" if self.inputs == 0 else "an analyser"
+            raise EffectLoadError(
+                f"dawdreamer:{source} is {what}, not an effect: it has {self.inputs} audio inputs and {self.outputs} outputs"
+            )
+        silence = np.zeros((self.inputs, BLOCK), np.float32)
+        self._player = engine.make_playback_processor("audio", silence)
+        controls = [_Control(processor, d) for d in processor.get_parameters_description()]
+        controls = [c for c in controls if not is_for_the_host(c)]
+        self._use(ParameterSpace(describe(c) for c in controls), [c.index for c in controls])
+        self._touch()
+        self._latencies.clear()
+        self._run(silence, self.parameters.defaults)
+        self.latency = self._latencies.pop()
+        choice = choose_method(self, [self.render_reloaded, self.render_settled, self.render_recreated])
+        self._method, self.repeatability = choice.method, choice.error
+        kept = [i for i, c in enumerate(controls) if not is_doubtful(c) or i in choice.live]
+        self._run(silence, self.parameters.defaults)
+        self._use(ParameterSpace(self.parameters.everything[i] for i in kept), [self._indices[i] for i in kept])
+
+    @property
+    def method(self) -> str:
+        """Name of the method that renders."""
+        return str(self._method.__name__)
+
+    def latency_at(self, values: FloatArray) -> int:
+        """Latency in samples at these values; it is asked for anew only if it was seen to depend on them."""
+        if self._latencies <= {self.latency}:
+            return self.latency
+        self._run(np.zeros((self.inputs, BLOCK), np.float32), values)
+        return int(self._processor.get_latency_samples())
+
+    def process(self, audio: Audio, values: FloatArray) -> Audio:
+        if self._processor is None:
+            raise RenderError(f"{self.name} has been closed; open it again to render")
+        return self._method(audio, values)
+
+    def close(self) -> None:
+        if self._engine is not None:
+            with quiet():
+                self._player = self._processor = self._engine = None
+
+    def render_reloaded(self, audio: Audio, values: FloatArray) -> Audio:
+        result = self._run(audio, values)
+        # A dot product notices NaN and infinity five times faster than np.isfinite. A sum that overflows costs a re-creation.
+        flat = result.reshape(-1)
+        if not np.isfinite(np.dot(flat, flat)):
+            self._recreate()
+        return result
+
+    def render_settled(self, audio: Audio, values: FloatArray) -> Audio:
+        self._run(np.zeros((self.inputs, SETTLING), np.float32), values)
+        return self.render_reloaded(audio, values)
+
+    def render_recreated(self, audio: Audio, values: FloatArray) -> Audio:
+        self._recreate()
+        self._run(np.zeros((self.inputs, SETTLING), np.float32), values)
+        return self._run(audio, values)
+
+    def _run(self, audio: Audio, values: FloatArray) -> Audio:
+        """`[inputs, N]` -> `[outputs, N]` after a reset."""
+        length = audio.shape[1]
+        self._player.set_data(audio)
+        # In this order: loading the graph takes an LV2's parameters back to their defaults, without a word.
+        with zeroed_memory():
+            self._engine.load_graph([(self._player, []), (self._processor, ["audio"])])
+        set_parameter = self._processor.set_parameter
+        for index, value in zip(self._indices, values.tolist(), strict=True):
+            set_parameter(index, value)
+        reseed()
+        # Half a sample more: DawDreamer rounds the duration down, and 15 / 44 100 s gave 14 samples.
+        self._engine.render((length + 0.5) / self.sample_rate)
+        self._latencies.add(self._processor.get_latency_samples())
+        result: Audio = self._engine.get_audio()
+        if result.shape != (self.outputs, length):
+            raise RenderError(f"{self.name} returned {result.shape} for audio of shape {audio.shape} [C, T]")
+        return result
+
+    def _create(self) -> Any:
+        """A new processor in the place of the old one."""
+        if threading.current_thread() is not threading.main_thread():
+            raise EffectLoadError(
+                f"dawdreamer:{self._source}: DawDreamer freezes when it makes a plug-in outside the main thread, and this is "
+                f"{threading.current_thread().name!r}; render in host processes (ProcessPool, the default of DifferentiableEffect)"
+            )
+        with zeroed_memory():
+            if self._processor is not None:
+                self._processor = None
+                self._engine.remove_processor("plugin")
+            reseed()
+            try:
+                self._processor = self._engine.make_plugin_processor("plugin", self._source)
+            except RuntimeError as error:
+                raise _load_error(self._source, error) from error
+            if self._prepare is not None:
+                self._prepare(self._processor)
+        return self._processor
+
+    def _recreate(self) -> None:
+        with quiet():
+            self._create()
+            self._touch()
+
+    def _touch(self) -> None:
+        """Move every parameter once: ZamDynamicEQ's first render after a jump is one that never comes again."""
+        silence = np.zeros((self.inputs, BLOCK), np.float32)
+        defaults = self.parameters.defaults
+        for values in (np.where(defaults > 0.5, 0.0, 1.0), defaults):
+            self._run(silence, values)
+
+    def _use(self, parameters: ParameterSpace, indices: list[int]) -> None:
+        self.parameters, self._indices = parameters, indices
+
+
+class _Control:
+    """A parameter of a DawDreamer processor, with the attributes that Pedalboard's native parameters have."""
+
+    def __init__(self, processor: Any, description: Mapping[str, Any]) -> None:
+        self._processor = processor
+        self.index: int = description["index"]
+        self.name: str = description["name"]
+        self.label: str = description["label"]
+        self.num_steps: int = description["numSteps"]
+        self.is_boolean: bool = description["isBoolean"]
+        self.is_automatable: bool = description["isAutomatable"]
+        self.raw_value = float(processor.get_parameter(self.index))
+
+    def get_text_for_raw_value(self, value: float) -> str:
+        """DawDreamer has only the text of the present value, so it is set and set back."""
+        self._processor.set_parameter(self.index, value)
+        text = str(self._processor.get_parameter_text(self.index))
+        self._processor.set_parameter(self.index, self.raw_value)
+        return text
+
+
+def _load_error(source: str, error: Exception) -> Exception:
+    """DawDreamer says "Unable to load plugin." whatever the cause; look at the file for more."""
+    if _URI.match(source):
+        known = list(plugin_folders.lv2_uris())
+        if source not in known:
+            return EffectNotFoundError(
+                f"dawdreamer:{source}: no LV2 plug-in with this URI is installed; {suggest(source, known)}"
+            )
+        return EffectLoadError(f"dawdreamer:{source}: DawDreamer could not load this LV2 plug-in: {error}")
+    path = Path(source)
+    cause = "it may be for another system or processor, of another kind (LADSPA, CLAP), or miss a library it needs"
+    if path.is_file():
+        with path.open("rb") as file:
+            start = file.read(4)
+        if not start.startswith(_LIBRARY_MAGIC):
+            cause = f"it is no shared library (it starts with {start!r})"
+    elif not (path / "Contents").is_dir():
+        cause = "the bundle has no folder Contents"
+    return EffectLoadError(f"dawdreamer:{source}: DawDreamer could not load it ({error}): {cause}")

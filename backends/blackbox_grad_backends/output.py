@@ -1,0 +1,42 @@
+"""Keep plug-ins and host libraries from writing into the user's terminal."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """What is written to file descriptors 1 and 2 in here, by C++ code too, is dropped.
+
+    The descriptors belong to the whole process, so keep it short. Text that was waiting in buffers comes out as it should.
+    """
+    _flush()
+    saved: dict[int, int] = {}
+    try:
+        for descriptor in (1, 2):
+            try:
+                saved[descriptor] = os.dup(descriptor)
+            except OSError:  # closed, as in a program without a console
+                continue
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
+        yield
+    finally:
+        _flush()
+        for descriptor, copy in saved.items():
+            os.dup2(copy, descriptor)
+            os.close(copy)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()
+    if sys.platform != "win32":
+        ctypes.CDLL(None).fflush(None)
