@@ -257,7 +257,7 @@ class ParameterSpace(Sequence[Parameter]):
         return np.array([p.step for p in self], dtype=np.float64)
 
     def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
-        """Position of a parameter in a point, by name (case does not matter if it is unambiguous)."""
+        """Position of a parameter in a point, by name; case, spaces and underscores do not matter if it is unambiguous."""
         name = value.name if isinstance(value, Parameter) else str(value)
         return _find(name, self.names)
 
@@ -338,12 +338,17 @@ class ParameterSpace(Sequence[Parameter]):
         return self.check(p)
 
 
+def _plain(name: str) -> str:
+    """Without case, spaces, dashes and underscores: "Room size" is `room_size`."""
+    return re.sub(r"[\s_-]+", "", name.lower())
+
+
 def _find(name: str, names: Sequence[str]) -> int:
     if name in names:
         return names.index(name)
-    lowered = [n.lower() for n in names]
-    if lowered.count(name.lower()) == 1:
-        return lowered.index(name.lower())
+    plain = [_plain(n) for n in names]
+    if plain.count(_plain(name)) == 1:
+        return plain.index(_plain(name))
     raise ParameterError(f"no parameter {name!r}; {suggest(name, names)}")
 
 
