@@ -303,3 +303,9 @@ def test_the_default_host_is_shared_and_counts_hosts_from_the_environment(monkey
     monkeypatch.setenv("BLACKBOX_GRAD_HOSTS", "many")
     with pytest.raises(HostError, match="'many'"):
         bg.ProcessPool()
+
+
+def test_an_effect_with_everything_held_renders(pool):
+    spec = bg.EffectSpec.of("reference:gain", fixed={"Gain": "0 dB"})
+    y, _ = pool.render_batch(spec, AUDIO, np.zeros((4, 0)))
+    np.testing.assert_allclose(y, AUDIO, rtol=1e-6)

@@ -112,7 +112,7 @@ class ProcessPool:
         raise AssertionError("unreachable")
 
     def render_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray) -> tuple[Audio, NDArray[np.bool_]]:
-        stack = points.reshape(-1, *points.shape[-2:])
+        stack = points[None] if points.ndim == 2 else points
         with self._call("render", spec, audio, stack) as call:
             output = call.output.copy().reshape(*points.shape[:-1], *audio.shape[1:])
             finite = np.isfinite(call.values).reshape(points.shape[:-1])
