@@ -149,7 +149,12 @@ class DawDreamerPluginEffect(PluginEffect):
         self._latencies.clear()
         self._run(silence, self.parameters.defaults)
         self.latency = self._latencies.pop()
-        choice = choose_method(self, [self.render_reloaded, self.render_settled, self.render_recreated])
+        choices = []
+        for method in (self.render_reloaded, self.render_settled, self.render_recreated):
+            choices.append(choose_method(self, [method]))
+            if choices[-1].error == 0.0:
+                break
+        choice = min(choices, key=lambda c: c.error)
         self._method, self.repeatability = choice.method, choice.error
         kept = [i for i, c in enumerate(controls) if not is_doubtful(c) or i in choice.live]
         self._run(silence, self.parameters.defaults)
@@ -179,9 +184,7 @@ class DawDreamerPluginEffect(PluginEffect):
 
     def render_reloaded(self, audio: Audio, values: FloatArray) -> Audio:
         result = self._run(audio, values)
-        # A dot product notices NaN and infinity five times faster than np.isfinite. A sum that overflows costs a re-creation.
-        flat = result.reshape(-1)
-        if not np.isfinite(np.dot(flat, flat)):
+        if not np.isfinite(result).all():  # 2 % of the cost of a cheap render
             self._recreate()
         return result
 
