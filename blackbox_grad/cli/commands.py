@@ -1,0 +1,79 @@
+"""The group of commands: those of adapters are imported when called, and every error ends in one line and an exit code."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from blackbox_grad.cli.console import complain
+from blackbox_grad.errors import BlackboxGradError
+from blackbox_grad.registry import missing_dependency
+
+#: Adapters register a `typer.Typer` or a function here, under the command's name.
+GROUP = "blackbox_grad.commands"
+
+
+class Commands(TyperGroup):
+    """Built-in commands, and those of the entry-point group `blackbox_grad.commands`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        own = list(self.commands)
+        return own + sorted(set(_registered()) - set(own))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """For help and completion: an adapter's command is named, not imported."""
+        entry = None if cmd_name in self.commands else _registered().get(cmd_name)
+        return super().get_command(ctx, cmd_name) if entry is None else _placeholder(entry)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        entry = None if args[0] in self.commands else _registered().get(args[0])
+        if entry is not None and args[0] not in self.commands:
+            self.add_command(_imported(entry), args[0])
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BlackboxGradError as error:
+            complain(str(error))
+            raise SystemExit(1) from error
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
+        except BrokenPipeError:
+            # the reader has gone (`| head`); nothing may be flushed to it at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(1) from None
+        return result
+
+
+@functools.cache
+def _registered() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def _placeholder(entry: EntryPoint) -> Any:
+    origin = entry.dist.name if entry.dist is not None else entry.module
+    return typer.main.get_command(_single(entry.name, lambda: None, f"From {origin}; see its --help."))
+
+
+def _imported(entry: EntryPoint) -> Any:
+    try:
+        command = entry.load()
+    except ImportError as error:
+        raise missing_dependency(error, f"the command {entry.name!r}") from error
+    except Exception as error:
+        raise BlackboxGradError(f"the command {entry.name!r} ({entry.value}) fails to load: {error}") from error
+    return typer.main.get_command(command if isinstance(command, typer.Typer) else _single(entry.name, command))
+
+
+def _single(name: str, function: Any, text: str | None = None) -> typer.Typer:
+    app = typer.Typer(add_completion=False)
+    app.command(name, help=text)(function)
+    return app

@@ -1,0 +1,49 @@
+"""`blackbox-grad demo`: the main job on a bundled recording."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from blackbox_grad import audio_files
+from blackbox_grad.cli.console import say
+from blackbox_grad.cli.match import Outputs, interrupts_wait, print_match, searched
+from blackbox_grad.errors import AudioError
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Made if it does not exist.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(metavar="N", help="The same seed repeats a run.")] = 0,
+) -> None:
+    """Hide the settings of a distortion, a filter and a reverb in a real recording, and find them again.
+
+    Leaves the input, the target, the match, the settings and a report in FOLDER. Takes about half a minute.
+    """
+    from blackbox_grad import demo as task
+    from blackbox_grad.hosts.process_pool import ProcessPool
+
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AudioError(f"{output}: the folder cannot be made ({error.strerror})") from error
+    source, target = output / "input.wav", output / "target.wav"
+    outputs = Outputs(output / "matched.wav", output / "report.html", output / "settings.json")
+    outputs.check(source, target)
+    say("An electric guitar goes through ", (task.ADDRESS, "bold"), " at hidden settings.")
+    say("match hears the input and the result, and looks for the settings by rendering the effects.\n")
+    with contextlib.closing(ProcessPool()) as host:
+        given = task.puzzle(host)
+        found = searched(lambda on_progress: task.solve(given, host, seed, on_progress))
+    with interrupts_wait():
+        audio_files.write(source, given.audio, given.spec.sample_rate)
+        audio_files.write(target, given.target, given.spec.sample_rate)
+        truth = dict(zip(given.parameters.names, map(float, given.point), strict=True))
+        command = f"blackbox-grad demo --output {output} --seed {seed}"
+        outputs.write(found, given.audio, given.target, command=command, truth=truth)
+        print_match(found, given.parameters.to_text(given.point))
+        outputs.print()
+    if found.finished == "interrupted":
+        raise typer.Exit(130)

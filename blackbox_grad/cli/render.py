@@ -1,0 +1,98 @@
+"""`blackbox-grad render`: a file through an effect."""
+
+from __future__ import annotations
+
+import json as json_format
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from blackbox_grad import audio_files
+from blackbox_grad.cli.arguments import Address, Json, Options, Preset, Set, options_of, values_of
+from blackbox_grad.cli.console import print_json, say, warn
+from blackbox_grad.effects import Audio, EffectSpec
+from blackbox_grad.errors import AudioError, NonFiniteAudioError, ParameterError
+from blackbox_grad.hosts.process_pool import ProcessPool
+
+
+def render(
+    address: Address,
+    source: Annotated[Path, typer.Argument(metavar="IN", help="An audio file.", show_default=False)],
+    result: Annotated[Path, typer.Argument(metavar="OUT", help="A .wav, .flac or .ogg file.", show_default=False)],
+    settings: Set = None,
+    parameters: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Settings that `match --parameters` wrote.", show_default=False)
+    ] = None,
+    preset: Preset = None,
+    option: Options = None,
+    json: Json = False,
+) -> None:
+    """Render a file through an effect, at the file's sample rate. What is not set stays at its default.
+
+    \b
+    Examples:
+      blackbox-grad render pedalboard-builtin:Reverb in.wav out.wav --set damping=0.8
+      blackbox-grad render ZamDelay.vst3 in.flac out.ogg --set 'Time=350ms'
+      blackbox-grad render ZamTube.vst3 in.wav out.wav --parameters found.json
+    """
+    refuse_overwriting(result, source)
+    audio_files.check_writable(result)
+    values = (_settings_in(parameters) if parameters is not None else {}) | values_of(settings)
+    audio, rate = audio_files.read(source)
+    spec = EffectSpec.of(address, rate, (), values, **options_of(option, preset))
+    seconds = audio.shape[1] / rate
+    with ProcessPool(hosts=1, time_limit=60.0 + 10.0 * seconds) as pool:
+        info = pool.open(spec)
+        rendered, finite = pool.render_batch(spec, audio[None], np.zeros((1, 0)))
+    space = info.parameters
+    native = {p.name: p.text(v) for p, v in zip(space.everything, space.held, strict=True)}
+    if not finite.all():
+        setting = ", ".join(f"{name}={text}" for name, text in native.items())
+        raise NonFiniteAudioError(f"{spec.address} returned NaN or infinity at {setting}; choose other settings")
+    audio_files.write(result, rendered[0], rate)
+    warn_of_clipping(result, rendered[0])
+    if json:
+        print_json(
+            {
+                "address": spec.address,
+                "input": str(source),
+                "output": str(result),
+                "sample_rate": rate,
+                "channels": audio.shape[0],
+                "seconds": seconds,
+                "peak_db": audio_files.peak_decibels(rendered[0]),
+                "parameters": [
+                    {"name": p.name, "normalised": v, "native": p.text(v)}
+                    for p, v in zip(space.everything, space.held, strict=True)
+                ],
+            }
+        )
+    else:
+        say(f"{result}: {seconds:.2f} s, {audio.shape[0]} channels, {rate:g} Hz, through {info.name}")
+
+
+def refuse_overwriting(written: Path, *inputs: Path) -> None:
+    """Raise `AudioError` if an output is one of the inputs."""
+    for path in inputs:
+        if written.exists() and path.exists() and written.samefile(path):
+            raise AudioError(f"{written} is an input; give the output another name")
+
+
+def warn_of_clipping(path: Path, audio: Audio) -> None:
+    peak = audio_files.peak_decibels(audio)
+    if peak <= 0.0:
+        return
+    kept = "kept in the file, and clipped when it is played" if path.suffix.lower() == ".wav" else "clipped"
+    warn(f"{path}: {int((np.abs(audio) > 1.0).sum())} samples go beyond full scale (peak {peak:+.1f} dB) and are {kept}")
+
+
+def _settings_in(path: Path) -> dict[str, float | str]:
+    try:
+        rows: Any = json_format.loads(path.read_text("utf-8"))["parameters"]
+        return {str(row["name"]): float(row["normalised"]) for row in rows}
+    except OSError as error:
+        raise ParameterError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ParameterError(f"{path} holds no settings; give a file that `blackbox-grad match --parameters` wrote") from error
