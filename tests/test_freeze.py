@@ -4,10 +4,12 @@ Every scenario runs in a process of its own with a time limit, so a freeze fails
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,10 @@ import numpy as np
 import pretend_accelerator
 import pytest
 import torch
+from torch.utils.cpp_extension import get_cxx_compiler
+
+from blackbox_grad import SPSA, DifferentiableEffect, FiniteDifference
+from blackbox_grad_backends import plugin_folders
 
 SAMPLE_RATE = 44100
 
@@ -24,6 +30,7 @@ import faulthandler, sys
 import test_freeze
 faulthandler.dump_traceback_later(float(sys.argv[1]), exit=True)
 getattr(test_freeze, sys.argv[2])(*sys.argv[3:])
+print("<scenario finished>", flush=True)
 """
 
 
@@ -41,17 +48,18 @@ def run(scenario, *arguments, limit):
     command = [sys.executable, "-c", RUN, str(limit), scenario.__name__, *map(str, arguments)]
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     with tempfile.TemporaryFile("w+", errors="replace") as output:  # a pipe would stay open in the hosts
-        code = subprocess.run(
+        subprocess.run(
             command,
             env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             timeout=limit + 60,
-        ).returncode
+            check=False,  # a device's thread that meets the end of the interpreter aborts it: the exit code says nothing
+        )
         output.seek(0)
         text = output.read()
-    return Outcome(finished=code == 0, stopped="Timeout (" in text, output=text)
+    return Outcome(finished="<scenario finished>" in text, stopped="Timeout (" in text, output=text)
 
 
 def must_finish(scenario, *arguments, limit):
@@ -60,6 +68,97 @@ def must_finish(scenario, *arguments, limit):
         pytest.fail(f"FROZEN: {scenario.__name__}{arguments} did not finish within {limit} s\n{outcome.output}")
     assert outcome.finished, outcome.output
     return outcome.output
+
+
+# --- Any thread of the caller --------------------------------------------------------------------------------------------
+
+
+def every_backend(*ids):
+    """Parametrize by address; those of Debian's plug-ins are marked."""
+    addresses = {
+        "pedalboard-vst3": "pedalboard:ZamCompX2.vst3",
+        "pedalboard-vst3-recreated": "pedalboard:ZamTube.vst3",  # made anew at each reset, on the main thread only
+        "pedalboard-builtin": "pedalboard-builtin:Distortion",
+        "dawdreamer-lv2": "dawdreamer:http://drobilla.net/plugins/mda/Overdrive",
+        "dawdreamer-lv2-recreated": "dawdreamer:urn:zamaudio:ZamComp",  # reset does not clear it, so it is made anew
+        "reference": "reference:gain",
+    }
+    return pytest.mark.parametrize(
+        "address",
+        [
+            pytest.param(addresses[i], id=i, marks=[pytest.mark.plugins] if "vst3" in i or "lv2" in i else [])
+            for i in ids or addresses
+        ],
+    )
+
+
+class Watched:
+    """An estimator that remembers the threads it worked on."""
+
+    def __init__(self, estimator):
+        self.estimator = estimator
+        self.threads = set()
+
+    def estimate(self, problem):
+        self.threads.add(threading.get_ident())
+        return self.estimator.estimate(problem)
+
+
+def on_other_threads(*calls):
+    """Each call on a thread of its own, all at once, while this thread waits in `join()`."""
+    with ThreadPoolExecutor(len(calls)) as pool:  # leaving the block joins the threads
+        futures = [pool.submit(call) for call in calls]
+    return [future.result() for future in futures]
+
+
+def noise(batch, channels=1):
+    return np.random.default_rng(0).uniform(-0.5, 0.5, (batch, channels, 4096)).astype(np.float32)
+
+
+def made_layer(address):
+    return DifferentiableEffect(address, SAMPLE_RATE, estimator=Watched(FiniteDifference("forward", step=0.05)))
+
+
+def loss_and_parameters(layer):
+    p = torch.full((2, len(layer.parameter_space)), 0.4, requires_grad=True)
+    return layer(torch.from_numpy(noise(2)), p).square().mean(), p
+
+
+def gradient(layer):
+    loss, p = loss_and_parameters(layer)
+    loss.backward()
+    return p.grad
+
+
+def backward_on_any_thread(address):
+    made_elsewhere, first = on_other_threads(lambda: (layer := made_layer(address), gradient(layer)))[0]
+    print("made, forward and backward on another thread", flush=True)
+
+    made_here = made_layer(address)
+    loss, p = loss_and_parameters(made_here)
+    on_other_threads(loss.backward)
+    print("made here, backward on another thread", flush=True)
+
+    def of_a_new_layer():
+        return gradient(made_layer(address))
+
+    def of_the_same_layer():
+        return gradient(made_here)
+
+    at_once = on_other_threads(of_the_same_layer, of_the_same_layer, of_a_new_layer, of_a_new_layer)
+    print("several threads at once", flush=True)
+
+    for layer in (made_elsewhere, made_here):
+        assert threading.get_ident() not in layer.estimator.threads
+    expected = gradient(made_here)
+    assert expected.abs().max() > 0
+    for found in (first, p.grad, *at_once):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+
+
+@every_backend()
+def test_backward_works_on_any_thread_while_the_main_thread_waits(address):
+    must_finish(backward_on_any_thread, address, limit=120)
 
 
 # --- The pretend accelerator ---------------------------------------------------------------------------------------------
@@ -91,12 +190,50 @@ def backward_thread_by_device():
 @pytest.fixture(scope="module")
 def device_threads():
     """Compiles the device; says on which thread `backward` runs for each device."""
+    if shutil.which(get_cxx_compiler()) is None and not os.environ.get("BLACKBOX_GRAD_REQUIRE_PLUGINS"):
+        pytest.skip("the pretend accelerator needs a C++ compiler: sudo apt-get install g++")
     output = must_finish(backward_thread_by_device, limit=240)
     return dict(line.split() for line in output.splitlines() if line.startswith(("cpu ", "pretend ")))
 
 
 def test_backward_on_the_pretend_accelerator_runs_on_another_thread(device_threads):
     assert device_threads == {"cpu": "caller", "pretend": "another"}
+
+
+def train_on_the_accelerator(address):
+    """A small network hears noise through an effect and learns its settings."""
+    device = pretend_accelerator.enable()
+    torch.manual_seed(0)
+    estimator = Watched(SPSA(samples=2, step=0.05))
+    layer = DifferentiableEffect(address, SAMPLE_RATE, estimator=estimator)
+    count = len(layer.parameter_space)
+    network = torch.nn.Sequential(torch.nn.Linear(64, 16), torch.nn.Tanh(), torch.nn.Linear(16, count), torch.nn.Sigmoid())
+    network.to(device)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+    x = torch.from_numpy(noise(2)).to(device)
+    target = layer(x, torch.full((1, count), 0.9, device=device))
+
+    losses = []
+    for _ in range(40):
+        p = network(x[:, 0, :64])
+        p.retain_grad()
+        y = layer(x, p)
+        loss = (y - target).square().mean() / target.square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+
+    print("loss", losses[0], "->", losses[-1])
+    assert {t.device for t in (y, loss, p.grad, *(w.grad for w in network.parameters()))} == {device}
+    assert estimator.threads
+    assert threading.get_ident() not in estimator.threads, "backward should have run on the device's thread"
+    assert np.mean(losses[-5:]) < 0.5 * losses[0], losses
+
+
+@every_backend("pedalboard-vst3-recreated", "pedalboard-builtin", "dawdreamer-lv2", "dawdreamer-lv2-recreated")
+def test_a_network_and_an_effect_train_on_an_accelerator(address, device_threads):
+    must_finish(train_on_the_accelerator, address, limit=120)
 
 
 # --- The plain way fails -------------------------------------------------------------------------------------------------
@@ -117,10 +254,6 @@ class PlainWay(torch.autograd.Function):
         return (torch.from_numpy(difference).to(cotangent.device) * cotangent).sum() / (2 * step), None
 
 
-def noise():
-    return np.random.default_rng(0).uniform(-0.5, 0.5, (2, 4096)).astype(np.float32)
-
-
 def train_the_plain_way(device_type, render):
     device = pretend_accelerator.enable() if device_type == "pretend" else torch.device("cpu")
     p = torch.tensor(0.3, device=device, requires_grad=True)
@@ -133,12 +266,11 @@ def train_the_plain_way(device_type, render):
 def plain_pedalboard(device_type):
     import pedalboard
 
-    (path,) = (p for p in pedalboard.VST3Plugin.installed_plugins if p.endswith("ZamTube.vst3"))
-    plugin = pedalboard.load_plugin(path)
+    plugin = pedalboard.load_plugin(str(plugin_folders.find("ZamTube.vst3", "vst3")))
 
     def render(p):
         plugin.parameters["tube_drive"].raw_value = p
-        return plugin.process(noise()[:1], SAMPLE_RATE, reset=True)
+        return plugin.process(noise(1)[0], SAMPLE_RATE, reset=True)
 
     train_the_plain_way(device_type, render)
 
@@ -147,14 +279,15 @@ def plain_dawdreamer(device_type):
     import dawdreamer
 
     engine = dawdreamer.RenderEngine(SAMPLE_RATE, 512)
-    playback = engine.make_playback_processor("audio", noise())
+    playback = engine.make_playback_processor("audio", noise(1, channels=2)[0])
 
     def render(p):
         print("make_plugin_processor", flush=True)
         effect = engine.make_plugin_processor("effect", "http://drobilla.net/plugins/mda/Overdrive")
+        print("opened", flush=True)
         engine.load_graph([(playback, []), (effect, ["audio"])])
         effect.set_parameter(0, p)
-        engine.render(noise().shape[1] / SAMPLE_RATE)
+        engine.render(4096 / SAMPLE_RATE)
         return engine.get_audio()
 
     train_the_plain_way(device_type, render)
@@ -177,7 +310,7 @@ def test_the_plain_way_raises_on_an_accelerator_with_pedalboard(device_threads):
 @pytest.mark.plugins
 def test_the_plain_way_freezes_on_an_accelerator_with_dawdreamer(device_threads):
     outcome = run(plain_dawdreamer, "pretend", limit=15)
-    assert outcome.stopped
-    assert "gradient" not in outcome.output
-    after_forward = outcome.output.partition("forward done")[2]
-    assert after_forward.count("make_plugin_processor") == 1, "backward should hang in its first make_plugin_processor"
+    assert outcome.stopped, outcome.output
+    in_backward = outcome.output.partition("forward done")[2]
+    assert "make_plugin_processor" in in_backward, outcome.output
+    assert "opened" not in in_backward, outcome.output
