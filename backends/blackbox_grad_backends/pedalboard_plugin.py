@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from blackbox_grad.effects import Audio, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
 from blackbox_grad.parameters import FloatArray, ParameterSpace
 from blackbox_grad_backends import plugin_folders
+from blackbox_grad_backends.clean_slate import reseed, zeroed_memory
 from blackbox_grad_backends.pedalboard_parameters import describe, is_doubtful, is_for_the_host
 from blackbox_grad_backends.pedalboard_purity import choose_method
 
@@ -38,6 +40,12 @@ _MOST_HIDDEN = 16
 
 _COMPONENT_FOLDERS = ("~/Library/Audio/Plug-Ins/Components", "/Library/Audio/Plug-Ins/Components")
 _OPTIONS = ("preset", "state")
+
+_CONSTRUCTING = threading.Lock()
+
+#: The first plug-in of the process stays open. When the last one goes, Pedalboard takes JUCE down and unloads the plug-ins'
+#: files, and DawDreamer crashed when it had the same VST3 open.
+_KEPT: list[Any] = []
 
 
 class PedalboardPluginBackend:
@@ -129,17 +137,22 @@ def _construct(kind: Any, path: str, name: str | None) -> Any:
 
     ZamVerb opens in 0.7 s instead of 91 s.
     """
-    looked_up = kind.__set_initial_parameter_values__
+    with _CONSTRUCTING:
+        looked_up = kind.__set_initial_parameter_values__
 
-    def skip_if_empty(plugin: Any, values: Any) -> None:
-        if values:
-            looked_up(plugin, values)
+        def skip_if_empty(plugin: Any, values: Any) -> None:
+            if values:
+                looked_up(plugin, values)
 
-    kind.__set_initial_parameter_values__ = skip_if_empty
-    try:
-        return kind(path, plugin_name=name)
-    finally:
-        del kind.__set_initial_parameter_values__
+        kind.__set_initial_parameter_values__ = skip_if_empty
+        try:
+            with zeroed_memory():
+                plugin = kind(path, plugin_name=name)
+        finally:
+            del kind.__set_initial_parameter_values__
+        if not _KEPT:
+            _KEPT.append(plugin)
+        return plugin
 
 
 class PedalboardPluginEffect(PluginEffect):
@@ -192,6 +205,7 @@ class PedalboardPluginEffect(PluginEffect):
     def process(self, audio: Audio, values: FloatArray) -> Audio:
         if self._plugin is None:
             raise RenderError(f"{self.name} has been closed; open it again to render")
+        reseed()
         length = audio.shape[1]
         if length < SHORTEST:
             return self._render(np.pad(audio, ((0, 0), (0, SHORTEST - length))), values)[:, :length]
@@ -220,7 +234,8 @@ class PedalboardPluginEffect(PluginEffect):
         # The new plug-in starts from the state that the old one has *processed*, and a parameter that is then set to its default
         # is silently lost (ZamTube: drive 0.9 -> 0.0 rendered 0.9). The silence carries the values into that state.
         self._run(self._silence(SETTLING))
-        self._plugin.reset()
+        with zeroed_memory():
+            self._plugin.reset()
         self._set(values)
         return self._run_late(audio)
 

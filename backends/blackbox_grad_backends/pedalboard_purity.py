@@ -11,6 +11,7 @@ import numpy as np
 
 from blackbox_grad.effects import Audio, PluginEffect
 from blackbox_grad.parameters import FloatArray
+from blackbox_grad_backends.clean_slate import reseed
 
 Method: TypeAlias = Callable[[Audio, FloatArray], Audio]
 
@@ -55,6 +56,7 @@ def _measure(effect: PluginEffect, method: Method, doubtful: Collection[int], de
     space, count = effect.parameters, len(effect.parameters)
 
     def render(point: FloatArray) -> Audio:
+        reseed()
         return method(audio, space.complete(point))
 
     inner = rng.uniform(0.2, 0.8, size=count)

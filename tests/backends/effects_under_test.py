@@ -15,6 +15,19 @@ PEDALBOARD_BUILTIN = (
     "MP3Compressor", "NoiseGate", "PeakFilter", "Phaser", "PitchShift", "Resample", "Reverb",
 )  # fmt: skip
 
+MDA_LV2 = (
+    "Ambience", "Bandisto", "BeatBox", "Combo", "DeEss", "Degrade", "Delay", "Detune", "Dither", "DubDelay", "Dynamics", "Image",
+    "Leslie", "Limiter", "Loudness", "MultiBand", "Overdrive", "RePsycho", "RezFilter", "RingMod", "RoundPan", "Shepard",
+    "Splitter", "Stereo", "SubSynth", "TalkBox", "TestTone", "ThruZero", "Tracker", "Transient", "VocInput", "Vocoder",
+)  # fmt: skip
+
+#: In DawDreamer: those that leaked state, that have a side chain, that report latency, and one in each other format.
+ZAM_IN_DAWDREAMER = (
+    "urn:zamaudio:ZaMaximX2", "urn:zamaudio:ZamComp", "urn:zamaudio:ZamCompX2", "urn:zamaudio:ZamDelay",
+    "urn:zamaudio:ZamDynamicEQ", "urn:zamaudio:ZamGrains", "urn:zamaudio:ZamHeadX2", "urn:zamaudio:ZamTube",
+    "ZamDelay-vst.so", "ZamEQ2-vst.so", "ZamComp.vst3", "ZamHeadX2.vst3",
+)  # fmt: skip
+
 #: Addresses of effects that need nothing but the Python packages.
 SELF_CONTAINED = (
     "reference:gain",
@@ -28,7 +41,10 @@ SELF_CONTAINED = (
 #: Addresses of effects from Debian's packages mda-lv2 and zam-plugins.
 FROM_DEBIAN = (
     *(f"pedalboard:{name}.vst3" for name in ZAM_VST3),
+    *(f"dawdreamer:http://drobilla.net/plugins/mda/{name}" for name in MDA_LV2),
+    *(f"dawdreamer:{name}" for name in ZAM_IN_DAWDREAMER),
     "pedalboard:ZamTube.vst3 | pedalboard-builtin:Reverb",
+    "pedalboard-builtin:Distortion | dawdreamer:http://drobilla.net/plugins/mda/Delay",
 )
 
 #: For `pytest.mark.parametrize("address", EFFECTS_UNDER_TEST)`.
