@@ -133,7 +133,8 @@ class Worker:
             case Attach():
                 self._buffers[message.buffer] = SharedBuffer(message.size, recv_handle(self._connection))
             case Detach():
-                self._buffers.pop(message.buffer).close()
+                with contextlib.suppress(BufferError):
+                    self._buffers.pop(message.buffer).close()
             case Open():
                 return self.open(message)
             case Run():
