@@ -24,12 +24,10 @@ from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderErr
 from blackbox_grad.parameters import FloatArray, ParameterSpace
 from blackbox_grad_backends import plugin_folders
 from blackbox_grad_backends.clean_slate import reseed, zeroed_memory
+from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph
 from blackbox_grad_backends.output import quiet
 from blackbox_grad_backends.pedalboard_parameters import describe, is_doubtful, is_for_the_host
 from blackbox_grad_backends.pedalboard_purity import choose_method
-
-#: Samples a block. 512, 4 096 and 16 384 were equally fast.
-BLOCK = 512
 
 #: Samples of silence after a change of parameters, in which plug-ins take over values and end their fades.
 SETTLING = 4096
@@ -51,13 +49,13 @@ class DawDreamerPluginBackend:
             raise EffectLoadError(f"dawdreamer:{locator}: no option {unknown[0]!r}; there are: {', '.join(_OPTIONS)}")
         if len(options) > 1:
             raise EffectLoadError(f"dawdreamer:{locator}: preset= and state= exclude each other; give one")
-        import dawdreamer
+        import dawdreamer  # noqa: F401  (an ImportError here becomes a hint how to install it)
 
         source = _locate(locator)
         prepare = partial(_load_option, source, *_checked_option(source, options)) if options else None
         name = re.split(r"[/:#]", source)[-1] if _URI.match(source) else Path(source).stem
         with quiet():
-            return DawDreamerPluginEffect(dawdreamer.RenderEngine(sample_rate, BLOCK), source, name, sample_rate, prepare)
+            return DawDreamerPluginEffect(Graph(sample_rate), source, name, prepare)
 
     def claims(self, locator: str) -> float:
         if importlib.util.find_spec("dawdreamer") is None:
@@ -125,11 +123,9 @@ class DawDreamerPluginEffect(PluginEffect):
     always from the same value; the last two methods end the glide in silence.
     """
 
-    def __init__(
-        self, engine: Any, source: str, name: str, sample_rate: float, prepare: Callable[[Any], None] | None = None
-    ) -> None:
-        self._engine, self._source, self._prepare = engine, source, prepare
-        self.name, self.sample_rate = name, float(sample_rate)
+    def __init__(self, graph: Graph, source: str, name: str, prepare: Callable[[Any], None] | None = None) -> None:
+        self._graph, self._source, self._prepare = graph, source, prepare
+        self.name, self.sample_rate = name, graph.sample_rate
         self._processor: Any = None
         self._indices: list[int] = []
         self._latencies: set[int] = set()
@@ -141,7 +137,6 @@ class DawDreamerPluginEffect(PluginEffect):
                 f"dawdreamer:{source} is {what}, not an effect: it has {self.inputs} audio inputs and {self.outputs} outputs"
             )
         silence = np.zeros((self.inputs, BLOCK), np.float32)
-        self._player = engine.make_playback_processor("audio", silence)
         controls = [_Control(processor, d) for d in processor.get_parameters_description()]
         controls = [c for c in controls if not is_for_the_host(c)]
         self._use(ParameterSpace(describe(c) for c in controls), [c.index for c in controls])
@@ -178,9 +173,10 @@ class DawDreamerPluginEffect(PluginEffect):
         return self._method(audio, values)
 
     def close(self) -> None:
-        if self._engine is not None:
+        if self._processor is not None:
             with quiet():
-                self._player = self._processor = self._engine = None
+                self._processor = None
+                del self._graph
 
     def render_reloaded(self, audio: Audio, values: FloatArray) -> Audio:
         result = self._run(audio, values)
@@ -199,21 +195,8 @@ class DawDreamerPluginEffect(PluginEffect):
 
     def _run(self, audio: Audio, values: FloatArray) -> Audio:
         """`[inputs, N]` -> `[outputs, N]` after a reset."""
-        length = audio.shape[1]
-        self._player.set_data(audio)
-        # In this order: loading the graph takes an LV2's parameters back to their defaults, without a word.
-        with zeroed_memory():
-            self._engine.load_graph([(self._player, []), (self._processor, ["audio"])])
-        set_parameter = self._processor.set_parameter
-        for index, value in zip(self._indices, values.tolist(), strict=True):
-            set_parameter(index, value)
-        reseed()
-        # Half a sample more: DawDreamer rounds the duration down, and 15 / 44 100 s gave 14 samples.
-        self._engine.render((length + 0.5) / self.sample_rate)
+        result = self._graph.render(self._processor, audio, zip(self._indices, values.tolist(), strict=True))
         self._latencies.add(self._processor.get_latency_samples())
-        result: Audio = self._engine.get_audio()
-        if result.shape != (self.outputs, length):
-            raise RenderError(f"{self.name} returned {result.shape} for audio of shape {audio.shape} [C, T]")
         return result
 
     def _create(self) -> Any:
@@ -226,10 +209,10 @@ class DawDreamerPluginEffect(PluginEffect):
         with zeroed_memory():
             if self._processor is not None:
                 self._processor = None
-                self._engine.remove_processor("plugin")
+                self._graph.engine.remove_processor("plugin")
             reseed()
             try:
-                self._processor = self._engine.make_plugin_processor("plugin", self._source)
+                self._processor = self._graph.engine.make_plugin_processor("plugin", self._source)
             except RuntimeError as error:
                 raise _load_error(self._source, error) from error
             if self._prepare is not None:
