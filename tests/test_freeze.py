@@ -81,6 +81,7 @@ def every_backend(*ids):
         "pedalboard-builtin": "pedalboard-builtin:Distortion",
         "dawdreamer-lv2": "dawdreamer:http://drobilla.net/plugins/mda/Overdrive",
         "dawdreamer-lv2-recreated": "dawdreamer:urn:zamaudio:ZamComp",  # reset does not clear it, so it is made anew
+        "faust": 'faust:process = *(hslider("gain", 0.5, 0, 1, 0.001)), *(hslider("gain", 0.5, 0, 1, 0.001));',
         "reference": "reference:gain",
     }
     return pytest.mark.parametrize(
