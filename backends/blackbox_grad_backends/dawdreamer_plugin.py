@@ -2,8 +2,8 @@
 
 Locators: a path, the file name of an installed plug-in, or the URI of an LV2 plug-in: `ZamTube.vst3`, `ZamDelay-vst.so`,
 `/opt/Echo.dll`, `http://drobilla.net/plugins/mda/Overdrive`, `urn:zamaudio:ZamComp`. Options: `preset=` (path of a .vstpreset
-for VST3, of an .fxp for VST2) or `state=` (path of a file that DawDreamer's `save_state` wrote); what they load become the
-defaults.
+for VST3, of an .fxp for VST2) or `state=` (path of a file that DawDreamer's `save_state` wrote for a VST); what they load become
+the defaults.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from blackbox_grad_backends import plugin_folders
 from blackbox_grad_backends.clean_slate import reseed, zeroed_memory
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph
 from blackbox_grad_backends.output import quiet
-from blackbox_grad_backends.pedalboard_parameters import describe, is_doubtful, is_for_the_host
-from blackbox_grad_backends.pedalboard_purity import choose_method
+from blackbox_grad_backends.plugin_parameters import describe, is_doubtful, is_for_the_host
+from blackbox_grad_backends.purity import choose_method
 
 #: Samples of silence after a change of parameters, in which plug-ins take over values and end their fades.
 SETTLING = 4096
@@ -87,13 +87,17 @@ def _locate(locator: str) -> str:
 def _checked_option(source: str, options: Mapping[str, Any]) -> tuple[str, str]:
     """The name of the option, and the absolute path of its file."""
     ((name, value),) = options.items()
+    if _URI.match(source):
+        # DawDreamer opens the plug-in's window to load a state; an LV2 then crashes (Zam) or has none (MDA).
+        raise EffectLoadError(
+            f"dawdreamer:{source}: DawDreamer can load no {name} into an LV2; set the values with fixed=… or open the VST3"
+        )
     path = Path(os.fspath(value)).expanduser().resolve()
     if not path.is_file():
         raise EffectLoadError(f"dawdreamer:{source}: {name}={str(value)!r} is not a file")
     wanted = ".vstpreset" if source.endswith(".vst3") else ".fxp"
-    if name == "preset" and (_URI.match(source) or path.suffix.lower() != wanted):
-        can = "DawDreamer loads no presets of LV2; use state=" if _URI.match(source) else f"it needs a {wanted} file"
-        raise EffectLoadError(f"dawdreamer:{source}: preset={str(value)!r} cannot be loaded: {can}")
+    if name == "preset" and path.suffix.lower() != wanted:
+        raise EffectLoadError(f"dawdreamer:{source}: preset={str(value)!r} cannot be loaded: it needs a {wanted} file")
     return name, str(path)
 
 

@@ -13,9 +13,8 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from blackbox_grad.effects import Audio, PluginEffect, check_audio
+from blackbox_grad.effects import ANY, Audio, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 
@@ -148,7 +147,7 @@ class PedalboardBuiltinEffect(PluginEffect):
     def __init__(self, kind: Any, row: Row, sample_rate: float) -> None:
         self.name = kind.__name__
         self.sample_rate = float(sample_rate)
-        self.inputs = self.outputs = 1
+        self.inputs = self.outputs = ANY
         self._kind = kind
         example = kind()
         self.parameters = ParameterSpace(_at_rate(p, getattr(example, p.name), self.sample_rate) for p in row)
@@ -156,15 +155,6 @@ class PedalboardBuiltinEffect(PluginEffect):
         self._levels = {
             p.name: [getattr(type(getattr(example, p.name)), choice) for choice in p.choices] for p in row if p.choices
         }
-
-    @property
-    def layout(self) -> str:
-        return "any number in, as many out"
-
-    def render(self, audio: Audio, point: ArrayLike) -> Audio:
-        values = self.parameters.complete(point)
-        audio = check_audio(audio)
-        return self.process(audio, values) if audio.shape[1] else audio.copy()
 
     def process(self, audio: Audio, values: FloatArray) -> Audio:
         """`audio: [C, N]` with any C."""

@@ -23,8 +23,8 @@ from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderErr
 from blackbox_grad.parameters import FloatArray, ParameterSpace
 from blackbox_grad_backends import plugin_folders
 from blackbox_grad_backends.clean_slate import reseed, zeroed_memory
-from blackbox_grad_backends.pedalboard_parameters import describe, is_doubtful, is_for_the_host
-from blackbox_grad_backends.pedalboard_purity import choose_method
+from blackbox_grad_backends.plugin_parameters import describe, is_doubtful, is_for_the_host
+from blackbox_grad_backends.purity import choose_method
 
 #: Samples a block: from 1 024 on, larger ones were not faster on the Zam plug-ins (ZamCompX2, 131 072 samples).
 BUFFER_SIZE = 4096

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blackbox_grad.effects import Audio, PluginEffect
+from blackbox_grad.effects import ANY, Audio, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, suggest
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 
@@ -114,7 +114,7 @@ def _find(locator: str) -> _Reference:
 class ReferenceEffect(PluginEffect):
     """A formula rendered with numpy in float64. Any channel count goes straight through."""
 
-    inputs = outputs = 1
+    inputs = outputs = ANY
 
     def __init__(self, locator: str, sample_rate: float) -> None:
         self._reference = _find(locator)
