@@ -106,11 +106,12 @@ def render_report(
     )
     rate = match.sample_rate
     length = min(max(a.shape[1] for a in (audio, target, match.audio)), int(MOST_SECONDS * rate))
-    recordings, difference, gain = _recordings(match, check_audio(audio), check_audio(target), length)
+    recordings, difference, difference_mean, gain = _recordings(match, check_audio(audio), check_audio(target), length)
     page: str = environment.get_template("report.html").render(
         match=match,
         recordings=recordings,
         difference=difference,
+        difference_mean=difference_mean,
         curve=figures.loss_curve(match.history),
         settings=_settings(match, truth or {}),
         has_truth=bool(truth),
@@ -129,8 +130,8 @@ def render_report(
     return page
 
 
-def _recordings(match: Match, audio: Audio, target: Audio, length: int) -> tuple[list[Recording], str, float]:
-    """The three recordings, the picture of the difference, and the gain at which all are played (dB)."""
+def _recordings(match: Match, audio: Audio, target: Audio, length: int) -> tuple[list[Recording], str, float, float]:
+    """The three recordings, the picture of the difference, its mean size (dB), and the gain at which all are played (dB)."""
     _library("matplotlib")
     cuts = [a[:, :length] for a in (audio, target, match.audio)]
     loudest = max(float(np.abs(a).max(initial=0.0)) for a in cuts)
@@ -147,8 +148,9 @@ def _recordings(match: Match, audio: Audio, target: Audio, length: int) -> tuple
         Recording(key, title, note, flac(cut * gain, match.sample_rate), figures.png(level, figures.FLOOR, 0.0, "magma"))
         for (key, title, note), cut, level in zip(names, cuts, levels, strict=True)
     ]
-    difference = figures.png(levels[1] - levels[2], -figures.SPREAD, figures.SPREAD, "difference")
-    return recordings, difference, 20.0 * float(np.log10(gain))
+    difference = levels[1] - levels[2]
+    picture = figures.png(difference, -figures.SPREAD, figures.SPREAD, "difference")
+    return recordings, picture, float(np.abs(difference).mean()), 20.0 * float(np.log10(gain))
 
 
 def flac(audio: Audio, sample_rate: float) -> str:

@@ -24,6 +24,9 @@ from blackbox_grad.hosts.process_pool import ProcessPool
 from blackbox_grad.registry import backend as find_backend
 from blackbox_grad.registry import backend_names
 
+#: Characters of a reason; what a plug-in printed last may be part of it.
+_LONGEST_REASON = 600
+
 
 @dataclass(frozen=True)
 class Scanned:
@@ -85,7 +88,7 @@ def _checked(listed: Iterator[Scanned], time_limit: float, rescan: bool) -> Iter
         try:
             info = pool.open(EffectSpec(effect.address, parameters="all"))
         except BlackboxGradError as error:
-            found = replace(effect, status="failed", reason=str(error))
+            found = replace(effect, status="failed", reason=str(error)[:_LONGEST_REASON])
         else:
             found = replace(effect, status="ok", name=info.name, parameters=len(info.parameters))
         if not pool.closed:  # what fails because the scan was given up says nothing
