@@ -325,9 +325,10 @@ class _Members:
     def close(self) -> None:
         self.closed = True
         if os.getpid() == self.pid:
-            for worker in self.all:
+            workers = tuple(self.all)  # a call on another thread gives its worker up as soon as it stops
+            for worker in workers:
                 worker.stop()
-            for worker in self.all:
+            for worker in workers:
                 worker.reap()
         self.all.clear()
         self.idle.clear()
