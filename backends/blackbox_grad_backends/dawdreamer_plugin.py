@@ -53,14 +53,14 @@ class DawDreamerPluginBackend:
 
         source = _locate(locator)
         prepare = partial(_load_option, source, *_checked_option(source, options)) if options else None
-        name = re.split(r"[/:#]", source)[-1] if _URI.match(source) else Path(source).stem
+        name = re.split(r"[/:#]", source)[-1] if _is_lv2(source) else Path(source).stem
         with quiet():
-            return DawDreamerPluginEffect(Graph(sample_rate), source, name, prepare)
+            return DawDreamerPluginEffect(Graph(sample_rate, remakes=_is_lv2(source)), source, name, prepare)
 
     def claims(self, locator: str) -> float:
         if importlib.util.find_spec("dawdreamer") is None:
             return 0.0
-        if _URI.match(locator) or locator.lower().endswith(_VST2_SUFFIXES):
+        if _is_lv2(locator) or locator.lower().endswith(_VST2_SUFFIXES):
             return 1.0
         if locator.lower().endswith(".vst3") or plugin_folders.find(locator, "vst3"):
             return 0.5
@@ -72,9 +72,13 @@ class DawDreamerPluginBackend:
             yield from (path.name for path in plugin_folders.installed(kind))
 
 
+def _is_lv2(source: str) -> bool:
+    return _URI.match(source) is not None
+
+
 def _locate(locator: str) -> str:
     """The LV2 URI as it is, or the absolute path of the plug-in file."""
-    if _URI.match(locator):
+    if _is_lv2(locator):
         return locator
     given = Path(locator).expanduser()
     path = given.resolve() if given.exists() else plugin_folders.find(locator, "vst3") or plugin_folders.find(locator, "vst2")
@@ -87,7 +91,7 @@ def _locate(locator: str) -> str:
 def _checked_option(source: str, options: Mapping[str, Any]) -> tuple[str, str]:
     """The name of the option, and the absolute path of its file."""
     ((name, value),) = options.items()
-    if _URI.match(source):
+    if _is_lv2(source):
         # DawDreamer opens the plug-in's window to load a state; an LV2 then crashes (Zam) or has none (MDA).
         raise EffectLoadError(
             f"dawdreamer:{source}: DawDreamer can load no {name} into an LV2; set the values with fixed=… or open the VST3"
@@ -262,7 +266,7 @@ class _Control:
 
 def _load_error(source: str, error: Exception) -> Exception:
     """DawDreamer says "Unable to load plugin." whatever the cause; look at the file for more."""
-    if _URI.match(source):
+    if _is_lv2(source):
         known = list(plugin_folders.lv2_uris())
         if source not in known:
             return EffectNotFoundError(
