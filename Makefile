@@ -34,7 +34,8 @@ test: $(INSTALLED)-test plugins ## run all tests
 	$(BIN)/python -m pytest $(ARGS)
 
 bench: $(INSTALLED)-bench plugins ## run the benchmarks
-	$(BIN)/python -m pytest benchmarks --benchmark-only $(ARGS)
+	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-group-by=group,param:address \
+		--benchmark-columns=min,median,iqr,rounds $(ARGS)
 
 lint: $(INSTALLED)-lint ## check style, format and types
 	$(BIN)/ruff check .
