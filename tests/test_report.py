@@ -149,7 +149,7 @@ def test_the_report_is_written_whole_or_not_at_all(
 def test_a_path_that_cannot_be_written_is_refused(
     tmp_path: Path, name: str, found: Match, audio: np.ndarray, target: np.ndarray
 ) -> None:
-    with pytest.raises(AudioError, match="suffix|does not exist"):
+    with pytest.raises(AudioError, match=r"suffix|does not exist"):
         write_report(tmp_path / name, found, audio, target)
 
 

@@ -1,0 +1,431 @@
+"""The command line, as it is installed: what it prints, where, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from blackbox_grad import __version__, audio_files, load
+from blackbox_grad import demo as demonstration
+from blackbox_grad.cli import main
+
+PROGRAM = Path(sys.executable).with_name("blackbox-grad")
+BUILTIN = "pedalboard-builtin:Distortion"
+
+
+def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [str(PROGRAM), *map(str, arguments)]
+    environ = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")} | environment
+    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=120, check=False)
+
+
+def succeed(*arguments: str | Path, **environment: str) -> str:
+    done = run(*arguments, **environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def fail(*arguments: str | Path, code: int = 1, **environment: str) -> str:
+    """What is printed on stderr; stdout stays empty."""
+    done = run(*arguments, **environment)
+    assert (done.returncode, done.stdout) == (code, ""), done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    if code == 1:
+        assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def run_here(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """`succeed` in this process, which has paid for torch already."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    assert ended.value.code == 0, printed.err
+    return printed.out
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`dry.wav`: half a second of guitar; `text.wav`: no audio at all."""
+    made = tmp_path_factory.mktemp("audio")
+    audio, rate = audio_files.example()
+    audio_files.write(made / "dry.wav", audio[:1, 30000:52050], rate)
+    (made / "text.wav").write_text("dear diary\n" * 50)
+    return made
+
+
+@pytest.fixture(scope="module")
+def dry(folder: Path) -> Path:
+    return folder / "dry.wav"
+
+
+@pytest.fixture(scope="module")
+def wet(folder: Path, dry: Path) -> Path:
+    """`dry.wav` through a soft clipper at Drive 24 dB, Level -6 dB."""
+    succeed("render", "reference:soft-clip", dry, folder / "wet.wav", "--set", "Drive=24dB", "--set", "Level=-6 dB")
+    return folder / "wet.wav"
+
+
+# the program
+
+
+def test_version_and_help() -> None:
+    assert succeed("--version") == f"blackbox-grad {__version__}\n"
+    for command in ("effects", "inspect", "render", "match", "demo"):
+        assert command in succeed("--help")
+    for command in ("effects", "inspect", "render", "match"):
+        assert f"blackbox-grad {command}" in succeed(command, "--help")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["match", "--help"], ["effects"], ["inspect", "reference:gain"]])
+def test_nothing_heavy_is_imported_before_it_is_needed(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom blackbox_grad.cli import main\n"
+        f"try: main({arguments!r})\nexcept SystemExit: pass\n"
+        "print(sorted({'torch', 'dawdreamer', 'matplotlib', 'jinja2'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_wrong_usage_is_exit_code_2(folder: Path, dry: Path) -> None:
+    assert "No such command" in fail("mach", code=2)
+    assert "Missing argument" in fail("render", "reference:gain", code=2)
+    assert "Drive=0.4" in fail("render", "reference:gain", dry, folder / "o.wav", "--set", "Gain", code=2)
+
+
+def test_errors_are_red_unless_colours_are_not_wanted() -> None:
+    coloured = run("inspect", "reference:gian", FORCE_COLOR="1").stderr
+    assert "\x1b[31m" in coloured
+    plain = run("inspect", "reference:gian", FORCE_COLOR="1", NO_COLOR="1").stderr
+    assert "\x1b[31m" not in plain
+    assert "did you mean 'gain'" in plain
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a POSIX shell")
+@pytest.mark.parametrize("arguments", ["effects", "effects --json", "inspect reference:delay"])
+def test_a_reader_that_goes_away_is_no_error(arguments: str) -> None:
+    done = subprocess.run(f"{PROGRAM} {arguments} | true", shell=True, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(("library", "command"), [("typer", "effects"), ("soundfile", "render"), ("rich", "--version")])
+def test_a_library_that_is_not_installed_is_named_with_its_remedy(
+    tmp_path: Path, dry: Path, library: str, command: str
+) -> None:
+    message = f"raise ModuleNotFoundError(\"No module named '{library}'\", name='{library}')"
+    (tmp_path / f"{library}.py").write_text(message)
+    arguments: list[str | Path] = [command]
+    if command == "render":
+        arguments += ["reference:gain", dry, tmp_path / "out.wav"]
+    error = fail(*arguments, PYTHONPATH=str(tmp_path))
+    assert library in error
+    assert "pip install 'blackbox-grad[match]'" in error
+
+
+# commands of adapters
+
+ADAPTER = """
+import typer
+print("imported")
+
+def greet(name: str):
+    "Say hello."
+    print(f"hello {name}")
+
+app = typer.Typer()
+
+@app.command()
+def one(): print("one")
+
+@app.command()
+def two(): print("two")
+"""
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> str:
+    """A folder with an installed distribution that adds commands; for `PYTHONPATH`."""
+    (tmp_path / "my_adapter.py").write_text(ADAPTER)
+    (tmp_path / "my_broken_adapter.py").write_text("import a_library_that_is_not_there")
+    info = tmp_path / "my_adapter-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-adapter\nVersion: 1.0\n")
+    names = "greet = my_adapter:greet\ngroup = my_adapter:app\nbroken = my_broken_adapter:app\nrender = my_adapter:greet\n"
+    (info / "entry_points.txt").write_text(f"[blackbox_grad.commands]\n{names}")
+    return str(tmp_path)
+
+
+def test_adapters_add_commands(adapter: str) -> None:
+    assert succeed("greet", "Ada", PYTHONPATH=adapter) == "imported\nhello Ada\n"
+    assert succeed("group", "two", PYTHONPATH=adapter) == "imported\ntwo\n"
+    assert "Say hello." in succeed("greet", "--help", PYTHONPATH=adapter)
+
+
+def test_help_names_the_commands_of_adapters_without_importing_them(adapter: str) -> None:
+    text = succeed("--help", PYTHONPATH=adapter)
+    assert "greet" in text
+    assert "my-adapter" in text
+    assert "imported" not in text
+
+
+def test_an_adapter_that_cannot_be_imported_hurts_no_other_command(adapter: str) -> None:
+    assert "a_library_that_is_not_there, which is not installed" in fail("broken", PYTHONPATH=adapter)
+    assert "reference:gain" in succeed("effects", "--backend", "reference", PYTHONPATH=adapter)
+
+
+def test_an_adapter_replaces_no_command(adapter: str) -> None:
+    assert "Render a file" in succeed("render", "--help", PYTHONPATH=adapter)
+
+
+# effects
+
+
+def test_effects_lists_what_is_installed() -> None:
+    text = succeed("effects")
+    assert "  reference:soft-clip\n" in text
+    assert f"  {BUILTIN}\n" in text
+    rows = json.loads(succeed("effects", "--json"))
+    assert {"reference:gain", "pedalboard-builtin:Reverb"} <= {row["address"] for row in rows}
+    assert {row["status"] for row in rows if row["backend"] == "reference"} == {"listed"}
+
+
+def test_effects_can_be_checked() -> None:
+    rows = json.loads(succeed("effects", "--backend", "reference", "--check", "--json"))
+    assert [(row["address"], row["status"], row["parameters"]) for row in rows] == [
+        ("reference:gain", "ok", 1),
+        ("reference:soft-clip", "ok", 2),
+        ("reference:biquad", "ok", 3),
+        ("reference:delay", "ok", 3),
+    ]
+    assert "soft-clip" in succeed("effects", "--backend", "reference", "--check")
+
+
+def test_an_unknown_backend_suggests_its_neighbour() -> None:
+    assert "did you mean 'reference'" in fail("effects", "--backend", "referense")
+
+
+# inspect
+
+
+def test_inspect_describes_an_effect() -> None:
+    text = succeed("inspect", "reference:delay")
+    for expected in ("Time", "continuous", "1 ms to 400 ms (log)", "latency", "bit-equal", "times real time"):
+        assert expected in text
+    assert "blackbox-grad render reference:delay" in text
+
+
+def test_inspect_as_json_has_the_same_facts() -> None:
+    data = json.loads(succeed("inspect", BUILTIN, "--json", "--sample-rate", "48000"))
+    assert (data["address"], data["sample_rate"], data["latency_samples"]) == (BUILTIN, 48000, 0)
+    assert 0 < data["seconds_per_second"] < 5
+    (drive,) = data["parameters"]
+    assert (drive["unit"], drive["kind"]) == ("dB", "continuous")
+    assert drive["native_minimum"] < drive["native_maximum"]
+
+
+def test_what_inspect_says_to_type_can_be_typed(dry: Path, tmp_path: Path) -> None:
+    for address in ("reference:delay", "pedalboard-builtin:LadderFilter", f"{BUILTIN} | reference:gain"):
+        (line,) = [line for line in succeed("inspect", address).splitlines() if "blackbox-grad render" in line]
+        command = line[line.index("render") :].replace("in.wav", str(dry)).replace("out.wav", str(tmp_path / "o.wav"))
+        subprocess.run(f"{PROGRAM} {command}", shell=True, timeout=60, check=True, capture_output=True)
+
+
+@pytest.mark.plugins
+def test_inspect_and_render_a_real_plugin(dry: Path, tmp_path: Path) -> None:
+    data = json.loads(succeed("inspect", "pedalboard:ZamDelay.vst3", "--json"))
+    assert data["name"] == "ZamDelay"
+    assert len(data["parameters"]) >= 8
+    name = data["parameters"][0]["name"]
+    succeed("render", "ZamDelay.vst3", dry, tmp_path / "wet.wav", "--set", f"{name}=0.5")
+    assert np.abs(audio_files.read(tmp_path / "wet.wav")[0]).max() > 0.01
+
+
+# render
+
+
+def test_render_takes_normalised_and_native_values(dry: Path, tmp_path: Path) -> None:
+    audio, rate = audio_files.read(dry)
+    with load("reference:delay", rate) as effect:
+        expected = effect.render(audio, effect.parameters.point({"Time": "250 ms", "Mix": 0.3}))
+    succeed("render", "reference:delay", dry, tmp_path / "wet.wav", "--set", "Time=250ms", "--set", "mix=0.3")
+    rendered, heard_rate = audio_files.read(tmp_path / "wet.wav")
+    assert heard_rate == rate
+    np.testing.assert_array_equal(rendered, expected)
+
+
+@pytest.mark.parametrize(("suffix", "rate", "channels"), [(".flac", 96000, 1), (".ogg", 22050, 2), (".wav", 8000, 1)])
+def test_render_keeps_the_sample_rate_and_channels(tmp_path: Path, suffix: str, rate: int, channels: int) -> None:
+    audio = np.random.default_rng(0).uniform(-0.1, 0.1, (channels, rate // 2)).astype(np.float32)
+    audio_files.write(tmp_path / f"in{suffix}", audio, rate)
+    data = json.loads(succeed("render", "reference:gain", tmp_path / f"in{suffix}", tmp_path / f"out{suffix}", "--json"))
+    assert (data["sample_rate"], data["channels"]) == (rate, channels)
+    rendered, heard_rate = audio_files.read(tmp_path / f"out{suffix}")
+    assert (rendered.shape, heard_rate) == (audio.shape, rate)
+
+
+def test_render_warns_of_clipping(dry: Path, tmp_path: Path) -> None:
+    done = run("render", "reference:gain", dry, tmp_path / "loud.flac", "--set", "Gain=24dB")
+    assert done.returncode == 0
+    assert "go beyond full scale" in done.stderr
+    assert "clipped" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["reference:soft-clip", "dry.wav", "o.wav", "--set", "Drvie=0.4"], "no parameter 'Drvie'; did you mean 'Drive'"),
+        (["reference:soft-clip", "dry.wav", "o.wav", "--set", "Drive=4"], "4 is a normalised value and must lie in [0, 1]"),
+        (["reference:soft-clip", "dry.wav", "o.wav", "--set", "Drive=70dB"], "outside its range 0 to 40 dB"),
+        (["reference:soft-clip", "dry.wav", "o.wav", "--set", "Drive=lots"], "cannot read 'lots'"),
+        (["reference:soft-clap", "dry.wav", "o.wav"], "did you mean 'soft-clip'"),
+        (["reference:gain", "dyr.wav", "o.wav"], "no such file; did you mean 'dry.wav'"),
+        (["reference:gain", "text.wav", "o.wav"], "cannot be read as audio"),
+        (["reference:gain", "dry.wav", "no/o.wav"], "does not exist; make it first"),
+        (["reference:gain", "dry.wav", "o.mp4"], "allowed are .wav, .flac, .ogg"),
+        (["reference:gain", "dry.wav", "dry.wav"], "is an input"),
+        (["reference:gain", "dry.wav", "o.wav", "--parameters", "text.wav"], "holds no settings"),
+    ],
+)
+def test_render_says_what_is_wrong(folder: Path, arguments: list[str], message: str) -> None:
+    before = sorted(folder.iterdir()), (folder / "dry.wav").read_bytes()
+    files = [str(folder / a) if a.endswith((".wav", ".mp4")) else a for a in arguments]
+    assert message in fail("render", *files)
+    assert (sorted(folder.iterdir()), (folder / "dry.wav").read_bytes()) == before
+
+
+# match
+
+
+def test_match_finds_the_settings_and_leaves_its_files(dry: Path, wet: Path, tmp_path: Path) -> None:
+    outputs = [tmp_path / name for name in ("matched.wav", "report.html", "found.json")]
+    options = ["-o", outputs[0], "--report", outputs[1], "--parameters", outputs[2], "--renders", "250", "--json"]
+    done = run("match", "reference:soft-clip", dry, wet, *options)
+    assert done.returncode == 0, done.stderr
+    assert "renders, loss" in done.stderr
+    data = json.loads(done.stdout)
+    assert data["files"] == [str(path) for path in outputs]
+    assert data["loss"] < 0.05 * data["loss_start"]
+    found = {row["name"]: row["native"].split() for row in data["parameters"]}
+    assert abs(float(found["Drive"][0]) - 24) < 1
+    assert abs(float(found["Level"][0]) + 6) < 0.5
+    assert "<html" in outputs[1].read_text("utf-8")
+    assert "reference:soft-clip" in json.loads(outputs[2].read_text())["command"]
+    succeed("render", "reference:soft-clip", dry, tmp_path / "again.wav", "--parameters", outputs[2])
+    matched, again = (audio_files.read(tmp_path / name)[0] for name in ("matched.wav", "again.wav"))
+    np.testing.assert_array_equal(matched, again)
+
+
+def test_match_prints_a_table_and_the_loss(dry: Path, wet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = run_here(
+        capsys, "match", "reference:soft-clip", dry, wet, "--renders", "40", "-o", tmp_path / "m.wav", "--hosts", "1"
+    )
+    for expected in ("Drive", "Level", "loss ", " → ", " renders in ", "m.wav"):
+        assert expected in text
+
+
+def test_match_holds_what_it_is_told_to_hold(dry: Path, wet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    held = json.loads(
+        run_here(
+            capsys,
+            "match",
+            "reference:soft-clip",
+            dry,
+            wet,
+            "--renders",
+            "30",
+            "--json",
+            "--set",
+            "Level=-6dB",
+            "--only",
+            "Drive",
+        )
+    )["parameters"]
+    assert [(row["name"], row["free"]) for row in held] == [("Drive", True), ("Level", False)]
+    assert held[1]["native"] == "-6 dB"
+
+
+def test_match_repeats_itself_whatever_the_number_of_hosts(dry: Path, wet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [
+        json.loads(
+            run_here(capsys, "match", "reference:soft-clip", dry, wet, "--renders", "40", "--seed", "3", "--json", "--hosts", n)
+        )
+        for n in "12"
+    ]
+    for data in runs:
+        del data["seconds"]
+    assert runs[0] == runs[1]
+
+
+def test_a_target_at_another_sample_rate_is_resampled(
+    dry: Path, wet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    audio, rate = audio_files.read(wet, 48000)
+    audio_files.write(tmp_path / "wet48.wav", audio, rate)
+    data = json.loads(
+        run_here(capsys, "match", "reference:soft-clip", dry, tmp_path / "wet48.wav", "--renders", "80", "--json")
+    )
+    assert data["sample_rate"] == 44100
+    assert data["loss"] < 0.5 * data["loss_start"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--only", "Drvie"], "did you mean 'Drive'"),
+        (["--loss", "mrsft"], "mrstft"),
+        (["--probes", "los"], "allowed are 'auto'"),
+        (["--estimator", "spas"], "did you mean 'spsa'"),
+        (["--report", "no/report.html"], "does not exist"),
+        (["--report", "report.pdf"], "allowed are .html"),
+    ],
+)
+def test_match_says_what_is_wrong(dry: Path, wet: Path, tmp_path: Path, options: list[str], message: str) -> None:
+    files = [str(tmp_path / o) if "report." in o else o for o in options]
+    assert message in fail("match", "reference:soft-clip", dry, wet, "--hosts", "1", *files)
+
+
+def test_ctrl_c_ends_a_match_with_the_best_so_far(dry: Path, wet: Path, tmp_path: Path) -> None:
+    outputs = [tmp_path / name for name in ("matched.wav", "report.html", "found.json")]
+    # a delay can never sound like a clipper, so this would go on for very long
+    command = [PROGRAM, "match", "reference:delay", dry, wet, "--renders", "1000000"]
+    command += ["-o", outputs[0], "--report", outputs[1], "--parameters", outputs[2]]
+    text = [str(part) for part in command]
+    with subprocess.Popen(text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("search: 1/")
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Stopped by Ctrl-C" in out
+    assert "Traceback" not in err
+    data = json.loads(outputs[2].read_text())
+    assert data["finished"] == "interrupted"
+    assert data["renders"] < 1_000_000
+    assert audio_files.read(outputs[0])[0].shape == audio_files.read(dry)[0].shape
+    assert "stopped early" in outputs[1].read_text("utf-8")
+    assert sorted(tmp_path.iterdir()) == sorted(outputs)
+
+
+# demo
+
+
+def test_the_demo_leaves_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(demonstration, "RENDERS", 40)
+    monkeypatch.setattr(demonstration, "EXCERPT", 0.5)
+    text = run_here(capsys, "demo", "--output", tmp_path / "demo")
+    assert "hidden" in text
+    assert str(tmp_path / "demo" / "report.html") in text
+    names = {"input.wav", "target.wav", "matched.wav", "settings.json", "report.html"}
+    assert {path.name for path in (tmp_path / "demo").iterdir()} == names
+    found = json.loads((tmp_path / "demo" / "settings.json").read_text())
+    assert found["loss"] < found["loss_start"]
