@@ -26,7 +26,7 @@ class Graph:
     def __init__(self, sample_rate: float, remakes: bool = False) -> None:
         import dawdreamer
 
-        self._remakes = remakes
+        self.remakes = remakes
         self.sample_rate = float(sample_rate)
         self.engine = dawdreamer.RenderEngine(self.sample_rate, BLOCK)
         self._player = self.engine.make_playback_processor("audio", np.zeros((1, 1), np.float32))
@@ -37,7 +37,7 @@ class Graph:
         # Only as many channels as the processor has: surplus ones would be dropped in silence.
         self._player.set_data(audio)
         # In this order: loading the graph takes an LV2's parameters back to their defaults, without a word.
-        with zeroed_memory(small_blocks=self._remakes):
+        with zeroed_memory(small_blocks=self.remakes):
             self.engine.load_graph([(self._player, []), (processor, ["audio"])])
         for index, value in settings:
             processor.set_parameter(index, value)

@@ -127,7 +127,7 @@ class DawDreamerPluginEffect(PluginEffect):
     - `render_recreated`: make the plug-in anew (10 to 35 ms), touch every parameter, then as above. For plug-ins that keep audio
       over a reset (ZamTube).
 
-    After a render that was not finite the plug-in is made anew. A smoothed parameter may glide at the start of a render,
+    After a render that was not finite a VST is made anew. A smoothed parameter may glide at the start of a render,
     always from the same value; the last two methods end the glide in silence.
     """
 
@@ -188,7 +188,7 @@ class DawDreamerPluginEffect(PluginEffect):
 
     def render_reloaded(self, audio: Audio, values: FloatArray) -> Audio:
         result = self._run(audio, values)
-        if not np.isfinite(result).all():  # 2 % of the cost of a cheap render
+        if not self._graph.remakes and not np.isfinite(result).all():
             self._recreate()
         return result
 
