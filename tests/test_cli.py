@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from blackbox_grad.cli import main
 
 PROGRAM = Path(sys.executable).with_name("blackbox-grad")
 BUILTIN = "pedalboard-builtin:Distortion"
+Capture: TypeAlias = "pytest.CaptureFixture[str]"
 
 
 def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -43,7 +45,7 @@ def fail(*arguments: str | Path, code: int = 1, **environment: str) -> str:
     return done.stderr
 
 
-def run_here(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+def run_here(capsys: Capture, *arguments: str | Path) -> str:
     """`succeed` in this process, which has paid for torch already."""
     with pytest.raises(SystemExit) as ended:
         main([str(argument) for argument in arguments])
@@ -324,7 +326,7 @@ def test_match_finds_the_settings_and_leaves_its_files(dry: Path, wet: Path, tmp
     np.testing.assert_array_equal(matched, again)
 
 
-def test_match_prints_a_table_and_the_loss(dry: Path, wet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_match_prints_a_table_and_the_loss(dry: Path, wet: Path, tmp_path: Path, capsys: Capture) -> None:
     text = run_here(
         capsys, "match", "reference:soft-clip", dry, wet, "--renders", "40", "-o", tmp_path / "m.wav", "--hosts", "1"
     )
@@ -332,7 +334,7 @@ def test_match_prints_a_table_and_the_loss(dry: Path, wet: Path, tmp_path: Path,
         assert expected in text
 
 
-def test_match_holds_what_it_is_told_to_hold(dry: Path, wet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_match_holds_what_it_is_told_to_hold(dry: Path, wet: Path, capsys: Capture) -> None:
     held = json.loads(
         run_here(
             capsys,
@@ -353,10 +355,10 @@ def test_match_holds_what_it_is_told_to_hold(dry: Path, wet: Path, capsys: pytes
     assert held[1]["native"] == "-6 dB"
 
 
-def test_match_repeats_itself_whatever_the_number_of_hosts(dry: Path, wet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_match_repeats_itself_whatever_the_number_of_hosts(dry: Path, wet: Path, capsys: Capture) -> None:
     runs = [
         json.loads(
-            run_here(capsys, "match", "reference:soft-clip", dry, wet, "--renders", "40", "--seed", "3", "--json", "--hosts", n)
+            run_here(capsys, "match", "reference:soft-clip", dry, wet, "--renders=40", "--seed=3", "--json", f"--hosts={n}")
         )
         for n in "12"
     ]
@@ -365,9 +367,7 @@ def test_match_repeats_itself_whatever_the_number_of_hosts(dry: Path, wet: Path,
     assert runs[0] == runs[1]
 
 
-def test_a_target_at_another_sample_rate_is_resampled(
-    dry: Path, wet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_target_at_another_sample_rate_is_resampled(dry: Path, wet: Path, tmp_path: Path, capsys: Capture) -> None:
     audio, rate = audio_files.read(wet, 48000)
     audio_files.write(tmp_path / "wet48.wav", audio, rate)
     data = json.loads(
@@ -419,7 +419,7 @@ def test_ctrl_c_ends_a_match_with_the_best_so_far(dry: Path, wet: Path, tmp_path
 # demo
 
 
-def test_the_demo_leaves_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_leaves_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setattr(demonstration, "RENDERS", 40)
     monkeypatch.setattr(demonstration, "EXCERPT", 0.5)
     text = run_here(capsys, "demo", "--output", tmp_path / "demo")
