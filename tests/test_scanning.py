@@ -172,3 +172,6 @@ def test_installed_plugins_are_checked(tmp_path: Path, monkeypatch: pytest.Monke
     assert rows["pedalboard:ZamDelay.vst3"].name == "ZamDelay"
     assert rows["pedalboard:ZamDelay.vst3"].parameters
     assert rows["pedalboard:Broken.vst3"].status == "failed"
+    start = time.monotonic()
+    assert {row.address: row for row in scan(check=True, backend="pedalboard")} == rows
+    assert time.monotonic() - start < 1.0  # no host was started

@@ -71,6 +71,10 @@ class DawDreamerPluginBackend:
         for kind in ("vst3", "vst2"):
             yield from (path.name for path in plugin_folders.installed(kind))
 
+    def file(self, locator: str) -> Path | None:
+        """The plug-in's file or bundle, None for an LV2; `scan(check=True)` remembers its result until this changes."""
+        return None if _is_lv2(locator) else Path(_locate(locator))
+
 
 def _is_lv2(source: str) -> bool:
     return _URI.match(source) is not None

@@ -71,6 +71,10 @@ class PedalboardPluginBackend:
     def scan(self) -> Iterator[str]:
         yield from (path.name for path in _all_installed())
 
+    def file(self, locator: str) -> Path | None:
+        """The plug-in's file or bundle; `scan(check=True)` remembers its result until this changes."""
+        return _locate(locator)[0]
+
 
 def _all_installed() -> Iterator[Path]:
     yield from plugin_folders.installed("vst3")
