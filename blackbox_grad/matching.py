@@ -215,7 +215,7 @@ def match(
     objective = objective_on(part, lead)
     objective.limit = renders - _WHOLE
     run = _Run(objective, renders, seed, on_progress)
-    with _deferred_interrupt(lambda: math.isfinite(objective.best_loss)) as check:
+    with _one_thread(), _deferred_interrupt(lambda: math.isfinite(objective.best_loss)) as check:
         objective.check = check
         try:
             run.everything(find_estimator(estimator) if estimator is not None else None, probes)
@@ -285,9 +285,13 @@ class _Run:
             if objective.best_loss <= enough:
                 return
         self.phase = "polish"
-        for start in [objective.best_point, *starts[1:2]]:
+        # polish other starts too, until two of them bring nothing
+        failures = 0
+        for start in [objective.best_point, *starts[1:], *distinct(points, losses, 8)]:
+            before = objective.best_loss
             Polish(enough=enough).run(objective, start, self._tell)
-            if objective.best_loss <= enough:
+            failures = 0 if objective.best_loss < 0.98 * before else failures + 1
+            if objective.best_loss <= enough or failures == 2:
                 return
 
     def _choose(self, probes: str, points: FloatArray, generator: torch.Generator) -> Kind:
@@ -299,10 +303,10 @@ class _Run:
         agreement = self.objective.agreement(points[:2], 0.05 * signs)
         trusted = agreement >= _AGREEMENT
         self.probes = "cotangent" if trusted else "loss"
-        self.reason = f"Over steps of 0.05, cotangents foretell the changes of the loss with a cosine of {agreement:.2f}, " + (
-            f"at least the {_AGREEMENT} at which they are trusted."
-            if trusted
-            else f"below the {_AGREEMENT} at which they are trusted."
+        verdict = f"at least the {_AGREEMENT} at which" if trusted else f"less than the {_AGREEMENT} from which"
+        self.reason = (
+            f"Over steps of 0.05, cotangents foretell the changes of the loss with a cosine of {agreement:.2f}, {verdict} "
+            "they are trusted."
         )
         return "cotangent" if trusted else "loss"
 
@@ -381,6 +385,17 @@ def _loudest(target: Audio, sample_rate: float, seconds: float | None) -> tuple[
     start = int(np.argmax(energy[wanted:] - energy[:-wanted]))
     lead = min(start, round(_LEAD * sample_rate))
     return slice(start - lead, start + wanted), lead
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """torch on one thread: the other cores are the hosts', and its threads, waiting for theirs, would cost more than they bring."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextlib.contextmanager
