@@ -268,7 +268,9 @@ def train_the_plain_way(device_type, render):
 def plain_pedalboard(device_type):
     import pedalboard
 
-    plugin = pedalboard.load_plugin(str(plugin_folders.find("ZamTube.vst3", "vst3")))
+    # It keeps audio over a reset, so Pedalboard makes it anew. One opening in ten, Pedalboard does not notice.
+    openings = (pedalboard.load_plugin(str(plugin_folders.find("ZamTube.vst3", "vst3"))) for _ in range(20))
+    plugin = next(p for p in openings if p._reload_type.name == "PersistsAudioOnReset")
 
     def render(p):
         plugin.parameters["tube_drive"].raw_value = p
