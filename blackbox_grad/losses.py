@@ -81,7 +81,8 @@ class MultiResolutionSTFT(FeatureLoss):
         size = len(window)
         padded = torch.nn.functional.pad(audio, (size // 2, size // 2))
         spectrum = torch.fft.rfft(padded.unfold(-1, size, size // 2) * window)
-        return (spectrum.real.square() + spectrum.imag.square()).flatten(1)
+        power: Tensor = spectrum.real.square() + spectrum.imag.square()
+        return power.flatten(1)
 
 
 class Waveform(FeatureLoss):

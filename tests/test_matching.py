@@ -1,0 +1,294 @@
+"""The promises of `match`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from numpy.typing import NDArray
+
+import blackbox_grad
+from blackbox_grad import EffectSpec, InProcessHost, Match, Parameter, ParameterSpace, PluginEffect, ProcessPool, match
+from blackbox_grad.errors import AudioError, EstimatorError
+from blackbox_grad.losses import LOSSES, loss_for
+from blackbox_grad.matching import Progress
+
+Audio = NDArray[np.float32]
+SECONDS = 1.0
+
+
+@pytest.fixture(scope="module")
+def guitar() -> tuple[Audio, float]:
+    """A real recording, mono: `[1, T]`, and its sample rate."""
+    path = Path(blackbox_grad.__file__).parent / "data" / "guitar.flac"
+    audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    count = int(SECONDS * rate)
+    loud = int(np.abs(audio).max(axis=1).argmax())
+    start = max(0, min(loud, len(audio) - count))
+    return np.ascontiguousarray(audio[start : start + count].T[:1]), float(rate)
+
+
+def through(address: str, audio: Audio, rate: float, **values: float | str) -> Audio:
+    with blackbox_grad.load(address, rate, "all") as effect:
+        return effect.render(audio, effect.parameters.point(values))
+
+
+def found(result: Match) -> dict[str, float]:
+    return dict(zip(result.info.parameters.names, result.point, strict=True))
+
+
+class SteppedEffect(PluginEffect):
+    """A gain, one of four waveshapers and a sign; above a gain of 0.9 it returns infinity."""
+
+    name = "stepped"
+    inputs = outputs = 1
+
+    def __init__(self, sample_rate: float) -> None:
+        self.sample_rate = sample_rate
+        self.parameters = ParameterSpace(
+            [
+                Parameter("Gain", default=0.5),
+                Parameter("Shape", "stepped", default=0.0, levels=4),
+                Parameter("Halved", "toggle", default=0.0),
+                Parameter("Preset", default=0.0, trainable=False),
+            ]
+        )
+
+    def process(self, audio: Audio, values: NDArray[np.float64]) -> Audio:
+        gain, shape, halved, _ = values
+        if gain > 0.9:
+            return np.full_like(audio, np.inf)
+        x = audio * (1.0 + 9.0 * gain)
+        shapes = (x, np.tanh(x), np.sin(3.0 * x), np.abs(x))
+        return (shapes[round(shape * 3)] * (0.5 if halved else 1.0)).astype(np.float32)
+
+
+class SteppedBackend:
+    def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> SteppedEffect:
+        return SteppedEffect(sample_rate)
+
+    def claims(self, locator: str) -> float:
+        return 0.0
+
+    def scan(self) -> Iterator[str]:
+        return iter(())
+
+
+@pytest.fixture
+def stepped(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an effect with stepped parameters and settings that blow up."""
+    from blackbox_grad import registry
+
+    known = registry.backend
+    monkeypatch.setattr(registry, "backend", lambda name: SteppedBackend() if name == "test" else known(name))
+    return "test:stepped"
+
+
+@pytest.mark.parametrize(
+    ("address", "hidden"),
+    [
+        ("reference:gain", {"Gain": 0.83}),
+        ("reference:soft-clip", {"Drive": 0.6, "Level": 0.35}),
+        ("reference:biquad", {"Frequency": 0.7, "Gain": 0.2, "Q": 0.6}),
+        ("pedalboard-builtin:Distortion", {"drive_db": 0.62}),
+        ("pedalboard-builtin:Compressor", {"threshold_db": 0.3, "ratio": 0.6}),
+    ],
+)
+def test_hidden_settings_are_found(guitar: tuple[Audio, float], address: str, hidden: dict[str, float]) -> None:
+    audio, rate = guitar
+    result = match(address, audio, through(address, audio, rate, **hidden), rate)
+    assert result.finished == "converged"
+    assert result.loss < 0.01 * result.loss_start
+    for name, value in hidden.items():
+        assert found(result)[name] == pytest.approx(value, abs=0.02)
+
+
+def test_settings_at_the_faces_of_the_box_are_found(guitar: tuple[Audio, float]) -> None:
+    audio, rate = guitar
+    result = match("reference:soft-clip", audio, through("reference:soft-clip", audio, rate, Drive=1.0, Level=0.0), rate)
+    assert result.point == pytest.approx([1.0, 0.0], abs=0.01)
+
+
+def test_stepped_parameters_are_found_and_settings_that_blow_up_survived(guitar: tuple[Audio, float], stepped: str) -> None:
+    audio, rate = guitar
+    host = InProcessHost()
+    spec = EffectSpec(stepped, rate, "all")
+    target, _ = host.render_batch(spec, audio[None], np.array([[0.85, 2 / 3, 1.0, 0.0]]))
+    result = match(spec, audio, target[0], host=host)
+    assert host.nonfinite > 0
+    assert result.point == pytest.approx([0.85, 2 / 3, 1.0], abs=0.01)
+    rows = {row["name"]: row for row in result.settings()}
+    assert [rows[n]["free"] for n in ("Gain", "Shape", "Halved", "Preset")] == [True, True, True, False]
+
+
+def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_hosts(guitar: tuple[Audio, float]) -> None:
+    audio, rate = guitar
+    target = through("reference:biquad", audio, rate, Frequency=0.3, Gain=0.9)
+    points = []
+    for hosts in (1, 2, 2):
+        torch.manual_seed(hosts)
+        with ProcessPool(hosts=hosts) as pool:
+            points.append(match("reference:biquad", audio, target, rate, renders=150, seed=7, host=pool).point)
+    assert np.array_equal(points[0], points[1])
+    assert np.array_equal(points[1], points[2])
+    other = match("reference:biquad", audio, target, rate, renders=150, seed=8, host=InProcessHost()).point
+    assert not np.array_equal(points[0], other)
+
+
+def test_torch_is_left_as_it_was(guitar: tuple[Audio, float]) -> None:
+    audio, rate = guitar
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    match("reference:gain", audio, 0.5 * audio, rate, renders=60, host=InProcessHost())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("renders", [8, 30, 200])
+@pytest.mark.parametrize("excerpt", [None, 0.5])
+def test_no_more_than_the_allowed_renders_are_made_and_all_are_counted(
+    guitar: tuple[Audio, float], renders: int, excerpt: float | None
+) -> None:
+    audio, rate = guitar
+    host = InProcessHost()
+    target = through("reference:biquad", audio, rate, Frequency=0.3, Gain=0.9)
+    told: list[Progress] = []
+    result = match(
+        "reference:biquad", audio, target, rate, renders=renders, host=host, excerpt=excerpt, on_progress=told.append
+    )
+    assert result.renders == host.renders <= renders
+    assert result.finished == "budget"
+    assert result.history == told
+    assert all(p.renders <= p.budget == renders for p in told)
+    best = [p.best for p in told]
+    assert best == sorted(best, reverse=True)
+
+
+def test_the_losses_are_those_of_the_whole_recording(guitar: tuple[Audio, float]) -> None:
+    audio, rate = guitar
+    target = through("reference:soft-clip", audio, rate, Drive=0.7)
+    result = match("reference:soft-clip", audio, target, rate, renders=100, excerpt=0.4, host=InProcessHost())
+    distance = loss_for("mrstft", torch.from_numpy(target), rate)
+    assert result.loss == pytest.approx(float(distance(torch.from_numpy(result.audio)[None])[0]), rel=1e-4, abs=1e-6)
+    assert result.loss_dry == pytest.approx(float(distance(torch.from_numpy(audio)[None])[0]), rel=1e-4)
+    start = through("reference:soft-clip", audio, rate)
+    assert result.loss_start == pytest.approx(float(distance(torch.from_numpy(start)[None])[0]), rel=1e-4)
+    assert result.audio.shape == audio.shape
+    assert np.array_equal(result.audio, through("reference:soft-clip", audio, rate, **found(result)))
+
+
+@pytest.mark.parametrize("probes", ["loss", "cotangent"])
+def test_both_kinds_of_probe_lead_there(guitar: tuple[Audio, float], probes: Any) -> None:
+    audio, rate = guitar
+    target = through("reference:soft-clip", audio, rate, Drive=0.6, Level=0.3)
+    result = match(
+        "reference:soft-clip", audio, target, rate, probes=probes, estimator="finite-difference", host=InProcessHost()
+    )
+    assert result.probes == probes
+    assert result.point == pytest.approx([0.6, 0.3], abs=0.01)
+
+
+def test_for_an_oscillating_loss_its_differences_are_chosen(guitar: tuple[Audio, float]) -> None:
+    audio, rate = guitar
+    target = through("reference:delay", audio, rate, Time=0.8)
+    result = match("reference:delay", audio, target, rate, renders=140, host=InProcessHost())
+    assert result.probes == "loss"
+    assert "cosine" in result.probes_reason
+
+
+INTERRUPTED = """
+import json, sys
+import numpy as np
+import blackbox_grad
+
+rng = np.random.default_rng(0)
+audio = rng.standard_normal((1, 44100)).astype(np.float32) * 0.1
+
+def say(progress):
+    print(progress.renders, flush=True)
+
+result = blackbox_grad.match("reference:biquad", audio, 0.3 * audio, renders=1_000_000, probes="loss", on_progress=say)
+print(json.dumps(result.to_json()), flush=True)
+"""
+
+
+def test_ctrl_c_returns_the_best_so_far() -> None:
+    process = subprocess.Popen([sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, text=True, env=os.environ)
+    assert process.stdout is not None
+    for _ in range(3):
+        assert process.stdout.readline().strip().isdigit()
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    result = json.loads(out.splitlines()[-1])
+    assert result["finished"] == "interrupted"
+    assert result["loss"] == pytest.approx(result["history"][-1]["best"], rel=1e-6)
+
+
+def test_an_interruption_by_the_callers_function_returns_the_best_so_far(guitar: tuple[Audio, float]) -> None:
+    audio, rate = guitar
+
+    def stop(progress: Progress) -> None:
+        if progress.phase == "descent":
+            raise KeyboardInterrupt
+
+    result = match("reference:gain", audio, 2 * audio, rate, on_progress=stop, host=InProcessHost())
+    assert result.finished == "interrupted"
+    assert result.loss == pytest.approx(result.history[-1].best, rel=1e-6)
+
+
+def test_recordings_that_cannot_be_matched_are_refused(guitar: tuple[Audio, float]) -> None:
+    audio, rate = guitar
+    silence = np.zeros_like(audio)
+    with pytest.raises(AudioError, match="target is silent"):
+        match("reference:gain", audio, silence, rate)
+    with pytest.raises(AudioError, match="audio is silent"):
+        match("reference:gain", silence, audio, rate)
+    with pytest.raises(AudioError, match="NaN"):
+        match("reference:gain", audio, np.full_like(audio, np.nan), rate)
+    with pytest.raises(AudioError, match="no loss 'mrstf'"):
+        match("reference:gain", audio, audio, rate, loss="mrstf")
+    with pytest.raises(EstimatorError, match="renders=3"):
+        match("reference:gain", audio, audio, rate, renders=3)
+
+
+def test_lengths_and_channels_are_brought_together_and_it_says_so(guitar: tuple[Audio, float]) -> None:
+    audio, rate = guitar
+    target = np.concatenate([0.5 * audio, 0.5 * audio])[:, :-1000]
+    with pytest.warns(UserWarning, match=r"samples|channels"):
+        result = match("reference:gain", torch.from_numpy(audio), torch.from_numpy(target), rate, host=InProcessHost())
+    assert result.audio.shape == target.shape
+    assert len(result.notes) == 2
+    assert result.settings()[0]["native"].startswith("-6.0")
+
+
+def test_json_holds_everything_but_the_audio(guitar: tuple[Audio, float]) -> None:
+    audio, rate = guitar
+    result = match("reference:gain", audio, 0.5 * audio, rate, renders=40, host=InProcessHost())
+    written = json.loads(json.dumps(dataclasses.replace(result, loss_start=math.inf).to_json(), allow_nan=False))
+    assert written["loss_start"] is None
+    assert written["parameters"][0]["normalised"] == result.point[0]
+    assert len(written["history"]) == len(result.history)
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_a_loss_is_zero_at_the_target_alone_counts_level_and_treats_items_apart(guitar: tuple[Audio, float], name: str) -> None:
+    audio, rate = guitar
+    target = torch.from_numpy(audio)
+    loss = loss_for(name, target, rate)
+    batch = torch.stack([target, 0.9 * target, 0.5 * target, torch.zeros_like(target)])
+    losses = loss(batch)
+    assert losses[0] == 0.0
+    assert losses[0] < losses[1] < losses[2] < losses[3]
+    assert torch.allclose(losses, torch.cat([loss(item[None]) for item in batch]), rtol=1e-5)
