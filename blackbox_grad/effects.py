@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias
 
@@ -92,7 +92,11 @@ class Backend(Protocol):
         ...
 
     def scan(self) -> Iterator[str]:
-        """Locators of the effects that seem to be installed. Opens nothing, so a listed one may still fail to open."""
+        """Locators of the effects that seem to be installed. Opens nothing, so a listed one may still fail to open.
+
+        A backend may also have `file(locator) -> Path | None`, the file behind a locator: a scan that opens effects remembers
+        its result until that file changes.
+        """
         ...
 
 
@@ -107,6 +111,8 @@ class EffectSpec:
         fixed: pairs of name and value for others (normalised number, or text with a unit).
         options: pairs for the backend, such as `("preset", "warm.vstpreset")`.
         parts: the effects of a chain, in order; empty for a single effect.
+        learnt: what the backend measured when it opened the effect; it is given back as options, so that the next host opens the
+            effect in the same way, and quicker. Not part of what a spec is equal by.
     """
 
     address: str
@@ -115,6 +121,7 @@ class EffectSpec:
     fixed: tuple[tuple[str, float | str], ...] = ()
     options: tuple[tuple[str, Any], ...] = ()
     parts: tuple[EffectSpec, ...] = ()
+    learnt: tuple[tuple[str, Any], ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.sample_rate) and self.sample_rate > 0):
@@ -145,26 +152,35 @@ class EffectSpec:
         parts = tuple(cls.of(a, sample_rate, "all") for a in addresses)
         return cls(" | ".join(p.address for p in parts), float(sample_rate), chosen, pinned, (), parts)
 
-    def open(self) -> Effect:
+    def open(self) -> SelectedEffect:
         """Open the effect in this process and thread, with the chosen parameters free."""
-        from blackbox_grad.registry import backend
+        from blackbox_grad.registry import backend, missing_dependency
 
         if self.parts:
-            effect: Effect = ChainedEffect([part.open() for part in self.parts])
+            opened = [part.open() for part in self.parts]
+            effect: Effect = ChainedEffect(opened)
+            spec = replace(self, parts=tuple(part.spec for part in opened))
         else:
             name, _, locator = self.address.partition(":")
-            effect = backend(name).open(locator, self.sample_rate, dict(self.options))
+            try:
+                effect = backend(name).open(locator, self.sample_rate, dict(self.options + self.learnt))
+            except ModuleNotFoundError as error:
+                raise missing_dependency(error, f"backend {name!r}") from error
+            spec = replace(self, learnt=tuple(getattr(effect, "learnt", {}).items()))
         try:
             space = effect.parameters.select(self.parameters, dict(self.fixed))
         except BlackboxGradError as error:
             effect.close()
             raise type(error)(f"{self.address}: {error}") from error
-        return SelectedEffect(effect, space, self)
+        return SelectedEffect(effect, space, spec)
 
 
 @dataclass(frozen=True)
 class EffectInfo:
-    """What is known of an opened effect without holding it: a host's answer to `open`. Fields as in `Effect`."""
+    """What is known of an opened effect without holding it: a host's answer to `open`. Fields as in `Effect`.
+
+    `spec` opens it again, with what was learnt.
+    """
 
     name: str
     parameters: ParameterSpace
@@ -172,11 +188,12 @@ class EffectInfo:
     latency: int
     repeatability: float
     layout: str
+    spec: EffectSpec = field(repr=False)
 
     @classmethod
-    def of(cls, effect: Effect) -> EffectInfo:
+    def of(cls, effect: SelectedEffect) -> EffectInfo:
         """Read it off an opened effect."""
-        return cls(effect.name, effect.parameters, effect.sample_rate, effect.latency, effect.repeatability, effect.layout)
+        return cls(**{f.name: getattr(effect, f.name) for f in fields(cls)})
 
 
 def split_chain(address: str) -> list[str]:
@@ -207,9 +224,7 @@ def load(
     To train through it, use `DifferentiableEffect`, which keeps effects in processes of their own.
     """
     spec = address if isinstance(address, EffectSpec) else EffectSpec.of(address, sample_rate, parameters, fixed, **options)
-    effect = spec.open()
-    assert isinstance(effect, SelectedEffect)
-    return effect
+    return spec.open()
 
 
 def chain(*effects: str | EffectSpec, sample_rate: float | None = None) -> EffectSpec:
@@ -322,6 +337,7 @@ class PluginEffect(_Closing, ABC):
     outputs: int
     latency: int = 0
     repeatability: float = 0.0
+    learnt: Mapping[str, Any] = {}
 
     @abstractmethod
     def process(self, audio: Audio, values: FloatArray) -> Audio:

@@ -152,7 +152,7 @@ class DifferentiableEffect(nn.Module):
         losses = per_item(y, *targets)
 
         def evaluate(points: Tensor) -> Tensor:
-            values = []
+            values: list[Tensor] = []
             for point in points:  # one probe of every item at a time, so memory does not grow with the number of probes
                 audio, heard = self._render(x, point)
                 with torch.no_grad():
@@ -163,7 +163,7 @@ class DifferentiableEffect(nn.Module):
         def cotangent() -> Tensor:
             with torch.enable_grad():
                 heard = y.detach().requires_grad_()
-                (gradient,) = torch.autograd.grad(per_item(heard, *targets).sum(), heard)
+                gradient: Tensor = torch.autograd.grad(per_item(heard, *targets).sum(), heard)[0]
             return gradient
 
         value = losses.detach().double().cpu()

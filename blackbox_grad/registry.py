@@ -28,7 +28,9 @@ BACKENDS = "blackbox_grad.backends"
 ESTIMATORS = "blackbox_grad.estimators"
 
 #: module that cannot be imported -> the extra that brings it
-_EXTRAS = {"pedalboard": "pedalboard", "dawdreamer": "dawdreamer", "auraloss": "match", "ray": "ray"}
+_EXTRAS = {"pedalboard": "pedalboard", "dawdreamer": "dawdreamer"} | dict.fromkeys(
+    ("jinja2", "matplotlib", "platformdirs", "rich", "soundfile", "soxr", "typer"), "match"
+)
 
 
 def _entries(group: str) -> dict[str, EntryPoint]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 #: Seconds of each recording in the page.
 MOST_SECONDS = 30.0
 
-_LIBRARIES = ("blackbox-grad", "torch", "pedalboard", "dawdreamer", "auraloss", "numpy")
+_LIBRARIES = ("blackbox-grad", "torch", "pedalboard", "dawdreamer", "numpy")
 
 
 @dataclass(frozen=True)

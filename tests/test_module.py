@@ -244,6 +244,21 @@ def test_the_loss_mode_gives_exact_gradients_to_what_is_inside_the_loss(clip):
     torch.testing.assert_close(estimated, exact)
 
 
+def test_the_loss_mode_takes_losses_of_other_libraries():
+    from auraloss.freq import MultiResolutionSTFTLoss
+
+    distance = MultiResolutionSTFTLoss([256, 512], [64, 128], [256, 512])
+    layer = bg.DifferentiableEffect("pedalboard-builtin:Distortion", estimator="finite-difference:step=0.02")
+    x, p = audio(4, 1, 4000), torch.tensor([[0.1], [0.3], [0.7], [0.9]], requires_grad=True)
+    target = layer(x, torch.tensor([[0.5]])).detach()
+    loss = layer.loss(x, p, distance, target)
+    loss.backward()
+    torch.testing.assert_close(
+        loss, torch.stack([distance(layer(x, p)[i : i + 1], target[i : i + 1]) for i in range(4)]).mean()
+    )
+    assert p.grad[:, 0].sign().tolist() == [-1, -1, 1, 1]
+
+
 def test_the_loss_mode_passes_the_audio_gradient_on():
     layer = bg.DifferentiableEffect("reference:gain", audio_gradient="straight-through")
     x, p, target = audio().requires_grad_(), torch.full((3, 1), 0.5, requires_grad=True), audio(seed=1)

@@ -27,7 +27,7 @@ from blackbox_grad_backends.clean_slate import reseed, zeroed_memory
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph
 from blackbox_grad_backends.output import quiet
 from blackbox_grad_backends.plugin_parameters import describe, is_doubtful, is_for_the_host
-from blackbox_grad_backends.purity import choose_method
+from blackbox_grad_backends.purity import Measured, Method, choose_method
 
 #: Samples of silence after a change of parameters, in which plug-ins take over values and end their fades.
 SETTLING = 4096
@@ -44,6 +44,8 @@ class DawDreamerPluginBackend:
     """Opens VST3, VST2 and LV2 effects with DawDreamer."""
 
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> DawDreamerPluginEffect:
+        options = dict(options)
+        measured = options.pop("measured", None)
         unknown = sorted(set(options) - set(_OPTIONS))
         if unknown:
             raise EffectLoadError(f"dawdreamer:{locator}: no option {unknown[0]!r}; there are: {', '.join(_OPTIONS)}")
@@ -55,7 +57,7 @@ class DawDreamerPluginBackend:
         prepare = partial(_load_option, source, *_checked_option(source, options)) if options else None
         name = re.split(r"[/:#]", source)[-1] if _is_lv2(source) else Path(source).stem
         with quiet():
-            return DawDreamerPluginEffect(Graph(sample_rate, remakes=_is_lv2(source)), source, name, prepare)
+            return DawDreamerPluginEffect(Graph(sample_rate, remakes=_is_lv2(source)), source, name, prepare, measured)
 
     def claims(self, locator: str) -> float:
         if importlib.util.find_spec("dawdreamer") is None:
@@ -135,7 +137,14 @@ class DawDreamerPluginEffect(PluginEffect):
     always from the same value; the last two methods end the glide in silence.
     """
 
-    def __init__(self, graph: Graph, source: str, name: str, prepare: Callable[[Any], None] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        source: str,
+        name: str,
+        prepare: Callable[[Any], None] | None = None,
+        measured: Measured | None = None,
+    ) -> None:
         self._graph, self._source, self._prepare = graph, source, prepare
         self.name, self.sample_rate = name, graph.sample_rate
         self._processor: Any = None
@@ -156,16 +165,24 @@ class DawDreamerPluginEffect(PluginEffect):
         self._latencies.clear()
         self._run(silence, self.parameters.defaults)
         self.latency = self._latencies.pop()
+        measured = measured or self._measure({i for i, c in enumerate(controls) if is_doubtful(c)})
+        self.learnt = {"measured": measured}
+        self._method: Method = getattr(self, measured.method)
+        self.repeatability = measured.error
+        self._latencies |= measured.latencies
+        kept = measured.kept
+        self._run(silence, self.parameters.defaults)
+        self._use(ParameterSpace(self.parameters.everything[i] for i in kept), [self._indices[i] for i in kept])
+
+    def _measure(self, doubtful: set[int]) -> Measured:
         choices = []
         for method in (self.render_reloaded, self.render_settled, self.render_recreated):
             choices.append(choose_method(self, [method]))
             if choices[-1].error == 0.0:
                 break
         choice = min(choices, key=lambda c: c.error)
-        self._method, self.repeatability = choice.method, choice.error
-        kept = [i for i, c in enumerate(controls) if not is_doubtful(c) or i in choice.live]
-        self._run(silence, self.parameters.defaults)
-        self._use(ParameterSpace(self.parameters.everything[i] for i in kept), [self._indices[i] for i in kept])
+        kept = tuple(i for i in range(len(self.parameters)) if i not in doubtful or i in choice.live)
+        return Measured(choice.method.__name__, choice.error, kept, frozenset(self._latencies))
 
     @property
     def method(self) -> str:

@@ -24,7 +24,7 @@ from blackbox_grad.parameters import FloatArray, ParameterSpace
 from blackbox_grad_backends import plugin_folders
 from blackbox_grad_backends.clean_slate import reseed, zeroed_memory
 from blackbox_grad_backends.plugin_parameters import describe, is_doubtful, is_for_the_host
-from blackbox_grad_backends.purity import choose_method
+from blackbox_grad_backends.purity import Measured, Method, choose_method
 
 #: Samples a block: from 1 024 on, larger ones were not faster on the Zam plug-ins (ZamCompX2, 131 072 samples).
 BUFFER_SIZE = 4096
@@ -52,13 +52,15 @@ class PedalboardPluginBackend:
     """Opens VST3 and Audio Unit effects with Pedalboard."""
 
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> PedalboardPluginEffect:
+        options = dict(options)
+        measured = options.pop("measured", None)
         unknown = sorted(set(options) - set(_OPTIONS))
         if unknown:
             raise EffectLoadError(f"pedalboard:{locator}: no option {unknown[0]!r}; there are: {', '.join(_OPTIONS)}")
         if len(options) > 1:
             raise EffectLoadError(f"pedalboard:{locator}: preset= and state= exclude each other; give one")
         path, name = _locate(locator)
-        return PedalboardPluginEffect(partial(_open_plugin, path, name, dict(options)), sample_rate)
+        return PedalboardPluginEffect(partial(_open_plugin, path, name, options), sample_rate, measured)
 
     def claims(self, locator: str) -> float:
         if importlib.util.find_spec("pedalboard") is None:
@@ -174,7 +176,7 @@ class PedalboardPluginEffect(PluginEffect):
     ZamTube (5 : 35 of 40 openings), so every method says itself what a reset is to do.
     """
 
-    def __init__(self, open_plugin: Callable[[], Any], sample_rate: float) -> None:
+    def __init__(self, open_plugin: Callable[[], Any], sample_rate: float, measured: Measured | None = None) -> None:
         self._open_plugin = open_plugin
         self._plugin = open_plugin()
         self.name = str(self._plugin.name)
@@ -187,15 +189,21 @@ class PedalboardPluginEffect(PluginEffect):
         if hidden > _MOST_HIDDEN:
             controls = [c for c in controls if c.is_automatable]
         self._use(ParameterSpace(describe(c) for c in controls), [c.index for c in controls])
-        doubtful = {i for i, c in enumerate(controls) if is_doubtful(c)}
         self._touch()
         self.latency = int(self._plugin.reported_latency_samples)
+        measured = measured or self._measure({i for i, c in enumerate(controls) if is_doubtful(c)})
+        self.learnt = {"measured": measured}
+        self._render: Method = getattr(self, measured.method)
+        self.repeatability = measured.error
+        self._set(self.parameters.defaults)
+        kept = measured.kept
+        self._use(ParameterSpace(self.parameters.everything[i] for i in kept), [self._indices[i] for i in kept])
+
+    def _measure(self, doubtful: set[int]) -> Measured:
         methods = [self.render_reset, self.render_settled, self.render_recreated, self.render_anew]
         choice = choose_method(self, methods, doubtful)
-        self._render, self.repeatability = choice.method, choice.error
-        self._set(self.parameters.defaults)
-        kept = [i for i in range(len(controls)) if i not in doubtful or i in choice.live]
-        self._use(ParameterSpace(self.parameters.everything[i] for i in kept), [self._indices[i] for i in kept])
+        kept = tuple(i for i in range(len(self.parameters)) if i not in doubtful or i in choice.live)
+        return Measured(choice.method.__name__, choice.error, kept)
 
     @property
     def method(self) -> str:

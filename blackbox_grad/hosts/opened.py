@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections import OrderedDict
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,7 +21,11 @@ _BLOCK = 1024
 
 def spec_key(spec: EffectSpec) -> str:
     """A short name for a spec, equal for equal specs, in every process."""
-    return hashlib.sha256(pickle.dumps(spec, protocol=4)).hexdigest()[:32]
+    return hashlib.sha256(pickle.dumps(_unlearnt(spec), protocol=4)).hexdigest()[:32]
+
+
+def _unlearnt(spec: EffectSpec) -> EffectSpec:
+    return replace(spec, learnt=(), parts=tuple(map(_unlearnt, spec.parts)))
 
 
 class OpenedEffects:

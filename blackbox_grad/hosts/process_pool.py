@@ -94,7 +94,7 @@ class ProcessPool:
             answer: Any = None
             try:
                 worker.introduce(key, spec)
-                worker.connection.send(Open(key, self.open_limit))
+                worker.send(Open(key, self.open_limit))
                 answer = worker.answer(self.open_limit + _GRACE)
             except (HostDiedError, OSError):
                 if attempt + 1 == MOST_KILLS:
@@ -126,6 +126,8 @@ class ProcessPool:
         return values
 
     def close(self) -> None:
+        with self._free:  # no host is started once it has begun
+            self._members.closed = True
         self._finalizer()
 
     def __enter__(self) -> ProcessPool:
@@ -146,7 +148,7 @@ class ProcessPool:
     def _call(
         self, mode: Mode, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio | None = None
     ) -> Iterator[CallArrays]:
-        names = self.open(spec).parameters.names
+        info = self.open(spec)
         probes, batch, parameters = points.shape
         layout = Layout(mode, probes, batch, audio.shape[1], audio.shape[2], parameters)
         buffer = self._borrow(layout.size)
@@ -157,7 +159,7 @@ class ProcessPool:
             if cotangent is not None:
                 call.cotangent[...] = cotangent
             call.done[...] = 0
-            self._deal(_Deal(spec, names, spec_key(spec), layout, buffer, call))
+            self._deal(_Deal(info, spec_key(spec), layout, buffer, call))
             with self._free:
                 self.renders += layout.renders
                 self.nonfinite += int(np.isnan(call.values).sum())
@@ -178,9 +180,9 @@ class ProcessPool:
                         break
                     run = deal.next_run(self)
                     try:
-                        worker.introduce(deal.key, deal.spec)
+                        worker.introduce(deal.key, deal.info.spec)
                         worker.attach(deal.buffer)
-                        worker.connection.send(run)
+                        worker.send(run)
                         fallback = (run.stop - run.start) * self.time_limit + self.open_limit + _GRACE
                         active[worker.connection] = worker, run, time.monotonic() + fallback
                     except OSError:
@@ -225,7 +227,7 @@ class ProcessPool:
         if deal.kills[culprit] >= MOST_KILLS:
             saved = deal.save(culprit)
             raise RenderError(
-                f"{deal.spec.address}: a render {self._fate(worker, self.time_limit)} in {MOST_KILLS} host processes "
+                f"{deal.info.spec.address}: a render {self._fate(worker, self.time_limit)} in {MOST_KILLS} host processes "
                 f"({deal.describe(culprit)}). Its input is saved in {saved}. Try it alone with "
                 f"`blackbox-grad render`, give it more time with ProcessPool(time_limit=…), or keep the parameters away from "
                 f"this setting{worker.last_words()}"
@@ -348,8 +350,7 @@ class _Buffer:
 class _Deal:
     """The renders of one call that are still to be given out."""
 
-    spec: EffectSpec
-    names: tuple[str, ...]
+    info: EffectInfo
     key: str
     layout: Layout
     buffer: _Buffer
@@ -372,7 +373,7 @@ class _Deal:
     def describe(self, index: int) -> str:
         probe, item = divmod(index, self.layout.batch)
         point = self.call.points[probe, item]
-        values = ", ".join(f"{name}={value:.4g}" for name, value in zip(self.names, point, strict=True))
+        values = ", ".join(f"{name}={value:.4g}" for name, value in zip(self.info.parameters.names, point, strict=True))
         return f"item {item} of the batch at {values}"
 
     def save(self, index: int) -> str:
@@ -384,8 +385,8 @@ class _Deal:
                 file,
                 audio=self.call.audio[item],
                 point=self.call.points[probe, item],
-                sample_rate=self.spec.sample_rate,
-                address=self.spec.address,
+                sample_rate=self.info.sample_rate,
+                address=self.info.spec.address,
             )
         return path
 
@@ -396,6 +397,7 @@ class _Worker:
     def __init__(self) -> None:
         self.connection, theirs = Pipe(duplex=True)
         self.killed = False
+        self._said = 0
         self._known: set[str] = set()
         self._attached: set[int] = set()
         self._stale: set[int] = set()
@@ -456,11 +458,19 @@ class _Worker:
             self.kill()
             return self._process.wait()
 
+    def send(self, message: Open | Run) -> None:
+        self._said = self._printed()
+        self.connection.send(message)
+
+    def _printed(self) -> int:
+        return os.fstat(self._chatter.fileno()).st_size
+
     def last_words(self) -> str:
-        """The end of what the host and its plug-ins printed, for an error message."""
+        """The end of what was printed since the last message, for an error message."""
         with contextlib.suppress(OSError, ValueError):
-            size = os.fstat(self._chatter.fileno()).st_size
-            text = os.pread(self._chatter.fileno(), 1000, max(0, size - 1000)).decode(errors="replace").strip()
+            size = self._printed()
+            start = max(self._said if self._said <= size else 0, size - 1000)
+            text = os.pread(self._chatter.fileno(), size - start, start).decode(errors="replace").strip()
             if text:
                 return f". It last printed: {text}"
         return ""
