@@ -277,7 +277,7 @@ class _Run:
         kind = self._choose(probes, starts, generator)
         self.phase = "descent"
         # half of the starts go on to each next stage, with smaller steps
-        for kept, step, rate, steps in [(4, 0.08, 0.06, 30), (2, 0.03, 0.03, 40)]:
+        for kept, step, rate, steps in [(4, 0.08, 0.06, 12), (2, 0.03, 0.03, 16)]:
             starts = starts[:kept]
             used = estimator or SPSA(samples=2 if count > 2 else 1, sides=1, directions="orthogonal", step=step)
             starts, lowest = Descent(used, kind, rate, steps).run(objective, starts, generator, self._tell)

@@ -214,7 +214,7 @@ class Descent:
     kind: Kind
     rate: float
     steps: int
-    patience: int = 12
+    patience: int = 8
 
     def run(
         self, objective: Objective, starts: FloatArray, generator: torch.Generator, on_step: OnStep
