@@ -33,6 +33,10 @@ from blackbox_grad.registry import estimator as find_estimator
 
 OnNonfinite: TypeAlias = Literal["raise", "silence"]
 
+#: As many renders as a pair of classical SPSA, and a better gradient: two directions that repeat nothing, compared with the
+#: forward render.
+DEFAULT_ESTIMATOR = "spsa:samples=2,sides=1,directions=orthogonal"
+
 #: `loss_fn(y, *targets) -> [B]`, one loss an item, or a single number
 LossFunction: TypeAlias = Callable[..., Tensor]
 
@@ -46,7 +50,8 @@ class DifferentiableEffect(nn.Module):
         sample_rate: Hz.
         parameters: the free parameters, in the order of `p`: names, "continuous" (default) or "all".
         fixed: values of others, by name: normalised, or text with a unit ("350 ms").
-        estimator: of the gradient of the parameters: an `Estimator`, or its name with options ("spsa:samples=2,step=0.05").
+        estimator: of the gradient of the parameters: an `Estimator`, or its name with options ("spsa:samples=4,step=0.05");
+            by default two one-sided orthogonal SPSA directions.
         audio_gradient: for `x`, if it requires a gradient: "none" (no gradient), "straight-through" (the effect counts as the
             identity), or an estimator whose `Estimate.audio` is taken, such as `StraightThrough(surrogate)`.
         host: where effects are rendered; by default a pool of processes that all modules share.
@@ -71,7 +76,7 @@ class DifferentiableEffect(nn.Module):
         *,
         parameters: Selection = "continuous",
         fixed: Mapping[str, float | str] | None = None,
-        estimator: str | Estimator = "spsa",
+        estimator: str | Estimator = DEFAULT_ESTIMATOR,
         audio_gradient: Literal["none", "straight-through"] | Estimator = "none",
         host: Host | None = None,
         on_nonfinite: OnNonfinite = "raise",

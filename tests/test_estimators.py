@@ -22,6 +22,7 @@ ESTIMATORS = [
     "spsa:samples=2,sides=1,directions=orthogonal",
     "spsa:samples=8,sides=1,directions=orthogonal",
     "spsa:samples=9,directions=orthogonal",
+    "spsa:samples=17,sides=1,directions=orthogonal",
     "straight-through",
 ]
 
@@ -112,6 +113,12 @@ def test_a_surrogate_that_is_the_effect_gives_exact_gradients():
         strict=True,
     ):
         torch.testing.assert_close(estimated, exact)
+
+
+def test_enough_orthogonal_directions_cancel_the_curvature_along_each_parameter():
+    problem = bg.Problem.of_function(lambda p: (p**2).sum(-1), torch.full((3, 3), 0.4))
+    one_sided = bg.SPSA(samples=4, sides=1, directions="orthogonal", step=0.1)
+    torch.testing.assert_close(one_sided.estimate(problem).gradient, torch.full((3, 3), 0.8).double())
 
 
 def test_steps_end_at_the_faces_and_are_whole_levels():

@@ -120,7 +120,7 @@ def test_no_probe_when_no_gradient_is_asked_for():
     y.sum().backward()
     assert host.renders == 6, "two forward renders of three items, and nothing else"
     layer(x, p).sum().backward()
-    assert host.renders == 9 + 6
+    assert host.renders == 9 + 6, "and two probes for each item"
 
 
 @pytest.mark.parametrize(

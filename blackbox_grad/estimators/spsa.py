@@ -95,22 +95,29 @@ class SPSA:
         shape, generator = (problem.batch, problem.parameters), problem.generator
         if self.directions == "rademacher":
             return _random_signs((self.samples, *shape), generator)
-        hadamard = _hadamard(problem.parameters)
+        count = problem.parameters
+        hadamard, balanced = _hadamard(count), _hadamard(count + 1)
+        if self.samples >= len(balanced):
+            hadamard = balanced
         size, rows = len(hadamard), []
         for start in range(0, self.samples, size):
-            count = min(size, self.samples - start)
             flips = _random_signs(shape, generator)
-            if self.samples < problem.parameters:
-                columns = _random_order(problem.batch, size, generator)[:, : problem.parameters]
-                chosen = _random_order(problem.batch, size, generator)[:, :count]
-            else:
+            length = min(size, self.samples - start)
+            chosen = torch.arange(length).expand(problem.batch, -1)
+            if self.samples >= len(balanced):
+                # Without its first column, of ones, the whole matrix has as many of each sign in every column: offsets and the
+                # curvature along each parameter cancel. With one parameter it is a pair, on both sides.
+                columns = 1 + _random_order(problem.batch, size - 1, generator)[:, :count]
+            elif self.samples >= count:
                 # The first P rows and columns have full rank (all leading minors of a Sylvester matrix are nonzero). At a face
                 # and with one side, `travelled / length` is this block plus an offset r >= 0 in the inward direction; with the
                 # signs inward too, its determinant is that of the block times 1 + r_0, so it keeps full rank.
-                columns = _random_order(problem.batch, problem.parameters, generator)
-                chosen = torch.arange(count).expand(problem.batch, -1)
+                columns = _random_order(problem.batch, count, generator)
                 flips = torch.where(up > -down, 1.0, torch.where(up < -down, -1.0, flips))
-            picked = hadamard[chosen[:, :, None], columns[:, None, :]]  # [B, count, P]
+            else:
+                columns = _random_order(problem.batch, size, generator)[:, :count]
+                chosen = _random_order(problem.batch, size, generator)[:, :length]
+            picked = hadamard[chosen[:, :, None], columns[:, None, :]]  # [B, length, P]
             rows.append((picked * flips[:, None, :]).transpose(0, 1))
         return torch.cat(rows)
 
