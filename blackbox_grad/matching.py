@@ -285,13 +285,13 @@ class _Run:
             if objective.best_loss <= enough:
                 return
         self.phase = "polish"
-        # polish other starts too, until two of them bring nothing
+        # polish other starts too, until four of them in a row bring nothing
         failures = 0
         for start in [objective.best_point, *starts[1:], *distinct(points, losses, 8)]:
             before = objective.best_loss
             Polish(enough=enough).run(objective, start, self._tell)
             failures = 0 if objective.best_loss < 0.98 * before else failures + 1
-            if objective.best_loss <= enough or failures == 2:
+            if objective.best_loss <= enough or failures == 4:
                 return
 
     def _choose(self, probes: str, points: FloatArray, generator: torch.Generator) -> Kind:
