@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -154,6 +155,34 @@ def test_every_public_name_can_be_imported() -> None:
 
     for name in blackbox_grad.__all__:
         assert getattr(blackbox_grad, name) is not None, name
+
+
+# Stands in for an environment without the extras, which cannot be had here without a second installation of torch.
+WITHOUT_EXTRAS = """
+import sys
+from importlib.machinery import PathFinder
+
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, path=None, target=None: (
+    None if name.partition(".")[0] in sys.argv[1:] else find(name, path, target)
+)
+import blackbox_grad
+for name in blackbox_grad.__all__:
+    getattr(blackbox_grad, name)
+import torch
+layer = blackbox_grad.DifferentiableEffect("reference:gain", host=blackbox_grad.InProcessHost())
+p = torch.full((1, 1), 0.5, requires_grad=True)
+layer(torch.ones(1, 1, 64), p).sum().backward()
+print(p.grad.item())
+"""
+
+
+def test_the_core_needs_no_more_than_torch_and_numpy() -> None:
+    optional = [line for line in distribution("blackbox-grad").requires or () if "extra ==" in line]
+    names = {re.split(r"[^\w-]", line)[0] for line in optional} - {"blackbox-grad"}
+    extras = {name.replace("-", "_").lower() for name in names}
+    assert {"pedalboard", "dawdreamer", "typer", "soundfile"} <= extras
+    assert float(run_python(WITHOUT_EXTRAS, *extras)) > 0
 
 
 def entry_points() -> list[EntryPoint]:

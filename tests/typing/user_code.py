@@ -53,6 +53,21 @@ def render_directly(audio: Audio) -> Audio:
     return effect.render(audio, effect.parameters.defaults)
 
 
+def find_settings(audio: Audio, target: Audio) -> dict[str, str]:
+    found = bg.match("ZamDelay.vst3", audio, target, sample_rate=48000, fixed={"Time": "350 ms"}, probes="loss")
+    assert_type(found, bg.Match)
+    assert_type(found.loss, float)
+    assert_type(found.audio, Audio)
+    bg.match("ZamDelay.vst3", audio, target, probes="both")  # type: ignore[arg-type]
+    return found.info.parameters.to_text(found.point)
+
+
+def keep_promises() -> None:
+    bg.testing.check_effect("pedalboard-builtin:Reverb", laws=["repeatable"])
+    assert_type(bg.testing.check_estimator(RandomSearch()), list[str])
+    bg.testing.check_estimator(Unfinished())  # type: ignore[arg-type]
+
+
 def look_at_parameters(space: ParameterSpace) -> None:
     assert_type(space[0], bg.Parameter)
     assert_type(space[1:], tuple[bg.Parameter, ...])
