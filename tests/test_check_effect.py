@@ -103,6 +103,62 @@ class LeavesItsLatencyIn(Gain):
         return np.pad(audio, ((0, 0), (200, 0)))[:, : audio.shape[1]]
 
 
+class DefaultOutsideTheBox(Gain):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parameters = ParameterSpace(self.parameters.everything, held=[0.5, 1.5])
+
+
+class ShowsLinearReadsLogarithmic(Parameter):
+    def text(self, value):
+        return f"{self.minimum + value * (self.maximum - self.minimum):.4g} {self.unit}"
+
+
+class ShowsWhatItCannotRead(Parameter):
+    def text(self, value):
+        return "rather loud"
+
+
+class ShowsAnotherValue(Gain):
+    kind = ShowsLinearReadsLogarithmic
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parameters = ParameterSpace([self.kind("Time", minimum=1.0, maximum=100.0, unit="ms", scale="log")])
+
+
+class ShowsWords(ShowsAnotherValue):
+    kind = ShowsWhatItCannotRead
+
+
+class NamesNoLayout(Gain):
+    layout = ""
+
+
+class MixesItsChannels(Gain):
+    """States one channel in, one out, and lets the left into the right."""
+
+    layout = "1 in, 1 out"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs = self.outputs = 0
+
+    def process(self, audio, values):
+        return audio + audio[:1]
+
+
+class TakesMonoAsLeft(Gain):
+    layout = "2 in, 2 out"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs = self.outputs = 0
+
+    def process(self, audio, values):
+        return audio * np.float32([[0.5], [0.7]])[: len(audio)]
+
+
 class SpecOfAnother:
     def open(self):
         return LeavesItsLatencyIn()
@@ -118,7 +174,13 @@ BROKEN = {
     ReusesItsBuffer: "results are not reused",
     DividesByLoudness: "finite at the defaults",
     Clamps: "points outside the box are refused",
+    DefaultOutsideTheBox: "defaults lie in the box",
+    ShowsAnotherValue: "what is set is shown",
+    ShowsWords: "what is set is shown",
     LeavesItsLatencyIn: "latency is taken out",
+    NamesNoLayout: "layout is adapted as stated",
+    MixesItsChannels: "layout is adapted as stated",
+    TakesMonoAsLeft: "layout is adapted as stated",
 }
 
 
@@ -132,6 +194,12 @@ def test_an_effect_that_keeps_its_promises_passes_and_its_dead_parameter_is_repo
 def test_a_broken_promise_is_found_and_named(kind, law):
     with pytest.raises(CheckFailed, match=f"test gain: law '{law}'"):
         check_effect(kind(), laws=[law])
+
+
+def test_every_law_can_fail():
+    """Two have a test of their own: a dead parameter is reported, and a spec may open another effect."""
+    elsewhere = {"parameters reach the sound", "spec reopens the same effect"}
+    assert set(BROKEN.values()) | elsewhere == {name for name, _ in EFFECT_LAWS}
 
 
 def test_a_declared_repeatability_is_granted_and_held_to():

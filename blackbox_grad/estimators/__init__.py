@@ -37,7 +37,8 @@ class Promises:
 
     Attributes:
         exact_degree: the estimate is exact on polynomials up to this total degree, everywhere in the box.
-        unbiased_degree: its expectation is exact on them, at points further than a step from the faces of the box.
+        unbiased_degree: its expectation is exact on them, at points further than a step from the faces of the box; on affine
+            functions everywhere.
         order: the error on smooth functions, or that of its expectation, falls as `step ** order`.
         probes: probes of each item.
     """

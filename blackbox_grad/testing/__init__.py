@@ -17,16 +17,20 @@ if TYPE_CHECKING:
     from blackbox_grad.testing.effects import CheckFailed as CheckFailed
     from blackbox_grad.testing.effects import EffectCheck as EffectCheck
     from blackbox_grad.testing.effects import check_effect as check_effect
-    from blackbox_grad.testing.effects import parametrize_with_checks as parametrize_with_checks
+    from blackbox_grad.testing.estimators import ESTIMATOR_LAWS as ESTIMATOR_LAWS
     from blackbox_grad.testing.estimators import check_estimator as check_estimator
+    from blackbox_grad.testing.pytest_items import parametrize_estimators_with_checks as parametrize_estimators_with_checks
+    from blackbox_grad.testing.pytest_items import parametrize_with_checks as parametrize_with_checks
 
 _HOME = {
     "CheckFailed": "effects",
     "EFFECT_LAWS": "effects",
+    "ESTIMATOR_LAWS": "estimators",
     "EffectCheck": "effects",
     "check_effect": "effects",
     "check_estimator": "estimators",
-    "parametrize_with_checks": "effects",
+    "parametrize_estimators_with_checks": "pytest_items",
+    "parametrize_with_checks": "pytest_items",
 }
 
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]

@@ -1,17 +1,17 @@
 """Does an effect keep the promises of `blackbox_grad.effects.Effect`?
 
 `check_effect` runs the laws of `EFFECT_LAWS`, one function each, and raises `CheckFailed` with the effect, the law and the
-numbers. `parametrize_with_checks` makes one pytest item of every effect and law, with named expected failures.
+numbers.
 """
 
 from __future__ import annotations
 
-import functools
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ SLACK = 2.0
 
 #: Short, prime and odd lengths: one sample, less than a block, more than a block.
 LENGTHS = (1, 17, 4097)
+
+#: How `PluginEffect.layout` states the channels of the plug-in itself.
+_LAYOUT = re.compile(r"(\d+) in, (\d+) out")
 
 
 class CheckFailed(AssertionError):
@@ -239,6 +242,43 @@ def _latency_is_taken_out(exam: _Examination) -> None:
     )
 
 
+def _layout_is_adapted_as_stated(exam: _Examination) -> None:
+    """Mono through a stereo effect is doubled, then averaged; several channels through a mono one go one at a time."""
+    effect, default = exam.effect, exam.effect.parameters.defaults
+    exam.require(isinstance(effect.layout, str) and bool(effect.layout), f"its layout is {effect.layout!r}, not a text")
+    stated = _LAYOUT.fullmatch(effect.layout)
+    if stated is None:  # any number of channels, or a chain
+        return
+    inputs, outputs = (int(number) for number in stated.groups())
+    stereo = exam.noise(2, exam.samples)
+    mono = stereo[:1]
+    slack = SLACK * effect.repeatability + 1e-6
+    if outputs == 1:
+        both = effect.render(stereo, default)
+        for c in range(2):
+            error = relative_error(effect.render(stereo[c : c + 1], default), both[c : c + 1])
+            exam.require(error <= slack, f"channel {c} alone and beside another differs, relative error {error:.3g}")
+    elif inputs >= 2 and outputs == 2:
+        averaged = effect.render(np.repeat(mono, 2, axis=0), default).mean(axis=0, keepdims=True)
+        error = relative_error(averaged, effect.render(mono, default))
+        exam.require(error <= slack, f"mono audio is not the average of both channels, relative error {error:.3g}")
+
+
+def _what_is_set_is_shown(exam: _Examination) -> None:
+    """Set, then get: the text of a value, read back, is that value to the digits shown."""
+    for parameter in exam.effect.parameters:
+        for value in (0.0, 0.31, 1.0):
+            text = parameter.text(value)
+            whole = parameter.unit or parameter.choices or parameter.kind == "toggle"
+            try:
+                back = parameter.to_native(parameter.parse(text if whole else f"{text} native"))
+            except ParameterError as error:
+                exam.require(False, f"{parameter.name!r} at {value} shows {text!r}, which it does not read: {error}")
+            shown = parameter.to_native(parameter.snap(value))
+            slack = 2e-3 * abs(parameter.to_native(1.0) - parameter.to_native(0.0)) + 1e-3 * abs(shown)
+            exam.require(abs(back - shown) <= slack, f"{parameter.name!r} at {value} is {shown:g}, shows {text!r}: {back:g}")
+
+
 def _spec_reopens_the_same_effect(exam: _Examination) -> None:
     effect, spec = exam.effect, getattr(exam.effect, "spec", None)
     if spec is None:
@@ -267,7 +307,9 @@ EFFECT_LAWS: tuple[Law, ...] = (
     ("defaults lie in the box", _defaults_lie_in_the_box),
     ("points outside the box are refused", _points_outside_the_box_are_refused),
     ("parameters reach the sound", _parameters_reach_the_sound),
+    ("what is set is shown", _what_is_set_is_shown),
     ("latency is taken out", _latency_is_taken_out),
+    ("layout is adapted as stated", _layout_is_adapted_as_stated),
     ("spec reopens the same effect", _spec_reopens_the_same_effect),
 )
 
@@ -310,30 +352,3 @@ def _opened(effect: Effect | EffectSpec | str) -> Iterator[Effect]:
         yield opened
     finally:
         opened.close()
-
-
-def parametrize_with_checks(
-    effects: Sequence[EffectSpec | str],
-    expected_failures: Mapping[str, Mapping[str, str]] | None = None,
-    marks: Callable[[str], Sequence[Any]] | None = None,
-) -> Any:
-    """Pytest decorator: one item for every effect and law. The test takes `effect` and `check` and calls `check(effect)`.
-
-    Args:
-        effects: addresses or specs.
-        expected_failures: address -> law -> reason; those items are expected to fail, and it is an error if they pass.
-        marks: pytest marks for an address.
-    """
-    import pytest
-
-    expected = expected_failures or {}
-    items = []
-    for effect in effects:
-        address = effect.address if isinstance(effect, EffectSpec) else effect
-        for law, _ in EFFECT_LAWS:
-            own = list(marks(address)) if marks else []
-            if reason := expected.get(address, {}).get(law):
-                own.append(pytest.mark.xfail(raises=CheckFailed, reason=reason, strict=True))
-            check = functools.partial(check_effect, laws=(law,))
-            items.append(pytest.param(effect, check, marks=own, id=f"{address}-{law}"))
-    return pytest.mark.parametrize(("effect", "check"), items)

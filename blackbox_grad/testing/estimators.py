@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from blackbox_grad.parameters import Parameter, ParameterSpace
 from blackbox_grad.problem import Problem
 from blackbox_grad.registry import estimator as find_estimator
 from blackbox_grad.testing.effects import CheckFailed
+from blackbox_grad.testing.polynomials import Polynomial
 
 #: An unbiased estimator fails a statistical law with less than this probability; laws are seeded, so a verdict is repeatable.
 FALSE_ALARM = 1e-6
@@ -34,12 +35,15 @@ class EstimatorLaw:
     holds: Callable[[Estimator, int], None]
 
 
-def check_estimator(estimator: str | Estimator, parameters: tuple[int, ...] = (1, 3, 8)) -> list[str]:
+def check_estimator(
+    estimator: str | Estimator, parameters: tuple[int, ...] = (1, 3, 8), *, laws: Iterable[str] | None = None
+) -> list[str]:
     """Measure every law on an estimator.
 
     Args:
         estimator: an estimator, or its name with options ("spsa:samples=2").
         parameters: the numbers of parameters `P` to try.
+        laws: names from `ESTIMATOR_LAWS`; all of them if None.
 
     Returns:
         The names of the laws that were measured. What is not declared is not measured.
@@ -47,11 +51,16 @@ def check_estimator(estimator: str | Estimator, parameters: tuple[int, ...] = (1
     Raises:
         CheckFailed: names estimator, law and numbers.
     """
+    known = {law.name: law for law in ESTIMATOR_LAWS}
+    chosen = list(known) if laws is None else list(laws)
+    unknown = [law for law in chosen if law not in known]
+    if unknown:
+        raise ValueError(f"no estimator law {unknown[0]!r}; there are: {', '.join(known)}")
     found = find_estimator(estimator)
-    for law in ESTIMATOR_LAWS:
+    for law in chosen:
         for count in parameters:
-            law.holds(found, count)
-    return [law.name for law in ESTIMATOR_LAWS]
+            known[law].holds(found, count)
+    return chosen
 
 
 def promises(estimator: Any, parameters: int) -> Promises:
@@ -59,32 +68,6 @@ def promises(estimator: Any, parameters: int) -> Promises:
     declare = getattr(estimator, "promises", None)
     declared: Promises = Promises() if declare is None else declare(parameters)
     return declared
-
-
-@dataclass(frozen=True)
-class _Polynomial:
-    """`φ(p) = c + g·p + pᵀHp/2`, other coefficients for each item."""
-
-    constant: Tensor
-    linear: Tensor
-    quadratic: Tensor
-
-    @classmethod
-    def draw(cls, degree: int, batch: int, parameters: int, seed: int) -> _Polynomial:
-        generator = torch.Generator().manual_seed(seed)
-
-        def normal(*shape: int) -> Tensor:
-            return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-        matrix = normal(batch, parameters, parameters) * (1.0 if degree >= 2 else 0.0)
-        return cls(normal(batch), normal(batch, parameters), matrix + matrix.transpose(1, 2))
-
-    def __call__(self, p: Tensor) -> Tensor:
-        bent = torch.einsum("...bi,bij,...bj->...b", p, self.quadratic, p) / 2
-        return self.constant + (p * self.linear).sum(-1) + bent
-
-    def gradient(self, p: Tensor) -> Tensor:
-        return self.linear + torch.einsum("bij,bj->bi", self.quadratic, p)
 
 
 def _smooth(p: Tensor) -> Tensor:
@@ -145,7 +128,7 @@ def _exact(estimator: Estimator, parameters: int) -> None:
     if degree < 1:
         return
     for place, point in _points(parameters):
-        function = _Polynomial.draw(degree, _BATCH, parameters, seed=1)
+        function = Polynomial.draw(degree, _BATCH, parameters, seed=1)
         error = float((_estimate(estimator, _seeded(function, point)) - function.gradient(point)).abs().max())
         if not error < 1e-6:
             raise CheckFailed(
@@ -157,16 +140,29 @@ def _unbiased(estimator: Estimator, parameters: int) -> None:
     degree = promises(estimator, parameters).unbiased_degree
     if degree < 1:
         return
+    middle = torch.full((1, parameters), 0.5, dtype=torch.float64)
+    _mean_is_the_gradient(estimator, Polynomial.draw(degree, 1, parameters, seed=2), middle, f"to degree {degree}")
+
+
+def _unbiased_at_faces(estimator: Estimator, parameters: int) -> None:
+    """Points that are clipped and a divisor that is not halve the gradient there."""
+    if promises(estimator, parameters).unbiased_degree < 1:
+        return
+    function = Polynomial.draw(1, 1, parameters, seed=3)
+    for place, point in _points(parameters):
+        if place != "inside":
+            _mean_is_the_gradient(estimator, function, point[:1], f"on affine functions {place}")
+
+
+def _mean_is_the_gradient(estimator: Estimator, function: Polynomial, point: Tensor, where: str) -> None:
     draws = 4000
-    function = _Polynomial.draw(degree, 1, parameters, seed=2)
-    point = torch.full((1, parameters), 0.5, dtype=torch.float64)
-    wide = _Polynomial(*(t.expand(draws, *t.shape[1:]) for t in (function.constant, function.linear, function.quadratic)))
-    estimates = _estimate(estimator, _seeded(wide, point.expand(draws, -1)))
+    wide = Polynomial(*(t.expand(draws, *t.shape[1:]) for t in (function.constant, function.linear, function.quadratic)))
+    estimates = _estimate(estimator, _seeded(wide, point.expand(draws, -1).contiguous()))
     error = (estimates.mean(0) - function.gradient(point)[0]).abs()
     allowed = _SCORE * estimates.std(0) / math.sqrt(draws) + 1e-8
     if (error > allowed).any():
         raise CheckFailed(
-            f"{estimator!r}: declared unbiased to degree {degree}; the mean of {draws} estimates is off by {error.tolist()}, "
+            f"{estimator!r}: declared unbiased {where}; the mean of {draws} estimates is off by {error.tolist()}, "
             f"chance explains {allowed.tolist()} (error rate {FALSE_ALARM:g})"
         )
 
@@ -264,6 +260,7 @@ ESTIMATOR_LAWS = (
     EstimatorLaw("it makes as many probes as it declares", _number_of_probes),
     EstimatorLaw("it is exact on the polynomials it declares", _exact),
     EstimatorLaw("it is unbiased on the polynomials it declares", _unbiased),
+    EstimatorLaw("it is unbiased on affine functions at faces and corners", _unbiased_at_faces),
     EstimatorLaw("its error falls with the declared order of the step", _order),
     EstimatorLaw("items of a batch are independent", _items_independent),
     EstimatorLaw("probes that are not finite are left out", _nonfinite_survived),
