@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from blackbox_grad.testing import strategies as strategies
     from blackbox_grad.testing.effects import EFFECT_LAWS as EFFECT_LAWS
     from blackbox_grad.testing.effects import CheckFailed as CheckFailed
     from blackbox_grad.testing.effects import EffectCheck as EffectCheck
@@ -31,6 +32,7 @@ _HOME = {
     "check_estimator": "estimators",
     "parametrize_estimators_with_checks": "pytest_items",
     "parametrize_with_checks": "pytest_items",
+    "strategies": "strategies",
 }
 
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
@@ -39,7 +41,8 @@ __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    home = importlib.import_module(f"{__name__}.{_HOME[name]}")
+    value = home if name == _HOME[name] else getattr(home, name)
     globals()[name] = value
     return value
 
