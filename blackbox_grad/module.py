@@ -197,7 +197,9 @@ class DifferentiableEffect(nn.Module):
         y, finite = self._render(x, p) if y is None else (y, torch.ones(x.shape[0], dtype=torch.bool))
         number = _draw_seed() if seed is None else torch.tensor([seed])
         problem = self._cotangent_problem(x, p, y, cotangent, number)
-        return self._gradients(problem, x, p, finite, to_audio=False, to_point=True)[1]
+        gradient = self._gradients(problem, x, p, finite, to_audio=False, to_point=True)[1]
+        assert gradient is not None
+        return gradient
 
     # what the operators do
 
@@ -291,11 +293,11 @@ class DifferentiableEffect(nn.Module):
 
     def _gradients(
         self, problem: Problem, x: Tensor, p: Tensor, finite: Tensor, to_audio: bool, to_point: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Estimates like `x` and `p`; zeros where none is asked for, and for items whose render was not finite."""
-        audio, gradient = torch.zeros_like(x), torch.zeros_like(p)
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Estimates like `x` and `p`, None where none is asked for or made; 0 for items whose render was not finite."""
+        audio = gradient = None
         if x.numel() == 0:
-            return audio, gradient
+            return audio, torch.zeros_like(p)
         estimates: list[Estimate] = []
         if to_point:
             estimates.append(self.estimator.estimate(problem))
@@ -382,7 +384,8 @@ def _vjp_op(
     """Estimates of `ȳᵀ ∂f/∂x` and `ȳᵀ ∂f/∂p`."""
     module = _modules[handle]
     problem = module._cotangent_problem(x, p, y, cotangent, seed)
-    return module._gradients(problem, x, p, finite, to_audio, to_point)
+    to_x, to_p = module._gradients(problem, x, p, finite, to_audio, to_point)
+    return torch.zeros_like(x) if to_x is None else to_x, torch.zeros_like(p) if to_p is None else to_p
 
 
 @_vjp_op.register_fake
@@ -397,7 +400,7 @@ def _save_for_render(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ..
     ctx.module = _modules.get(handle)  # keeps a module alive that only the graph still needs
 
 
-def _backward_of_render(ctx: Any, cotangent: Tensor, *_: Any) -> tuple[Tensor | None, Tensor | None, None]:
+def _backward_of_render(ctx: Any, cotangent: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
     to_audio, to_point = ctx.needs_input_grad[:2]
     if torch.compiler.is_compiling():
         to_x, to_p = torch.ops.blackbox_grad.vjp(*ctx.saved_tensors, cotangent, ctx.handle, to_audio, to_point)
@@ -405,7 +408,7 @@ def _backward_of_render(ctx: Any, cotangent: Tensor, *_: Any) -> tuple[Tensor | 
         x, p, y, finite, seed = ctx.saved_tensors
         module = ctx.module
         problem = module._cotangent_problem(x, p, y, cotangent, seed)
-        to_x, to_p = _final(module._gradients(problem, x, p, finite, to_audio, to_point))
+        return *_final(*module._gradients(problem, x, p, finite, to_audio, to_point)), None
     return (to_x if to_audio else None), (to_p if to_point else None), None
 
 
@@ -444,27 +447,26 @@ class _EstimatedLoss(torch.autograd.Function):
         with torch.no_grad():
             to_x, to_p = ctx.module._gradients(ctx.problem(), x, p, finite, to_audio, to_point)
             weight = upstream[0]
-            gradients = to_x * weight[:, None, None].to(x), to_p * weight[:, None].to(p)
-        gradients = _final(gradients)
-        return gradients[0] if to_audio else None, gradients[1] if to_point else None, None, None, None, None
+            to_x = None if to_x is None else to_x * weight[:, None, None].to(x)
+            to_p = None if to_p is None else to_p * weight[:, None].to(p)
+        return *_final(to_x, to_p), None, None, None, None
 
 
 class _Final(torch.autograd.Function):
     """The identity, which refuses to be differentiated."""
 
     @staticmethod
-    def forward(ctx: Any, *tensors: Tensor) -> Any:
-        return tuple(t.clone() for t in tensors)
+    def forward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.clone()
 
     backward = staticmethod(_refuse_second_derivative)
 
 
-def _final(gradients: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def _final(*gradients: Tensor | None) -> tuple[Tensor | None, ...]:
     """The gradients, refusing to be differentiated if autograd would (`create_graph=True`)."""
     if not torch.is_grad_enabled():
         return gradients
-    refusing: tuple[Tensor, Tensor] = _Final.apply(*(g.detach().requires_grad_() for g in gradients))  # type: ignore[no-untyped-call]
-    return refusing
+    return tuple(None if g is None else _Final.apply(g.detach().requires_grad_()) for g in gradients)  # type: ignore[no-untyped-call]
 
 
 class _PerItem:

@@ -109,6 +109,23 @@ def test_many_threads_share_a_pool(pool):
         np.testing.assert_array_equal(results[i], expected[i])
 
 
+def test_outputs_are_the_callers_own_however_many_are_kept():
+    with bg.ProcessPool(hosts=1) as pool:
+        points = [np.full((4, 2), level) for level in np.linspace(0.0, 1.0, 12)]
+        kept = [pool.render_batch(CLIP, AUDIO, p)[0] for p in points]
+        views = [y[1:, ::2].T for y in kept]
+        expected = [bg.InProcessHost().render_batch(CLIP, AUDIO, p)[0] for p in points]
+        for y, wanted in zip(kept, expected, strict=True):
+            np.testing.assert_array_equal(y, wanted)
+        del kept, y
+        for _ in range(3):
+            pool.render_batch(CLIP, AUDIO * 0, points[0])
+        for view, wanted in zip(views, expected, strict=True):
+            np.testing.assert_array_equal(view, wanted[1:, ::2].T)
+        assert pool._members.made <= 6
+    np.testing.assert_array_equal(views[0], expected[0][1:, ::2].T)  # also when the pool has gone
+
+
 def test_renders_are_counted():
     host = bg.InProcessHost()
     host.render_batch(CLIP, AUDIO, RNG.random((3, 4, 2)))

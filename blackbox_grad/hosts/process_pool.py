@@ -41,6 +41,9 @@ MOST_KILLS = 2
 #: A host ends itself at its time limit; so much later the pool does it, in case the host could not.
 _GRACE = 5.0
 
+#: Outputs that callers hold without a copy.
+_MOST_LENT = 4
+
 #: Buffers kept for the next call; more are only made while several threads call at once.
 _SPARE_BUFFERS = 4
 
@@ -113,14 +116,14 @@ class ProcessPool:
 
     def render_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray) -> tuple[Audio, NDArray[np.bool_]]:
         stack = points[None] if points.ndim == 2 else points
-        with self._call("render", spec, audio, stack) as call:
-            output = call.output.copy().reshape(*points.shape[:-1], *audio.shape[1:])
+        with self._call("render", spec, audio, stack) as (call, buffer):
+            output = self._lend(buffer, call.output)
             finite = np.isfinite(call.values).reshape(points.shape[:-1])
             del call
-        return output, finite
+        return output.reshape(*points.shape[:-1], *audio.shape[1:]), finite
 
     def probe_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio) -> FloatArray:
-        with self._call("probe", spec, audio, points, cotangent) as call:
+        with self._call("probe", spec, audio, points, cotangent) as (call, _):
             values = call.values.copy().reshape(points.shape[:-1])
             del call
         return values
@@ -147,7 +150,7 @@ class ProcessPool:
     @contextlib.contextmanager
     def _call(
         self, mode: Mode, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio | None = None
-    ) -> Iterator[CallArrays]:
+    ) -> Iterator[tuple[CallArrays, _Buffer]]:
         info = self.open(spec)
         probes, batch, parameters = points.shape
         layout = Layout(mode, probes, batch, audio.shape[1], audio.shape[2], parameters)
@@ -164,10 +167,11 @@ class ProcessPool:
                 self.renders += layout.renders
                 self.nonfinite += int(np.isnan(call.values).sum())
             intact = True
-            yield call
+            yield call, buffer
         finally:
             del call  # views must be gone before the buffer can be closed
-            self._return(buffer, intact)
+            if not buffer.lent:
+                self._return(buffer, intact)
 
     def _deal(self, deal: _Deal) -> None:
         """Give ranges of renders to free hosts until all are done."""
@@ -296,6 +300,26 @@ class ProcessPool:
             members.made += 1
             return _Buffer(members.made, SharedBuffer(size))
 
+    def _lend(self, buffer: _Buffer, output: Audio) -> Audio:
+        """The output without a copy: its buffer comes back when nobody holds the array any more.
+
+        A copy takes as long as some plug-ins. Only few are lent, so that a caller who collects outputs does not use up buffers.
+        """
+        with self._free:
+            if self._own_members().lent >= _MOST_LENT:
+                return output.copy()
+            self._members.lent += 1
+            buffer.lent = True
+        weakref.finalize(output, _take_back, weakref.ref(self), self._members, buffer).atexit = False
+        return output
+
+    def _return_lent(self, members: _Members, buffer: _Buffer) -> None:
+        with self._free:
+            members.lent -= 1
+            buffer.lent = False
+            if members is self._members:  # else it belongs to the process that this one was forked from
+                self._return(buffer, intact=True)
+
     def _return(self, buffer: _Buffer, intact: bool) -> None:
         """Keep the buffer for the next call, unless a host that is being killed may still write to it."""
         with self._free:
@@ -321,6 +345,7 @@ class _Members:
     all: set[_Worker] = field(default_factory=set)
     idle: list[_Worker] = field(default_factory=list)
     buffers: list[_Buffer] = field(default_factory=list)
+    lent: int = 0
     made: int = 0
     closed: bool = False
 
@@ -344,6 +369,13 @@ class _Members:
 class _Buffer:
     number: int
     shared: SharedBuffer
+    lent: bool = False
+
+
+def _take_back(pool: weakref.ref[ProcessPool], members: _Members, buffer: _Buffer) -> None:
+    found = pool()
+    if found is not None:
+        found._return_lent(members, buffer)
 
 
 @dataclass(eq=False)
