@@ -177,7 +177,7 @@ class DawDreamerPluginEffect(PluginEffect):
     def _measure(self, doubtful: set[int]) -> Measured:
         choices = []
         for method in (self.render_reloaded, self.render_settled, self.render_recreated):
-            choices.append(choose_method(self, [method]))
+            choices.append(choose_method(self, [method], doubtful))
             if choices[-1].error == 0.0:
                 break
         choice = min(choices, key=lambda c: c.error)

@@ -286,3 +286,10 @@ def test_claims_and_scan(monkeypatch):
     assert {f"{MDA}Delay", "ZamTube.vst3", "ZamTube-vst.so"} <= set(backend.scan())
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert backend.claims(f"{MDA}Delay") == 0.0
+
+
+def test_a_control_that_cannot_be_automated_is_kept_on_a_busy_machine_too(monkeypatch):
+    """The room of ZamVerb: it has to prove that it sounds, and there must be time for that."""
+    monkeypatch.setattr("blackbox_grad_backends.purity.BUDGET", 0.0)
+    with load("dawdreamer:ZamVerb.vst3", parameters="all") as effect:
+        assert "Room" in effect.parameters.names
