@@ -34,8 +34,8 @@ class Example:
 
 EXAMPLES = {
     "dawdreamer:http://drobilla.net/plugins/mda/Combo": Example(
-        {"Drive": 0.75, "Bias": 0.35, "Output": 0.4, "HPF Freq": 0.45, "HPF Reso": 0.6},
-        start={"Drive": 0.6},  # below 0.5 it is another circuit: no gradient leads across a switch
+        {"Drive": 0.3, "Bias": 0.35, "Output": 0.4, "HPF Freq": 0.45, "HPF Reso": 0.6},
+        start={"Drive": 0.4},  # above 0.5 it is another circuit: no gradient leads across a switch
     ),
     "dawdreamer:http://drobilla.net/plugins/mda/RezFilter": Example(
         {"Output": 0.6, "Env->VCF": 0.7, "LFO->VCF": 0.8, "LFO Rate": 0.5, "Trigger": 0.05}
