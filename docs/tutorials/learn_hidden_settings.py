@@ -46,7 +46,7 @@ EXAMPLES = {
         {"Boost/Cut 1": 0.5, "Bandwidth 1": 0.6, "Frequency 1": 0.3, "Boost/Cut 2": 0.3, "Bandwidth 2": 0.4, "Frequency 2": 0.6}
         | {"Boost/Cut L": 0.4, "Frequency L": 0.4, "Boost/Cut H": 0.45, "Frequency H": 0.6, "Master Gain": 0.6},
         # two equal bands that change places sound the same: begin with them in order
-        start={"Frequency L": 0.25, "Frequency 1": 0.35},
+        start={"Frequency 1": 0.35},
     ),
 }
 
