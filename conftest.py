@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import pytest
@@ -35,6 +36,8 @@ def way_out(packages: list[str]) -> str:
 
 
 def pytest_sessionstart() -> None:
+    # A shell's background job ignores Ctrl-C and hands that on to its children; the tests of Ctrl-C need the usual.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if REQUIRED and (missing := missing_packages()):
         pytest.exit(
             f"BLACKBOX_GRAD_REQUIRE_PLUGINS is set, and the plug-ins of {' and '.join(missing)} are not installed; "

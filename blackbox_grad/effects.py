@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from blackbox_grad.errors import AddressError, AudioError, BlackboxGradError, EffectLoadError, RenderError
+from blackbox_grad.float_mode import float_mode_kept
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace, Selection
 
 Audio: TypeAlias = NDArray[np.float32]
@@ -163,7 +164,8 @@ class EffectSpec:
         else:
             name, _, locator = self.address.partition(":")
             try:
-                effect = backend(name).open(locator, self.sample_rate, dict(self.options + self.learnt))
+                with float_mode_kept():
+                    effect = backend(name).open(locator, self.sample_rate, dict(self.options + self.learnt))
             except ModuleNotFoundError as error:
                 raise missing_dependency(error, f"backend {name!r}") from error
             spec = replace(self, learnt=tuple(getattr(effect, "learnt", {}).items()))
@@ -275,7 +277,9 @@ class SelectedEffect(_Closing):
 
     def render(self, audio: Audio, point: ArrayLike) -> Audio:
         try:
-            return self._render(check_audio(audio), self.parameters.complete(point))
+            values = self.parameters.complete(point)
+            with float_mode_kept():
+                return self._render(check_audio(audio), values)
         except BlackboxGradError as error:
             if self.spec.address in str(error):
                 raise
@@ -284,7 +288,8 @@ class SelectedEffect(_Closing):
             raise RenderError(f"{self.spec.address}: {type(error).__name__} while rendering: {error}") from error
 
     def close(self) -> None:
-        self._effect.close()
+        with float_mode_kept():
+            self._effect.close()
 
 
 class ChainedEffect(_Closing):

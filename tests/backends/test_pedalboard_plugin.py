@@ -258,3 +258,13 @@ def test_opening_on_another_thread_is_refused_with_a_way_out():
         attempt = other.submit(load, "pedalboard:ZamTube.vst3")
         with pytest.raises(EffectLoadError, match=r"main thread only.*ProcessPool"):
             attempt.result(timeout=60)
+
+
+@pytest.mark.plugins
+def test_a_plugin_does_not_change_how_the_thread_computes():
+    smallest = np.float64(2.3e-308)  # a quarter of it is subnormal
+    with load("pedalboard:ZamCompX2.vst3") as effect:  # switches to flushing subnormal numbers to zero
+        assert smallest / 4 > 0
+        effect.render(np.ones((2, 64), np.float32), effect.parameters.defaults)
+        assert smallest / 4 > 0
+    assert smallest / 4 > 0
