@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
+from blackbox_grad.float_mode import float_mode_kept
 from blackbox_grad_backends import plugin_folders
 
 #: Debian's package -> a plug-in of it
@@ -63,3 +65,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             f"Left out: {count} tests that open plug-ins of {' and '.join(missing)}; to have them: {way_out(missing)}",
             yellow=True,
         )
+
+
+@pytest.fixture(autouse=True)
+def own_float_mode() -> Iterator[None]:
+    """A test that opens plug-ins by a host library's own calls leaves the thread as it was for the next."""
+    with float_mode_kept():
+        yield

@@ -1,0 +1,227 @@
+"""Speed of a training step, as ratios measured in one run; writes `docs/benchmarks.md`.
+
+    python benchmarks/speed.py
+
+What is compared takes turns, round after round, so that other load on the machine hits all of it; each figure is a median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import dawdreamer
+import numpy as np
+import pedalboard
+import torch
+
+from blackbox_grad import SPSA, DifferentiableEffect, EffectSpec, ProcessPool
+from blackbox_grad_backends import plugin_folders
+
+BATCH, CHANNELS, SAMPLE_RATE = 12, 2, 44100
+RENDERS = 3 * BATCH
+OVERDRIVE = "http://drobilla.net/plugins/mda/Overdrive"
+COMPRESSOR = ("Attack", "Release", "Knee", "Ratio", "Threshold", "Makeup")
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+
+
+@dataclass(frozen=True)
+class Bare:
+    """An effect by its library's own calls: `render(audio [C, T], values [P])`, and the plain way to set a parameter."""
+
+    address: str
+    parameters: tuple[str, ...]
+    render: Callable[[np.ndarray, list[float]], np.ndarray]
+    render_by_attribute: Callable[[np.ndarray, list[float]], np.ndarray]
+
+
+def zam_comp() -> Bare:
+    plugin = pedalboard.load_plugin(str(plugin_folders.find("ZamCompX2.vst3", "vst3")))
+    names = [name.lower() for name in COMPRESSOR]
+    controls = {p.name.lower(): p for p in plugin._parameters}
+    chosen = [controls[name] for name in names]
+    low = [plugin.parameters[key].range for key in python_names(plugin, names)]
+
+    def render(audio: np.ndarray, values: list[float]) -> np.ndarray:
+        for control, value in zip(chosen, values, strict=True):
+            control.raw_value = value
+        return plugin.process(audio, SAMPLE_RATE, buffer_size=8192, reset=True)
+
+    def by_attribute(audio: np.ndarray, values: list[float]) -> np.ndarray:
+        for key, bounds, value in zip(python_names(plugin, names), low, values, strict=True):
+            setattr(plugin, key, bounds[0] + value * (bounds[1] - bounds[0]))
+        return plugin.process(audio, SAMPLE_RATE, reset=True)
+
+    return Bare("pedalboard:ZamCompX2.vst3", COMPRESSOR, render, by_attribute)
+
+
+def python_names(plugin: Any, names: list[str]) -> list[str]:
+    return [next(key for key in plugin.parameters if key.startswith(name)) for name in names]
+
+
+def mda_overdrive() -> Bare:
+    engine = dawdreamer.RenderEngine(SAMPLE_RATE, 512)
+    player = engine.make_playback_processor("audio", np.zeros((CHANNELS, 512), np.float32))
+    plugin = engine.make_plugin_processor("plugin", OVERDRIVE)
+
+    def render(audio: np.ndarray, values: list[float]) -> np.ndarray:
+        player.set_data(audio)
+        engine.load_graph([(player, []), (plugin, ["audio"])])
+        for index, value in enumerate(values):
+            plugin.set_parameter(index, value)
+        engine.render((audio.shape[1] + 0.5) / SAMPLE_RATE)
+        return engine.get_audio()
+
+    return Bare(f"dawdreamer:{OVERDRIVE}", ("Drive", "Muffle", "Output"), render, render)
+
+
+def plain_step(bare: Bare, x: torch.Tensor, p: torch.Tensor, cotangent: torch.Tensor) -> None:
+    """Forward and backward as throw-away layers do it: in this process, an item after the other, the audio perturbed too."""
+    generator = np.random.default_rng()
+    for item in range(BATCH):
+        audio, point = x[item].numpy(), p[item].detach().numpy().astype(float)
+        bare.render_by_attribute(audio, point.tolist())
+        signs = generator.choice([-1.0, 1.0], size=point.shape)
+        for sign in (1.0, -1.0):
+            bare.render_by_attribute(audio, np.clip(point + sign * 0.01 * signs, 0, 1).tolist())
+        noise = generator.choice([-1.0, 1.0], size=audio.shape).astype(np.float32)
+        ends = [bare.render_by_attribute(audio + s * np.float32(0.01) * noise, point.tolist()) for s in (1, -1)]
+        np.sum((ends[0] - ends[1]) * cotangent[item].numpy())
+
+
+def medians(rounds: int, *what: Callable[[], object]) -> list[float]:
+    """Seconds of each, taking turns."""
+    seconds: list[list[float]] = [[] for _ in what]
+    for turn in range(rounds + 2):
+        for one, times in zip(what, seconds, strict=True):
+            start = time.perf_counter()
+            one()
+            if turn >= 2:
+                times.append(time.perf_counter() - start)
+    return [statistics.median(times) for times in seconds]
+
+
+def step_rows(bare: Bare, samples: int, pool: ProcessPool, rounds: int) -> str:
+    layer = DifferentiableEffect(bare.address, SAMPLE_RATE, parameters=bare.parameters, estimator=SPSA(), host=pool)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(BATCH, CHANNELS, samples, generator=generator) * 0.1
+    cotangent = torch.randn(BATCH, CHANNELS, samples, generator=generator)
+    p = torch.rand(BATCH, len(bare.parameters), generator=generator).mul(0.8).add(0.1).requires_grad_()
+    arrays, points = x.numpy(), p.detach().numpy().astype(float).tolist()
+
+    def loop() -> None:
+        for audio, point in zip(arrays, points, strict=True):
+            bare.render(audio, point)
+
+    one, step, plain = medians(rounds, loop, lambda: layer(x, p).backward(cotangent), lambda: plain_step(bare, x, p, cotangent))
+    ideal = one * (RENDERS / BATCH) / pool.hosts
+    return (
+        f"| {layer.info.name}, {len(bare.parameters)} parameters | {samples:,} | {1e3 * one / BATCH:.2f} ms | "
+        f"{1e3 * step:.1f} ms | **{step / ideal:.2f}** | {1e3 * plain:.0f} ms | **{plain / step:.1f} ×** |"
+    )
+
+
+def scaling(rounds: int) -> float:
+    """Throughput of two hosts over that of one."""
+    spec = EffectSpec.of(f"dawdreamer:{OVERDRIVE}")
+    audio = np.random.default_rng(0).standard_normal((24, CHANNELS, 65536), dtype=np.float32) * 0.1
+    points = np.random.default_rng(1).random((24, 3))
+    with ProcessPool(1) as one, ProcessPool(2) as two:
+        single, double = medians(
+            rounds, lambda: one.render_batch(spec, audio, points), lambda: two.render_batch(spec, audio, points)
+        )
+    return single / double
+
+
+def resident(pid: int) -> float:
+    """Memory of a process, MB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return float("nan")
+
+
+def starting(rounds: int) -> tuple[float, float]:
+    """Seconds until a new host answers, and its memory with a plug-in open, MB."""
+    spec = EffectSpec.of("reference:gain")
+    seconds = []
+    for _ in range(rounds):
+        with ProcessPool(1) as pool:
+            start = time.perf_counter()
+            pool.open(spec)
+            seconds.append(time.perf_counter() - start)
+    with ProcessPool(1) as pool:
+        pool.open(EffectSpec.of("pedalboard:ZamCompX2.vst3"))
+        return statistics.median(seconds), max(resident(worker._process.pid) for worker in pool._members.all)
+
+
+def growth(renders: int = 20_000) -> float:
+    """How much the host that grows most has grown after so many renders, MB."""
+    spec = EffectSpec.of(f"dawdreamer:{OVERDRIVE}")
+    audio = np.zeros((100, 1, 512), np.float32)
+    points = np.full((100, 3), 0.5)
+    with ProcessPool(1) as pool:
+        for _ in range(10):
+            pool.render_batch(spec, audio, points)
+        (worker,) = pool._members.all
+        before = resident(worker._process.pid)
+        for _ in range(renders // 100):
+            pool.render_batch(spec, audio, points)
+        return resident(worker._process.pid) - before
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="rounds of each comparison")
+    parser.add_argument("--output", type=Path, default=PAGE, help="the page to write")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)  # torch's threads wait by spinning, on the cores that the hosts need
+    with ProcessPool(2) as pool:
+        rows = [
+            step_rows(bare, samples, pool, arguments.rounds)
+            for bare in (mda_overdrive(), zam_comp())
+            for samples in (131_072, 24_000)
+        ]
+    start, memory = starting(5)
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "pedalboard", "dawdreamer"))
+    page = f"""# Benchmarks
+
+This page is generated by `make bench`: medians of {arguments.rounds} rounds in which what is compared takes turns.
+
+{platform.machine()}, {pool.hosts} hosts; Python {platform.python_version()}, {libraries}.
+
+## A training step
+
+Forward and backward with classical SPSA: {RENDERS} renders, a batch of {BATCH}, stereo. *Bare* is one render by the host
+library's own calls, on one core. *Overhead* is the step divided by what its renders cost bare on {pool.hosts} cores; 1 is the
+least possible. *The plain way* renders in the training process, an item after the other, parameters by attribute, the audio
+perturbed too (5 renders an item).
+
+| effect | samples | bare | step | overhead | the plain way | faster |
+|---|---:|---:|---:|---:|---:|---:|
+{chr(10).join(rows)}
+
+## Hosts
+
+| | |
+|---|---:|
+| throughput of two hosts over that of one | {scaling(arguments.rounds):.2f} × |
+| a new host answers after | {start:.2f} s |
+| its memory, with ZamCompX2 open | {memory:.0f} MB |
+| it grows in 20 000 renders by | {growth():.1f} MB |
+"""
+    temporary = arguments.output.with_suffix(".tmp")
+    temporary.write_text(page, "utf-8")
+    temporary.replace(arguments.output)
+    print(page)
+
+
+if __name__ == "__main__":
+    main()
