@@ -159,7 +159,7 @@ def starting(rounds: int) -> tuple[float, float]:
             seconds.append(time.perf_counter() - start)
     with ProcessPool(1) as pool:
         pool.open(EffectSpec.of("pedalboard:ZamCompX2.vst3"))
-        return statistics.median(seconds), max(resident(worker._process.pid) for worker in pool._members.all)
+        return statistics.median(seconds), max(resident(worker._process.pid) for worker in pool._members.owners)
 
 
 def growth(renders: int = 20_000) -> float:
@@ -170,7 +170,7 @@ def growth(renders: int = 20_000) -> float:
     with ProcessPool(1) as pool:
         for _ in range(10):
             pool.render_batch(spec, audio, points)
-        (worker,) = pool._members.all
+        (worker,) = pool._members.owners
         before = resident(worker._process.pid)
         for _ in range(renders // 100):
             pool.render_batch(spec, audio, points)

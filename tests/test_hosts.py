@@ -109,21 +109,29 @@ def test_many_threads_share_a_pool(pool):
         np.testing.assert_array_equal(results[i], expected[i])
 
 
-def test_outputs_are_the_callers_own_however_many_are_kept():
+def test_outputs_are_the_callers_own_also_after_a_fork():
     with bg.ProcessPool(hosts=1) as pool:
-        points = [np.full((4, 2), level) for level in np.linspace(0.0, 1.0, 12)]
-        kept = [pool.render_batch(CLIP, AUDIO, p)[0] for p in points]
-        views = [y[1:, ::2].T for y in kept]
-        expected = [bg.InProcessHost().render_batch(CLIP, AUDIO, p)[0] for p in points]
-        for y, wanted in zip(kept, expected, strict=True):
-            np.testing.assert_array_equal(y, wanted)
-        del kept, y
-        for _ in range(3):
-            pool.render_batch(CLIP, AUDIO * 0, points[0])
-        for view, wanted in zip(views, expected, strict=True):
-            np.testing.assert_array_equal(view, wanted[1:, ::2].T)
-        assert pool._members.made <= 6
-    np.testing.assert_array_equal(views[0], expected[0][1:, ::2].T)  # also when the pool has gone
+        y, _ = pool.render_batch(CLIP, AUDIO, np.full((4, 2), 0.5))
+        before = y.copy()
+        pid = os.fork()
+        if pid == 0:
+            y *= 0.0
+            os._exit(0)
+        os.waitpid(pid, 0)
+        pool.render_batch(CLIP, AUDIO * 0, np.full((4, 2), 0.5))
+        np.testing.assert_array_equal(y, before)
+
+
+def test_a_pool_leaves_no_descriptor_behind():
+    def round_trip():
+        with bg.ProcessPool(hosts=1) as pool:
+            return pool.render_batch(CLIP, AUDIO, np.full((4, 2), 0.5))
+
+    round_trip()
+    before = len(os.listdir("/proc/self/fd"))
+    kept = [round_trip() for _ in range(3)]
+    assert len(os.listdir("/proc/self/fd")) == before
+    del kept
 
 
 def test_renders_are_counted():
@@ -227,7 +235,7 @@ def test_a_closed_pool_says_so():
 def test_hosts_import_no_torch_and_no_audio_library_they_do_not_need():
     with bg.ProcessPool(hosts=1) as pool:
         pool.render_batch(CLIP, AUDIO, RNG.random((4, 2)))
-        (worker,) = pool._members.all
+        (worker,) = pool._members.owners
         maps = Path(f"/proc/{worker._process.pid}/maps").read_text()
         assert "numpy" in maps
         assert not any(library in maps for library in ("torch", "pedalboard", "dawdreamer"))
@@ -311,6 +319,61 @@ def test_a_forked_child_has_hosts_of_its_own():
         assert os.read(reading, 10) == b"same"
         os.waitpid(pid, 0)
         np.testing.assert_array_equal(pool.render_batch(CLIP, AUDIO, np.full((4, 2), 0.5))[0], expected)
+
+
+def test_a_child_forked_while_a_thread_renders_is_not_stuck():
+    with bg.ProcessPool(hosts=1) as pool:
+        stop = threading.Event()
+
+        def work():
+            while not stop.is_set():
+                pool.render_batch(CLIP, AUDIO, np.full((4, 2), 0.5))
+
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(8):
+                pid = os.fork()
+                if pid == 0:
+                    signal.alarm(20)
+                    pool.render_batch(CLIP, AUDIO, np.full((4, 2), 0.5))
+                    pool.close()
+                    os._exit(0)
+                assert os.waitpid(pid, 0)[1] == 0
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(30)
+
+
+def test_ctrl_c_at_any_moment_loses_no_host(third_party):
+    then = """
+    import signal
+    interrupted = 0
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    for i in range(150):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.0005 + 0.00004 * i)
+            for _ in range(50):
+                pool.render_batch(spec, x, np.zeros((4, 1)))
+        except KeyboardInterrupt:
+            interrupted += 1
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    print(interrupted > 100, len(pool._members.owners) <= 2, pool.render_batch(spec, x, np.zeros((4, 1)))[1].all(), flush=True)
+    """
+    process = start(third_party, "faulty:pid", then)
+    output, errors = process.communicate(timeout=120)
+    assert output == "True True True\n", errors
+
+
+def test_a_module_in_the_working_directory_is_none_of_a_hosts_business(tmp_path):
+    (tmp_path / "signal.py").write_text("raise SystemExit('this is the user's own signal.py')")
+    program = "import sys; sys.path.pop(0); import blackbox_grad as bg; "
+    program += "print(bg.ProcessPool(1).open(bg.EffectSpec.of('reference:gain')).name)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "gain\n", done.stderr
 
 
 def test_the_default_host_is_shared_and_counts_hosts_from_the_environment(monkeypatch):

@@ -7,7 +7,6 @@ it, and no plug-in ever sees a thread other than the main thread of its host.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import pickle
 import signal
@@ -18,7 +17,7 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
 from multiprocessing.reduction import send_handle
@@ -35,17 +34,30 @@ from blackbox_grad.hosts.shared import CallArrays, Layout, Mode, SharedBuffer
 from blackbox_grad.hosts.worker import Attach, Detach, Done, Failed, Introduce, Open, Run
 from blackbox_grad.parameters import FloatArray
 
+#: What a host runs. It does not look for modules in the working directory: a `signal.py` there is none of its business.
+_PROGRAM = "import sys; del sys.path[0]; from blackbox_grad.hosts import worker; worker.main()"
+
 #: A render that kills this many hosts is reported instead of tried again.
 MOST_KILLS = 2
 
 #: A host ends itself at its time limit; so much later the pool does it, in case the host could not.
 _GRACE = 5.0
 
-#: Outputs that callers hold without a copy.
-_MOST_LENT = 4
-
 #: Buffers kept for the next call; more are only made while several threads call at once.
 _SPARE_BUFFERS = 4
+
+
+_pools: weakref.WeakSet[ProcessPool] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    """In a forked child: a thread of the parent may have held the lock, and will never release it here."""
+    for pool in _pools:
+        pool._free = threading.Condition()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 class HostDiedError(Exception):
@@ -83,6 +95,7 @@ class ProcessPool:
         self._free = threading.Condition()
         self._infos: dict[str, EffectInfo] = {}
         self._finalizer = weakref.finalize(self, self._members.close)
+        _pools.add(self)
 
     @property
     def closed(self) -> bool:
@@ -93,20 +106,21 @@ class ProcessPool:
         if key in self._infos:
             return self._infos[key]
         for attempt in range(MOST_KILLS):
-            worker = self._take()
-            answer: Any = None
-            try:
-                worker.introduce(key, spec)
-                worker.send(Open(key, self.open_limit))
-                answer = worker.answer(self.open_limit + _GRACE)
-            except (HostDiedError, OSError):
-                if attempt + 1 == MOST_KILLS:
-                    raise RenderError(
-                        f"{spec.address}: opening it {self._fate(worker, self.open_limit)} in {MOST_KILLS} host processes"
-                        f"{worker.last_words()}"
-                    ) from None
-            finally:
-                self._give(worker, healthy=answer is not None)
+            with self._taking() as take:
+                worker = take(True)
+                assert worker is not None
+                try:
+                    worker.introduce(key, spec)
+                    worker.send(Open(key, self.open_limit))
+                    answer = worker.answer(self.open_limit + _GRACE)
+                except (HostDiedError, OSError):
+                    if attempt + 1 == MOST_KILLS:
+                        raise RenderError(
+                            f"{spec.address}: opening it {self._fate(worker, self.open_limit)} in {MOST_KILLS} host processes"
+                            f"{worker.last_words()}"
+                        ) from None
+                    continue
+                self._give(worker, healthy=True)
             if isinstance(answer, Failed):
                 raise answer.error
             if isinstance(answer, EffectInfo):
@@ -116,14 +130,14 @@ class ProcessPool:
 
     def render_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray) -> tuple[Audio, NDArray[np.bool_]]:
         stack = points[None] if points.ndim == 2 else points
-        with self._call("render", spec, audio, stack) as (call, buffer):
-            output = self._lend(buffer, call.output)
+        with self._call("render", spec, audio, stack) as call:
+            output = call.output.copy()  # the caller's own, also after a fork
             finite = np.isfinite(call.values).reshape(points.shape[:-1])
             del call
         return output.reshape(*points.shape[:-1], *audio.shape[1:]), finite
 
     def probe_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio) -> FloatArray:
-        with self._call("probe", spec, audio, points, cotangent) as (call, _):
+        with self._call("probe", spec, audio, points, cotangent) as call:
             values = call.values.copy().reshape(points.shape[:-1])
             del call
         return values
@@ -150,7 +164,7 @@ class ProcessPool:
     @contextlib.contextmanager
     def _call(
         self, mode: Mode, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio | None = None
-    ) -> Iterator[tuple[CallArrays, _Buffer]]:
+    ) -> Iterator[CallArrays]:
         info = self.open(spec)
         probes, batch, parameters = points.shape
         layout = Layout(mode, probes, batch, audio.shape[1], audio.shape[2], parameters)
@@ -167,19 +181,18 @@ class ProcessPool:
                 self.renders += layout.renders
                 self.nonfinite += int(np.isnan(call.values).sum())
             intact = True
-            yield call, buffer
+            yield call
         finally:
             del call  # views must be gone before the buffer can be closed
-            if not buffer.lent:
-                self._return(buffer, intact)
+            self._return(buffer, intact)
 
     def _deal(self, deal: _Deal) -> None:
         """Give ranges of renders to free hosts until all are done."""
         active: dict[Connection, tuple[_Worker, Run, float]] = {}
-        try:
+        with self._taking() as take:
             while deal.pending or active:
                 while deal.pending:
-                    worker = self._take(wait_for_one=not active)
+                    worker = take(not active)
                     if worker is None:
                         break
                     run = deal.next_run(self)
@@ -200,11 +213,8 @@ class ProcessPool:
                 for connection, (worker, run, limit) in list(active.items()):
                     if time.monotonic() > limit:
                         del active[connection]
-                        worker.kill()
+                        worker.time_out()
                         self._finish(deal, worker, run)
-        finally:
-            for worker, _, _ in active.values():  # only after an error or Ctrl-C: their work is not wanted any more
-                self._give(worker, healthy=False)
 
     def _finish(self, deal: _Deal, worker: _Worker, run: Run) -> None:
         try:
@@ -242,7 +252,7 @@ class ProcessPool:
 
     def _fate(self, worker: _Worker, limit: float) -> str:
         code = worker.wait()
-        if code == -signal.SIGALRM or (code == -signal.SIGKILL and worker.killed):
+        if code == -signal.SIGALRM or (code == -signal.SIGKILL and worker.timed_out):
             return f"exceeded its time limit of {limit:g} s"
         if code < 0:
             return f"crashed with {signal.Signals(-code).name}"
@@ -250,23 +260,35 @@ class ProcessPool:
 
     # hosts and buffers, taken by one call at a time
 
-    def _take(self, wait_for_one: bool = True) -> Any:
+    @contextlib.contextmanager
+    def _taking(self) -> Iterator[Callable[[bool], _Worker | None]]:
+        """Hosts for one call: those that it has not given back at its end are in the middle of work that nobody wants any more.
+
+        So it is after an error, and after Ctrl-C at whatever moment: who has a host is one entry of a table, set in one step.
+        """
+        caller = object()
+        try:
+            yield lambda wait_for_one: self._take(caller, wait_for_one)
+        finally:
+            for worker in [w for w, owner in tuple(self._members.owners.items()) if owner is caller]:
+                self._give(worker, healthy=False)
+
+    def _take(self, caller: object, wait_for_one: bool) -> _Worker | None:
         """A free host, started if there are fewer than `hosts`. None if all are busy and `wait_for_one` is False."""
         with self._free:
             while True:
                 members = self._own_members()
                 if members.closed:
                     raise HostError("this ProcessPool is closed; make a new one, or use blackbox_grad.default_host()")
-                if members.idle:
-                    worker = members.idle.pop()
+                for worker in [w for w, owner in members.owners.items() if owner is None]:
                     if worker.alive():
+                        members.owners[worker] = caller
                         return worker
-                    members.all.discard(worker)
+                    del members.owners[worker]
                     self.replaced += 1
-                    continue
-                if len(members.all) < self.hosts:
+                if len(members.owners) < self.hosts:
                     worker = _Worker()
-                    members.all.add(worker)
+                    members.owners[worker] = caller
                     return worker
                 if not wait_for_one:
                     return None
@@ -275,10 +297,10 @@ class ProcessPool:
     def _give(self, worker: _Worker, healthy: bool) -> None:
         with self._free:
             if healthy and not self._members.closed:
-                self._members.idle.append(worker)
+                self._members.owners[worker] = None
             else:
                 worker.kill()
-                self._members.all.discard(worker)
+                self._members.owners.pop(worker, None)
                 self.replaced += 0 if healthy else 1
             self._free.notify()
 
@@ -300,26 +322,6 @@ class ProcessPool:
             members.made += 1
             return _Buffer(members.made, SharedBuffer(size))
 
-    def _lend(self, buffer: _Buffer, output: Audio) -> Audio:
-        """The output without a copy: its buffer comes back when nobody holds the array any more.
-
-        A copy takes as long as some plug-ins. Only few are lent, so that a caller who collects outputs does not use up buffers.
-        """
-        with self._free:
-            if self._own_members().lent >= _MOST_LENT:
-                return output.copy()
-            self._members.lent += 1
-            buffer.lent = True
-        weakref.finalize(output, _take_back, weakref.ref(self), self._members, buffer).atexit = False
-        return output
-
-    def _return_lent(self, members: _Members, buffer: _Buffer) -> None:
-        with self._free:
-            members.lent -= 1
-            buffer.lent = False
-            if members is self._members:  # else it belongs to the process that this one was forked from
-                self._return(buffer, intact=True)
-
     def _return(self, buffer: _Buffer, intact: bool) -> None:
         """Keep the buffer for the next call, unless a host that is being killed may still write to it."""
         with self._free:
@@ -327,11 +329,11 @@ class ProcessPool:
             if intact and not members.closed:
                 members.buffers.append(buffer)
                 members.buffers.sort(key=lambda b: b.shared.size)
-            drop = [] if intact else [buffer]
+            drop = [] if intact and not members.closed else [buffer]
             while len(members.buffers) > _SPARE_BUFFERS:
                 drop.append(members.buffers.pop(0))
             for old in drop:
-                for worker in members.all:
+                for worker in members.owners:
                     worker.detach_later(old.number)
                 with contextlib.suppress(BufferError):  # an exception's traceback may still hold a view
                     old.shared.close()
@@ -342,23 +344,20 @@ class _Members:
     """What must be let go when the pool ends; apart from the pool, so that a finalizer can hold it."""
 
     pid: int = field(default_factory=os.getpid)
-    all: set[_Worker] = field(default_factory=set)
-    idle: list[_Worker] = field(default_factory=list)
+    owners: dict[_Worker, object | None] = field(default_factory=dict)  # None: free
     buffers: list[_Buffer] = field(default_factory=list)
-    lent: int = 0
     made: int = 0
     closed: bool = False
 
     def close(self) -> None:
         self.closed = True
         if os.getpid() == self.pid:
-            workers = tuple(self.all)  # a call on another thread gives its worker up as soon as it stops
+            workers = tuple(self.owners)  # a call on another thread gives its worker up as soon as it stops
             for worker in workers:
                 worker.stop()
             for worker in workers:
                 worker.reap()
-        self.all.clear()
-        self.idle.clear()
+        self.owners.clear()
         for buffer in self.buffers:
             with contextlib.suppress(BufferError):
                 buffer.shared.close()
@@ -369,13 +368,6 @@ class _Members:
 class _Buffer:
     number: int
     shared: SharedBuffer
-    lent: bool = False
-
-
-def _take_back(pool: weakref.ref[ProcessPool], members: _Members, buffer: _Buffer) -> None:
-    found = pool()
-    if found is not None:
-        found._return_lent(members, buffer)
 
 
 @dataclass(eq=False)
@@ -428,19 +420,21 @@ class _Worker:
 
     def __init__(self) -> None:
         self.connection, theirs = Pipe(duplex=True)
-        self.killed = False
+        self.timed_out = False
         self._said = 0
         self._known: set[str] = set()
         self._attached: set[int] = set()
         self._stale: set[int] = set()
         # not a named file: gone with the last process that has it open
         self._chatter = tempfile.TemporaryFile()  # noqa: SIM115
+        import fcntl  # not on Windows, where the pool refuses with a reason
+
         flags = fcntl.fcntl(self._chatter, fcntl.F_GETFL)
         fcntl.fcntl(self._chatter, fcntl.F_SETFL, flags | os.O_APPEND)
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         with theirs:  # closed here, or the parent would never see that the host has died
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "blackbox_grad.hosts.worker", str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=self._chatter,
                 stderr=self._chatter,
@@ -455,10 +449,11 @@ class _Worker:
             self._known.add(key)
 
     def attach(self, buffer: _Buffer) -> None:
-        for number in self._stale & self._attached:
-            self.connection.send(Detach(number))
-            self._attached.discard(number)
-        self._stale.clear()
+        while self._stale:
+            number = self._stale.pop()
+            if number in self._attached:
+                self.connection.send(Detach(number))
+                self._attached.discard(number)
         if buffer.number not in self._attached:
             self.connection.send(Attach(buffer.number, buffer.shared.size))
             send_handle(self.connection, buffer.shared.fd, self._process.pid)
@@ -469,7 +464,7 @@ class _Worker:
 
     def answer(self, limit: float) -> Any:
         if not self.connection.poll(limit):
-            self.kill()
+            self.time_out()
         try:
             return self.connection.recv()
         except (EOFError, OSError) as error:
@@ -478,10 +473,13 @@ class _Worker:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    def time_out(self) -> None:
+        self.timed_out = self.alive()
+        self.kill()
+
     def kill(self) -> None:
         if self._process.poll() is None:
             self._process.kill()
-            self.killed = True
 
     def wait(self) -> int:
         try:
