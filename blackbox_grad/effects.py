@@ -6,6 +6,7 @@ differentiated. This module needs numpy only: host processes import it.
 
 from __future__ import annotations
 
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,9 +26,10 @@ Audio: TypeAlias = NDArray[np.float32]
 #: `PluginEffect.inputs` and `outputs` of an effect that takes any number of channels.
 ANY = 0
 
-#: A chain is written `first | second`; the bar splits only before something that looks like an address, so that the
-#: bars of Faust source text stay whole.
-_BAR = re.compile(r"\s+\|\s+(?=[A-Za-z][\w+-]+:|[./~])")
+#: A chain is written `first | second`. With Faust source text in it, which has bars of its own, only a bar before something with
+#: a backend or a path splits.
+_BAR = re.compile(r"\s+\|\s+")
+_BAR_BESIDE_SOURCE = re.compile(r"\s+\|\s+(?=[A-Za-z][\w+-]+:|[./~])")
 
 
 class Effect(Protocol):
@@ -114,6 +116,7 @@ class EffectSpec:
         parts: the effects of a chain, in order; empty for a single effect.
         learnt: what the backend measured when it opened the effect; it is given back as options, so that the next host opens the
             effect in the same way, and quicker. Not part of what a spec is equal by.
+        files: modification time and size of the files that the address and the options name.
     """
 
     address: str
@@ -123,6 +126,7 @@ class EffectSpec:
     options: tuple[tuple[str, Any], ...] = ()
     parts: tuple[EffectSpec, ...] = ()
     learnt: tuple[tuple[str, Any], ...] = field(default=(), compare=False)
+    files: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.sample_rate) and self.sample_rate > 0):
@@ -131,20 +135,32 @@ class EffectSpec:
     @classmethod
     def of(
         cls,
-        address: str,
+        address: str | os.PathLike[str],
         sample_rate: float = 44100.0,
         parameters: Selection = "continuous",
         fixed: Mapping[str, float | str] | None = None,
         **options: Any,
     ) -> EffectSpec:
-        """A spec from ordinary arguments; the address is completed with its backend (`ZamTube.vst3` -> `pedalboard:…`)."""
+        """A spec from ordinary arguments; the address is completed with its backend (`ZamTube.vst3` -> `pedalboard:…`).
+
+        Paths become absolute, and the spec remembers the state of its files: after a change, it is another one.
+        """
         from blackbox_grad.registry import resolve_address
 
+        if not isinstance(address, (str, os.PathLike)):
+            raise AddressError(f"an effect's address must be text or a path, got {type(address).__name__}")
+        address = os.fspath(address)
         addresses = split_chain(address)
         chosen = parameters if isinstance(parameters, str) else tuple(parameters)
         pinned = tuple((fixed or {}).items())
         if len(addresses) == 1:
-            return cls(resolve_address(address), float(sample_rate), chosen, pinned, tuple(sorted(options.items())))
+            backend, _, locator = resolve_address(address).partition(":")
+            locator, *stamps = _absolute(locator)
+            for name, value in options.items():
+                options[name], *more = _absolute(value) if isinstance(value, (str, os.PathLike)) else (value,)
+                stamps += more
+            given = tuple(sorted(options.items()))
+            return cls(f"{backend}:{locator}", float(sample_rate), chosen, pinned, given, files=tuple(stamps))
         if options:
             raise AddressError(
                 f"options {sorted(options)} are for one effect, and {address!r} is a chain; build the parts with "
@@ -158,7 +174,13 @@ class EffectSpec:
         from blackbox_grad.registry import backend, missing_dependency
 
         if self.parts:
-            opened = [part.open() for part in self.parts]
+            opened: list[SelectedEffect] = []
+            try:
+                opened.extend(part.open() for part in self.parts)
+            except BaseException:
+                for part in opened:
+                    part.close()
+                raise
             effect: Effect = ChainedEffect(opened)
             spec = replace(self, parts=tuple(part.spec for part in opened))
         else:
@@ -198,16 +220,31 @@ class EffectInfo:
         return cls(**{f.name: getattr(effect, f.name) for f in fields(cls)})
 
 
+def _absolute(text: str | os.PathLike[str]) -> tuple[Any, ...]:
+    """An absolute path and its file's state, if the text names a file that exists; otherwise the text alone.
+
+    What follows `#` names a plug-in inside the file.
+    """
+    text = os.fspath(text)
+    name, mark, inside = text.partition("#")
+    path = os.path.expanduser(name)
+    if "\n" in path or len(path) > 1000 or not os.path.exists(path):
+        return (text,)
+    state = os.stat(path)
+    return os.path.abspath(path) + mark + inside, (state.st_mtime_ns, state.st_size)
+
+
 def split_chain(address: str) -> list[str]:
     """`"a | b"` -> `["a", "b"]`."""
-    parts = [part.strip() for part in _BAR.split(address.strip())]
+    bar = _BAR_BESIDE_SOURCE if re.search(r"\bprocess\s*=", address) else _BAR
+    parts = [part.strip() for part in bar.split(f" {address} ")]
     if not all(parts):
         raise AddressError(f"{address!r} has an empty part; write a chain as 'first:effect | second:effect'")
     return parts
 
 
 def load(
-    address: str | EffectSpec,
+    address: str | os.PathLike[str] | EffectSpec,
     sample_rate: float = 44100.0,
     parameters: Selection = "continuous",
     fixed: Mapping[str, float | str] | None = None,
@@ -225,11 +262,31 @@ def load(
 
     To train through it, use `DifferentiableEffect`, which keeps effects in processes of their own.
     """
-    spec = address if isinstance(address, EffectSpec) else EffectSpec.of(address, sample_rate, parameters, fixed, **options)
-    return spec.open()
+    return as_spec(address, sample_rate, parameters, fixed, **options).open()
 
 
-def chain(*effects: str | EffectSpec, sample_rate: float | None = None) -> EffectSpec:
+def as_spec(
+    effect: str | os.PathLike[str] | EffectSpec,
+    sample_rate: float = 44100.0,
+    parameters: Selection = "continuous",
+    fixed: Mapping[str, float | str] | None = None,
+    **options: Any,
+) -> EffectSpec:
+    """A spec from an address and what goes with it; a spec passes through, and may then have nothing beside it."""
+    if not isinstance(effect, EffectSpec):
+        return EffectSpec.of(effect, sample_rate, parameters, fixed, **options)
+    beside = sorted(options) + ["fixed"] * bool(fixed)
+    beside += ["parameters"] * (parameters not in ("continuous", "all"))
+    beside += ["sample_rate"] * (sample_rate not in (44100.0, effect.sample_rate))
+    if beside:
+        raise EffectLoadError(
+            f"{effect.address}: an EffectSpec brings {', '.join(beside)} itself; give it to EffectSpec.of(…) for each effect, or "
+            "use dataclasses.replace(spec, …)"
+        )
+    return effect
+
+
+def chain(*effects: str | os.PathLike[str] | EffectSpec, sample_rate: float | None = None) -> EffectSpec:
     """One effect from several in series, rendered whole in a host. Parameters are prefixed with their effect: "Delay: Mix".
 
     What a part holds fixed stays fixed; its free parameters become the chain's.

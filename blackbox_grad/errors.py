@@ -60,6 +60,10 @@ class SecondDerivativeError(BlackboxGradError, RuntimeError):
     """A gradient estimate was asked to be differentiated again."""
 
 
+#: Names listed in one message.
+MOST_NAMES = 40
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """The tail of an "unknown name" message: the nearest known names, else all of them.
 
@@ -70,4 +74,5 @@ def suggest(name: str, known: Iterable[str]) -> str:
     lowered = {n.lower(): n for n in names}
     close = difflib.get_close_matches(name.lower(), lowered, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(repr(lowered[c]) for c in close)}? " if close else ""
-    return f"{hint}Known: {', '.join(names) if names else 'none'}"
+    shown = names if len(names) <= MOST_NAMES else [*names[:MOST_NAMES], f"… ({len(names)} in all)"]
+    return f"{hint}Known: {', '.join(shown) if shown else 'none'}"

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from blackbox_grad.effects import Audio, EffectInfo, EffectSpec, check_audio
+from blackbox_grad.effects import Audio, EffectInfo, EffectSpec, as_spec, check_audio
 from blackbox_grad.errors import AudioError, EstimatorError
 from blackbox_grad.estimators import Estimator
 from blackbox_grad.estimators.spsa import SPSA
@@ -200,7 +200,7 @@ def match(
     if renders < 8:
         raise EstimatorError(f"match: renders={renders} must be 8 or more")
     host = host if host is not None else default_host()
-    spec = effect if isinstance(effect, EffectSpec) else EffectSpec.of(effect, sample_rate, parameters, fixed, **options)
+    spec = as_spec(effect, sample_rate, parameters, fixed, **options)
     spec, info = _open(spec, host)
     x, wanted, notes = _prepare(audio, target)
     for note in notes:

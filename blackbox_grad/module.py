@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
+import os
+import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
@@ -16,10 +18,11 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from blackbox_grad.effects import EffectInfo, EffectSpec
+from blackbox_grad.effects import EffectInfo, EffectSpec, as_spec
 from blackbox_grad.errors import (
     AudioError,
     EstimatorError,
+    HostError,
     NonFiniteAudioError,
     ParameterError,
     SecondDerivativeError,
@@ -52,8 +55,9 @@ class DifferentiableEffect(nn.Module):
         fixed: values of others, by name: normalised, or text with a unit ("350 ms").
         estimator: of the gradient of the parameters: an `Estimator`, or its name with options ("spsa:samples=4,step=0.05");
             by default two one-sided orthogonal SPSA directions.
-        audio_gradient: for `x`, if it requires a gradient: "none" (no gradient), "straight-through" (the effect counts as the
-            identity), or an estimator whose `Estimate.audio` is taken, such as `StraightThrough(surrogate)`.
+        audio_gradient: for `x`, if it requires a gradient: "none" (no gradient; the default, with a warning), "straight-through"
+            (the effect counts as the identity), or an estimator whose `Estimate.audio` is taken, such as
+            `StraightThrough(surrogate)`.
         host: where effects are rendered; by default a pool of processes that all modules share.
         on_nonfinite: what to do when a forward render holds NaN or infinity: "raise" `NonFiniteAudioError`, or put "silence" in
             its place (its gradient is then 0).
@@ -71,13 +75,13 @@ class DifferentiableEffect(nn.Module):
 
     def __init__(
         self,
-        effect: str | EffectSpec,
+        effect: str | os.PathLike[str] | EffectSpec,
         sample_rate: float = 44100.0,
         *,
         parameters: Selection = "continuous",
         fixed: Mapping[str, float | str] | None = None,
         estimator: str | Estimator = DEFAULT_ESTIMATOR,
-        audio_gradient: Literal["none", "straight-through"] | Estimator = "none",
+        audio_gradient: Literal["none", "straight-through"] | Estimator | None = None,
         host: Host | None = None,
         on_nonfinite: OnNonfinite = "raise",
         **options: Any,
@@ -85,13 +89,14 @@ class DifferentiableEffect(nn.Module):
         super().__init__()
         if on_nonfinite not in ("raise", "silence"):
             raise AudioError(f"on_nonfinite={on_nonfinite!r} is unknown; allowed are 'raise' and 'silence'")
-        self.spec = (
-            effect if isinstance(effect, EffectSpec) else EffectSpec.of(effect, sample_rate, parameters, fixed, **options)
-        )
+        self.spec = as_spec(effect, sample_rate, parameters, fixed, **options)
         self.estimator = find_estimator(estimator)
-        self.audio_gradient = None if audio_gradient == "none" else find_estimator(audio_gradient)
+        self.audio_gradient = None if audio_gradient in (None, "none") else find_estimator(audio_gradient)
+        self._warned = audio_gradient is not None
         self.on_nonfinite = on_nonfinite
         self.nonfinite = 0
+        if host is not None and not callable(getattr(host, "render_batch", None)):
+            raise HostError(f"host={host!r} is no host; give a ProcessPool(…) or InProcessHost(), or leave it out")
         self._host = host
         self.info: EffectInfo = self.host.open(self.spec)
         self._handle = _register(self)
@@ -117,7 +122,7 @@ class DifferentiableEffect(nn.Module):
             p: parameters `[B, P]` in [0, 1]. `B` may be 1 for several recordings at one setting.
 
         Returns:
-            `[B, C, T]` on the device of `x`, in its type (float32 under autocast).
+            `[B, C, T]` on the device of `x`, in its type; rendered in float32, under autocast too.
 
         Raises:
             AudioError, ParameterError: wrong shapes, types or values.
@@ -125,7 +130,7 @@ class DifferentiableEffect(nn.Module):
             RenderError: the effect failed, or took too long.
         """
         x, p = self._check(x, p)
-        y, _, _ = torch.ops.blackbox_grad.render(x, p, self._handle)
+        y, _, _ = torch.ops.blackbox_grad.render(x, p, self._handle, self._needs_seed(x, p))
         result: Tensor = y
         return result
 
@@ -152,8 +157,9 @@ class DifferentiableEffect(nn.Module):
         x, p = self._check(x, p)
         targets = tuple(_expanded(t, x.shape[0]) for t in targets)
         per_item = _PerItem(loss_fn)
+        needs_seed = self._needs_seed(x, p)
         with torch.no_grad():
-            y, finite, seed = torch.ops.blackbox_grad.render(x, p, self._handle)
+            y, finite, seed = torch.ops.blackbox_grad.render(x, p, self._handle, needs_seed)
         losses = per_item(y, *targets)
 
         def evaluate(points: Tensor) -> Tensor:
@@ -161,7 +167,7 @@ class DifferentiableEffect(nn.Module):
             for point in points:  # one probe of every item at a time, so memory does not grow with the number of probes
                 audio, heard = self._render(x, point)
                 with torch.no_grad():
-                    value = per_item(audio, *targets).double().cpu()
+                    value = per_item(audio, *targets).cpu().double()
                 values.append(torch.where(heard, value, torch.nan))
             return torch.stack(values)
 
@@ -171,7 +177,7 @@ class DifferentiableEffect(nn.Module):
                 gradient: Tensor = torch.autograd.grad(per_item(heard, *targets).sum(), heard)[0]
             return gradient
 
-        value = losses.detach().double().cpu()
+        value = losses.detach().cpu().double()
         problem = functools.partial(self._problem, x, p, lambda: value, cotangent, seed, "loss", evaluate)
         estimated = _EstimatedLoss.apply(x, p, losses.detach(), finite, self, problem)  # type: ignore[no-untyped-call]
         # the values of `losses` and its exact gradients for targets and weights, with the estimated ones for x and p
@@ -202,6 +208,20 @@ class DifferentiableEffect(nn.Module):
         return gradient
 
     # what the operators do
+
+    def _needs_seed(self, x: Tensor, p: Tensor) -> bool:
+        """Whether a gradient may be asked for: only then is torch's random state touched."""
+        if not torch.is_grad_enabled():
+            return False
+        if x.requires_grad and self.audio_gradient is None and not self._warned and not torch.compiler.is_compiling():
+            self._warned = True
+            warnings.warn(
+                f"{self.spec.address}: x requires a gradient, and none flows through the effect: what comes before it does not "
+                "learn. Choose audio_gradient='straight-through' or an estimator, or 'none' if that is meant; effects in series "
+                "are one effect with chain(…)",
+                stacklevel=4,
+            )
+        return x.requires_grad or p.requires_grad
 
     def _check(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         where, count = self.spec.address, len(self.parameter_space)
@@ -298,26 +318,27 @@ class DifferentiableEffect(nn.Module):
         audio = gradient = None
         if x.numel() == 0:
             return audio, torch.zeros_like(p)
-        estimates: list[Estimate] = []
+        estimates: dict[int, Estimate] = {}
         if to_point:
-            estimates.append(self.estimator.estimate(problem))
-            found = estimates[0].gradient
+            estimates[id(self.estimator)] = estimate = self.estimator.estimate(problem)
+            if not isinstance(estimate, Estimate):
+                raise EstimatorError(
+                    f"{self.estimator!r} returned {type(estimate).__name__}; it must return an Estimate(gradient)"
+                )
+            found = estimate.gradient
             if found.shape != problem.point.shape:
                 raise EstimatorError(
                     f"{self.estimator!r} returned a gradient of shape {list(found.shape)}; it must be "
                     f"[B, P] = {list(problem.point.shape)}"
                 )
             gradient = torch.where(finite[:, None], found.cpu(), 0.0).to(p)
-        if to_audio:
-            if self.audio_gradient is not None:
-                estimates.append(self.audio_gradient.estimate(problem))
-                if estimates[-1].audio is None:
-                    raise EstimatorError(
-                        f"{self.audio_gradient!r} gives no gradient of the audio; use 'straight-through' or 'none'"
-                    )
-            heard = estimates[-1].audio if estimates else None
-            if heard is not None:
-                audio = torch.where(finite[:, None, None].to(x.device), heard.to(x), 0.0)
+        if to_audio and self.audio_gradient is not None:
+            estimated = estimates.get(id(self.audio_gradient)) or self.audio_gradient.estimate(problem)
+            if estimated.audio is None:
+                raise EstimatorError(
+                    f"{self.audio_gradient!r} gives no gradient of the audio; use 'straight-through' or 'none'"
+                )
+            audio = torch.where(finite[:, None, None].to(x.device), estimated.audio.to(x), 0.0)
         return audio, gradient
 
     # copies: the recipe travels, the host does not
@@ -358,13 +379,14 @@ def _draw_seed() -> Tensor:
 
 
 @torch.library.custom_op("blackbox_grad::render", mutates_args=())
-def _render_op(x: Tensor, p: Tensor, handle: int) -> tuple[Tensor, Tensor, Tensor]:
+def _render_op(x: Tensor, p: Tensor, handle: int, needs_seed: bool) -> tuple[Tensor, Tensor, Tensor]:
     """`f(x, p)`; which items are finite, `[B]`; the seed with which its gradient will be estimated."""
-    return *_modules[handle]._forward(x, p), _draw_seed()
+    seed = _draw_seed() if needs_seed else torch.zeros(1, dtype=torch.int64)
+    return *_modules[handle]._forward(x, p), seed
 
 
 @_render_op.register_fake
-def _(x: Tensor, p: Tensor, handle: int) -> tuple[Tensor, Tensor, Tensor]:
+def _(x: Tensor, p: Tensor, handle: int, needs_seed: bool) -> tuple[Tensor, Tensor, Tensor]:
     y = torch.empty_like(x, memory_format=torch.contiguous_format)
     return y, torch.empty(x.shape[0], dtype=torch.bool), torch.empty(1, dtype=torch.int64)
 
@@ -394,7 +416,7 @@ def _(x: Tensor, p: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
 
 
 def _save_for_render(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, p, handle = inputs
+    x, p, handle, _ = inputs
     ctx.save_for_backward(x, p, *output)
     ctx.handle = handle
     ctx.module = _modules.get(handle)  # keeps a module alive that only the graph still needs
@@ -408,8 +430,8 @@ def _backward_of_render(ctx: Any, cotangent: Tensor, *_: Any) -> tuple[Tensor | 
         x, p, y, finite, seed = ctx.saved_tensors
         module = ctx.module
         problem = module._cotangent_problem(x, p, y, cotangent, seed)
-        return *_final(*module._gradients(problem, x, p, finite, to_audio, to_point)), None
-    return (to_x if to_audio else None), (to_p if to_point else None), None
+        return *_final(*module._gradients(problem, x, p, finite, to_audio, to_point)), None, None
+    return (to_x if to_audio else None), (to_p if to_point else None), None, None
 
 
 def _refuse_second_derivative(ctx: Any, *_: Any) -> Any:

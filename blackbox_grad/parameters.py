@@ -133,7 +133,10 @@ class Parameter:
             return self.choices[round(value * (len(self.choices) - 1))]
         if self.kind == "toggle":
             return "on" if value >= 0.5 else "off"
-        return f"{self.to_native(value):.4g}{' ' + self.unit if self.unit else ''}"
+        native = self.to_native(value)
+        if abs(native) < 1e-6 * max(abs(self.to_native(0.0)), abs(self.to_native(1.0))):
+            native = 0.0  # a rounding error of the range
+        return f"{_digits(native)}{' ' + self.unit if self.unit else ''}"
 
     def parse(self, text: str) -> float:
         """A normalised value from what a person writes.
@@ -173,6 +176,17 @@ class Parameter:
             return _UNITS[unit][1] / _UNITS[own][1]
         has = f"is in {self.unit}" if self.unit else "has no unit (write the unit as 'native')"
         raise ParameterError(f"parameter {self.name!r} {has}; {text!r} cannot be converted")
+
+
+def _digits(number: float) -> str:
+    """Four digits, and no exponent where people would write none.
+
+    >>> _digits(20000.0), _digits(0.08001), _digits(1e-7)
+    ('20000', '0.08001', '1e-07')
+    """
+    if number and not 1e-4 <= abs(number) < 1e6:
+        return f"{number:.4g}"
+    return np.format_float_positional(float(f"{number:.4g}"), trim="-")
 
 
 def _unique(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:

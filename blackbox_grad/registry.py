@@ -105,6 +105,8 @@ def estimator(description: str | Estimator) -> Estimator:
     SPSA(samples=4, sides=2, directions='rademacher', step=0.05)
     """
     if not isinstance(description, str):
+        if isinstance(description, type):
+            raise EstimatorError(f"{description.__name__} is a class; give an instance: {description.__name__}()")
         if not callable(getattr(description, "estimate", None)):
             raise EstimatorError(f"{description!r} is no estimator: it has no method estimate(problem)")
         return description

@@ -71,6 +71,38 @@ def test_bars_inside_faust_source_do_not_split_a_chain():
     assert split_chain("faust:process = _ : *(1 | 2); | reference:gain") == ["faust:process = _ : *(1 | 2);", "reference:gain"]
 
 
+def test_names_alone_make_a_chain():
+    assert split_chain("ZamTube.vst3 | ZamEQ2.vst3") == ["ZamTube.vst3", "ZamEQ2.vst3"]
+
+
+def test_a_spec_beside_what_it_brings_itself_is_refused():
+    spec = bg.chain("reference:gain", "reference:delay")
+    with pytest.raises(errors.EffectLoadError, match="brings fixed, parameters, sample_rate itself"):
+        bg.load(spec, 48000, ["gain: Gain"], {"delay: Mix": 1.0})
+
+
+def test_a_changed_file_is_another_effect_and_paths_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    program = tmp_path / "gain.dsp"
+    program.write_text('process = _*hslider("Level", 0.5, 0, 1, 0.01);')
+    with bg.ProcessPool(hosts=1) as pool:
+        first = bg.EffectSpec.of("faust:gain.dsp")
+        assert pool.open(first).parameters.names == ("Level",)
+        program.write_text('process = _*hslider("Volume", 0.25, 0, 1, 0.01);')
+        monkeypatch.chdir("/")
+        second = bg.EffectSpec.of(f"faust:{program}")
+        assert second.address == first.address
+        assert pool.open(second).parameters.names == ("Volume",)
+
+
+def test_a_path_is_an_address(tmp_path):
+    program = tmp_path / "gain.dsp"
+    program.write_text('process = _*hslider("Level", 0.5, 0, 1, 0.01);')
+    assert bg.load(program).parameters.names == ("Level",)
+    with pytest.raises(errors.AddressError, match="text or a path, got int"):
+        bg.load(42)
+
+
 def test_a_spec_travels_and_opens_the_same_effect():
     spec = bg.EffectSpec.of("reference:biquad | reference:gain", 24000, fixed={"biquad: Q": "2 native"})
     again = pickle.loads(pickle.dumps(spec))

@@ -103,7 +103,8 @@ def test_finite_differences_through_an_effect_agree_with_autograd(effect):
 def test_a_surrogate_that_is_the_effect_gives_exact_gradients():
     torch.manual_seed(0)
     truth = differentiable("biquad")
-    layer = bg.DifferentiableEffect("reference:biquad", estimator=bg.StraightThrough(truth))
+    surrogate = bg.StraightThrough(truth)
+    layer = bg.DifferentiableEffect("reference:biquad", estimator=surrogate, audio_gradient=surrogate)
     x = torch.randn(2, 1, 3000, requires_grad=True)
     p = torch.rand(2, 3, requires_grad=True)
     weight = torch.randn(2, 1, 3000)
@@ -155,6 +156,7 @@ def test_estimators_come_by_name_with_options_and_from_third_parties(third_party
         ("spsa:sides=3", "sides=3"),
         ("finite-difference:scheme=middle", "'central' and 'forward'"),
         (42, "no method estimate"),
+        (bg.SPSA, "give an instance: SPSA()"),
     ],
 )
 def test_a_wrong_estimator_says_what_is_right(wrong, said):

@@ -141,6 +141,35 @@ def test_the_audio_gradient_is_what_was_chosen(choice, expected):
     assert p.grad.abs().sum() > 0
 
 
+def test_an_audio_gradient_that_nobody_chose_is_warned_of_once():
+    layer = bg.DifferentiableEffect("reference:gain")
+    x, p = audio().requires_grad_(), settings(count=1)
+    with pytest.warns(UserWarning, match="what comes before it does not learn"):
+        layer(x, p)
+    layer(x, p)
+
+
+def test_rendering_without_a_gradient_leaves_torchs_random_state_alone(clip):
+    before = torch.get_rng_state()
+    clip(audio(), settings().detach())
+    with torch.no_grad():
+        clip(audio(), settings())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_host_or_an_estimate_of_a_wrong_type_is_named():
+    with pytest.raises(errors.HostError, match="'in-process' is no host"):
+        bg.DifferentiableEffect("reference:gain", host="in-process")
+
+    class Tensors:
+        def estimate(self, problem):
+            return problem.point
+
+    layer = bg.DifferentiableEffect("reference:gain", estimator=Tensors())
+    with pytest.raises(errors.EstimatorError, match="returned Tensor"):
+        layer(audio(), settings(count=1)).sum().backward()
+
+
 def test_an_audio_gradient_that_gives_none_is_refused():
     layer = bg.DifferentiableEffect("reference:gain", audio_gradient="finite-difference")
     with pytest.raises(errors.EstimatorError, match="gives no gradient of the audio"):

@@ -70,7 +70,7 @@ def match(
     Examples:
       blackbox-grad match pedalboard-builtin:Reverb dry.wav wet.wav -o matched.wav
       blackbox-grad match ZamTube.vst3 di.wav amp.wav --only Drive --only Bass
-      blackbox-grad match ZamDelay.vst3 dry.wav wet.wav --set 'Feedback=20%'
+      blackbox-grad match ZamDelay.vst3 dry.wav wet.wav --set 'Feedback=0.2'
       blackbox-grad match 'a.vst3 | b.vst3' dry.wav wet.wav --report report.html
     """
     outputs = Outputs(output, report, parameters)
