@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from types import TracebackType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -301,13 +301,16 @@ def chain(*effects: str | os.PathLike[str] | EffectSpec, sample_rate: float | No
     return EffectSpec(" | ".join(p.address for p in parts), rate, "all", parts=parts)
 
 
+_Closable = TypeVar("_Closable", bound="_Closing")
+
+
 class _Closing:
     """`with load(…) as effect:` for everything that has `close`."""
 
     def close(self) -> None:
         """Let the plug-in go. Safe to call twice."""
 
-    def __enter__(self) -> Any:
+    def __enter__(self: _Closable) -> _Closable:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -13,7 +13,7 @@ import os
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -110,6 +110,10 @@ class DifferentiableEffect(nn.Module):
     def parameter_space(self) -> ParameterSpace:
         """Names, kinds, defaults and units of the `P` free parameters."""
         return self.info.parameters
+
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Tensor, p: Tensor) -> Tensor: ...
 
     def extra_repr(self) -> str:
         return f"{self.spec.address!r}, parameters={list(self.parameter_space.names)}, estimator={self.estimator!r}"

@@ -21,7 +21,8 @@ from blackbox_grad.parameters import FloatArray
 
 def wrap_a_plugin(x: Tensor, p: Tensor) -> Tensor:
     layer = DifferentiableEffect("pedalboard-builtin:Gain")
-    y: Tensor = layer(x, p)
+    y = layer(x, p)
+    assert_type(y, Tensor)
     assert_type(layer.forward(x, p), Tensor)
     assert_type(layer.parameter_space, ParameterSpace)
     assert_type(layer.parameter_space.names, tuple[str, ...])
