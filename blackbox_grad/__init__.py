@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from blackbox_grad.parameters import Parameter as Parameter
     from blackbox_grad.parameters import ParameterSpace as ParameterSpace
     from blackbox_grad.problem import Problem as Problem
+    from blackbox_grad.scanning import scan as scan
 
 _HOME = {
     "Backend": "effects",
@@ -55,6 +56,7 @@ _HOME = {
     "default_host": "hosts",
     "load": "effects",
     "match": "matching",
+    "scan": "scanning",
 }
 _MODULES = ("errors", "testing")
 
