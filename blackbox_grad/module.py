@@ -64,8 +64,8 @@ class DifferentiableEffect(nn.Module):
         options: for the backend (`preset=…`).
 
     The module has no weights and nothing in its `state_dict`. It can be pickled and deep-copied: the recipe travels, and the copy
-    renders in the shared pool of the process it arrives in; in a new pool of its own if it was given one and was pickled. Randomness comes from torch's default CPU generator, so
-    `torch.manual_seed` makes a run repeatable.
+    renders in the shared pool of the process it arrives in; in a new pool of its own if it was given one and was pickled.
+    Randomness comes from torch's default CPU generator, so `torch.manual_seed` makes a run repeatable.
 
     Attributes:
         spec: the recipe of the effect.
