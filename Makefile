@@ -13,18 +13,18 @@ DEBIAN_PLUGINS := mda-lv2 zam-plugins
 
 EXTRAS_demo := pedalboard,match
 EXTRAS_test := all,test
-EXTRAS_bench := all,test
+EXTRAS_bench := all,test,bench
 EXTRAS_lint := all,test,lint
 EXTRAS_docs := docs
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench compatibility lint format docs wheel plugins constraints clean distclean
+.PHONY: help demo test bench estimators compatibility lint format docs wheel plugins constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  ARGS=… is passed on to demo, test, bench, compatibility and docs: make test ARGS='-k spsa'"
+	@echo "  ARGS=… is passed on to demo, test, bench, estimators, compatibility and docs: make test ARGS='-k spsa'"
 	@echo "  PYTHON=… picks the interpreter of a new .venv: make test PYTHON=python3.12"
 
 demo: $(INSTALLED)-demo ## find the settings of an effect on a bundled recording, and write a report
@@ -36,6 +36,9 @@ test: $(INSTALLED)-test plugins ## run all tests
 bench: $(INSTALLED)-bench plugins ## run the benchmarks
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-group-by=group,param:address \
 		--benchmark-columns=min,median,iqr,rounds $(ARGS)
+
+estimators: $(INSTALLED)-bench plugins ## measure estimators on the tasks of the bench, beside the known results of others
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.estimators $(ARGS)
 
 compatibility: $(INSTALLED)-bench plugins ## check every effect of the plug-in packages, and write docs/plug-ins.md
 	$(BIN)/python benchmarks/compatibility.py $(ARGS)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ast
 import functools
 import os
+import pkgutil
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, cast
@@ -101,6 +102,8 @@ def estimator_names() -> list[str]:
 def estimator(description: str | Estimator) -> Estimator:
     """An estimator from `"name"` or `"name:option=value,option=value"`; an estimator passes through.
 
+    A name with a dot is a class that is not registered, in a module that can be imported: `"my_package.Mine:step=0.02"`.
+
     >>> estimator("spsa:samples=4,step=0.05")
     SPSA(samples=4, sides=2, directions='rademacher', step=0.05)
     """
@@ -112,7 +115,7 @@ def estimator(description: str | Estimator) -> Estimator:
         return description
     name, _, options = description.partition(":")
     entries = _entries(ESTIMATORS)
-    if name not in entries:
+    if name not in entries and "." not in name:
         raise EstimatorError(f"no estimator {name!r}; {suggest(name, sorted(entries))}")
     arguments: dict[str, Any] = {}
     for pair in filter(None, (o.strip() for o in options.split(","))):
@@ -124,9 +127,17 @@ def estimator(description: str | Estimator) -> Estimator:
         except (ValueError, SyntaxError):
             arguments[key.strip()] = text.strip()
     try:
-        kind = entries[name].load()
+        kind = entries[name].load() if name in entries else _imported(name)
         return cast("Estimator", kind(**arguments))
     except ImportError as error:
         raise missing_dependency(error, f"estimator {name!r}") from error
     except TypeError as error:
         raise EstimatorError(f"{description!r}: {error}") from error
+
+
+def _imported(name: str) -> Any:
+    """What `package.module.Class` names."""
+    try:
+        return pkgutil.resolve_name(name)
+    except (AttributeError, ValueError) as error:
+        raise EstimatorError(f"no estimator {name!r}: {error}") from error

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import blackbox_grad as bg
-from blackbox_grad.errors import EstimatorError
+from blackbox_grad.errors import EstimatorError, MissingDependencyError
 from blackbox_grad.estimators import Estimate, Promises, reach
 from blackbox_grad.registry import estimator
 from blackbox_grad.testing import check_estimator
@@ -153,6 +153,9 @@ def test_estimators_come_by_name_with_options_and_from_third_parties(third_party
     found = estimator("third-party")
     problem = bg.Problem.of_function(lambda p: 3 * p.sum(-1), torch.tensor([[0.5]]))
     torch.testing.assert_close(found.estimate(problem).gradient, torch.tensor([[-3.0]]).double())
+    assert repr(estimator("blackbox_grad.estimators.spsa.SPSA:samples=3")) == repr(bg.SPSA(samples=3))
+    with pytest.raises(MissingDependencyError, match="pip install no_such_package"):
+        estimator("no_such_package.Mine")
 
 
 @pytest.mark.parametrize(
@@ -160,6 +163,7 @@ def test_estimators_come_by_name_with_options_and_from_third_parties(third_party
     [
         ("spas", "did you mean 'spsa'"),
         ("spsa:sample=2", "sample"),
+        ("blackbox_grad.estimators.spsa.SPAS", "no attribute 'SPAS'"),
         ("spsa:samples", "name=value"),
         ("spsa:samples=0", "samples=0"),
         ("spsa:step=0.7", "step=0.7"),

@@ -1,0 +1,105 @@
+"""Progress: the lowest loss that a method has seen after so many renders, forward renders counted."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmarks.estimators.methods import Kind
+from benchmarks.estimators.results import Row
+from benchmarks.estimators.tasks import Posed, host, layer_for, posed
+
+#: Renders after which the loss is noted.
+COUNTS = (10, 20, 50, 100, 150, 200, 300, 500, 700, 1000)
+
+#: Shares of the starting loss to be reached.
+LEVELS = (0.5, 0.2, 0.1)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method on one task, from one seed with one step size.
+
+    Attributes:
+        losses: the lowest loss after `COUNTS` renders, relative to the starting loss.
+        reached: renders until the loss was `LEVELS` of the starting loss; infinity if it never was.
+    """
+
+    losses: tuple[float, ...]
+    reached: tuple[float, ...]
+
+
+class _Meter:
+    """The loss of a task, which notes when it is lowest."""
+
+    def __init__(self, task: Posed, budget: int) -> None:
+        self._task, self._budget = task, budget
+        self._before = host().renders
+        self._lowest = [(0, task.initial)]
+
+    @property
+    def renders(self) -> int:
+        return host().renders - self._before
+
+    def __call__(self, audio: Tensor) -> Tensor:
+        losses = self._task.loss(audio)
+        lowest = float(losses.detach().min())
+        if self.renders <= self._budget and lowest < self._lowest[-1][1]:
+            self._lowest.append((self.renders, lowest))
+        return losses
+
+    def run(self) -> Run:
+        relative = [(renders, loss / self._task.initial) for renders, loss in self._lowest]
+        losses = tuple(min(loss for renders, loss in relative if renders <= count) for count in COUNTS)
+        reached = tuple(min((r for r, loss in relative if loss <= level), default=float("inf")) for level in LEVELS)
+        return Run(losses, reached)
+
+
+def progress(task_name: str, name: str, kind: Kind, rate: float, seed: int, budget: int = COUNTS[-1]) -> Run:
+    """Run a method on a task until `budget` renders are made."""
+    task = posed(task_name)
+    layer = layer_for(task.task.effect, None if kind == "search" else name)
+    meter = _Meter(task, budget)
+    torch.manual_seed(seed)
+    if kind == "search":
+        _search(name, task, meter, budget, seed)
+        return meter.run()
+    point = torch.nn.Parameter(task.start.clone())
+    adam = torch.optim.Adam([point], lr=rate)
+    while meter.renders < budget:
+        adam.zero_grad()
+        if kind == "loss":
+            layer.loss(task.audio, point, meter).backward()
+        else:
+            meter(layer(task.audio, point)).mean().backward()
+        adam.step()
+        point.data.clamp_(0.0, 1.0)
+    return meter.run()
+
+
+def _search(name: str, task: Posed, meter: Callable[[Tensor], Tensor], budget: int, seed: int) -> None:
+    """An optimiser of nevergrad, started at the task's start. One evaluation is one render."""
+    import nevergrad
+
+    layer = layer_for(task.task.effect)
+    space = nevergrad.p.Array(init=task.start[0].numpy(), lower=0.0, upper=1.0)
+    space.random_state.seed(seed)
+    optimiser = nevergrad.optimizers.registry[name](space, budget=budget, num_workers=1)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cma's, at every point that nevergrad moved into the box
+        for _ in range(budget):
+            candidate = optimiser.ask()
+            loss = meter(layer(task.audio, torch.from_numpy(candidate.value)[None]))
+            optimiser.tell(candidate, float(loss))
+
+
+def measure(task: str, name: str, kind: Kind, rate: float, seed: int) -> list[Row]:
+    """A run as a row of results."""
+    run = progress(task, name, kind, rate, seed)
+    losses = {f"loss_{count}": float(loss) for count, loss in zip(COUNTS, run.losses, strict=True)}
+    reached = {f"to_{level:g}": renders for level, renders in zip(LEVELS, run.reached, strict=True)}
+    return [{"task": task, "method": name, "kind": kind, "rate": rate, "seed": seed} | losses | reached]

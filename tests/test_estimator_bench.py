@@ -1,0 +1,122 @@
+"""The bench of estimators: its tasks are what it says, renders are counted, and a run that was interrupted goes on."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.estimators import report
+from benchmarks.estimators.methods import RATES, RIVALS, Method
+from benchmarks.estimators.progress import COUNTS, progress
+from benchmarks.estimators.results import Row, Table
+from benchmarks.estimators.tasks import EFFECTS, TASKS, host, layer_for, matching, posed
+
+ROOT = Path(__file__).parent.parent
+BIQUAD = "biquad-guitar-mrstft-1"
+
+
+def bench(folder: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.estimators", "--results", str(folder), "--jobs", "1", *arguments]
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "progress.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_there_are_enough_tasks_on_real_effects():
+    real = {name for name, subject in EFFECTS.items() if "reference:" not in subject.address}
+    assert len(real) >= 12
+    assert len({task.effect for task in TASKS.values()}) == len(EFFECTS)
+    assert sum(task.effect in real for task in TASKS.values()) >= 40
+
+
+@pytest.mark.plugins
+def test_every_task_on_the_bundled_recording_has_a_loss_that_is_zero_at_the_hidden_settings_and_not_at_the_start():
+    for name in matching("*-guitar-*"):
+        task = posed(name)
+        layer = layer_for(task.task.effect)
+        with torch.no_grad():
+            at_hidden = float(task.loss(layer(task.audio, task.hidden)))
+        assert at_hidden < 1e-6 < 0.1 < task.initial, name
+        assert 3 <= task.start.shape[1] <= 30
+
+
+def test_forward_renders_and_probes_are_counted_and_nothing_later_is_seen():
+    before = host().renders
+    run = progress(BIQUAD, "spsa", "loss", 0.03, seed=0, budget=60)
+    assert host().renders - before == 60  # 20 steps of one forward render and two probes
+    assert run.losses == tuple(sorted(run.losses, reverse=True))
+    assert run.losses[COUNTS.index(100)] == run.losses[-1] < 0.9
+    for level, renders in zip((0.5, 0.2, 0.1), run.reached, strict=True):
+        assert renders == float("inf") or renders <= 60
+        assert (renders <= 50) == (run.losses[COUNTS.index(50)] <= level)
+
+
+def test_a_seed_repeats_a_run_and_another_does_not():
+    first, again, other = (progress(BIQUAD, "spsa", "cotangent", 0.03, seed, budget=30) for seed in (0, 0, 1))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("method", [m for m in RIVALS if m.name.partition(":")[0] not in ("spsa", "finite-difference")])
+def test_rivals_make_progress(method: Method):
+    pytest.importorskip("torchopt" if "torchopt" in method.name else "nevergrad")
+    run = progress(BIQUAD, method.name, method.kind, method.rates[-1], seed=0, budget=100)
+    assert run.losses[COUNTS.index(100)] < 0.9
+
+
+def test_the_step_size_is_the_best_for_all_tasks_or_for_each():
+    def row(task: str, rate: float, loss: float) -> Row:
+        losses = {f"loss_{count}": loss for count in COUNTS}
+        return {"task": task, "method": "spsa", "kind": "loss", "rate": rate, "seed": 0, **losses} | {
+            f"to_{level:g}": float("inf") for level in (0.5, 0.2, 0.1)
+        }
+
+    table = [row("a", 0.1, 0.1), row("a", 0.2, 0.3), row("b", 0.1, 0.5), row("b", 0.2, 0.4)]
+    (one,) = report.by_method(table, ["a", "b"])
+    assert one.rate == 0.1
+    np.testing.assert_allclose(one.losses[:, 0], [0.1, 0.5])
+    (each,) = report.by_method(table, ["a", "b"], per_task=True)
+    np.testing.assert_allclose(each.losses[:, 0], [0.1, 0.4])
+    assert report.by_method(table, ["a", "b", "c"]) == []  # not run on all
+
+
+def test_an_interrupted_run_keeps_whole_rows_and_goes_on(tmp_path: Path):
+    command = bench(tmp_path, "--tasks", "biquad", "--estimator", "finite-difference:step=0.02", "--kinds", "cotangent")
+    first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "progress.csv").exists() and first.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    first.send_signal(signal.SIGINT)
+    assert first.wait(60) == 130
+    kept = rows(tmp_path)
+    assert 1 <= len(kept) < len(RATES)
+    environment = os.environ | {"COLUMNS": "200"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    finished = rows(tmp_path)
+    assert len(finished) == len(RATES)
+    assert all(row in finished for row in kept)
+    assert "finite-difference:step=0.02" in done.stdout
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_results_of_the_docs_and_new_ones_are_one_table(tmp_path: Path):
+    table = Table("progress", tmp_path)
+    given = len(table.rows)
+    row = {"task": "t", "method": "m", "kind": "loss", "rate": 0.1, "seed": 0, "loss_10": 0.123456}
+    assert row not in table
+    table.add([row])
+    again = Table("progress", tmp_path)
+    assert row in again
+    assert len(again.rows) == given + 1
+    assert again.rows[-1] == row | {"loss_10": 0.1235}
