@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from blackbox_grad.estimators import Estimate as Estimate
     from blackbox_grad.estimators import Estimator as Estimator
     from blackbox_grad.estimators.finite_difference import FiniteDifference as FiniteDifference
+    from blackbox_grad.estimators.lti import LTI as LTI
     from blackbox_grad.estimators.spsa import SPSA as SPSA
     from blackbox_grad.estimators.straight_through import StraightThrough as StraightThrough
     from blackbox_grad.hosts import Host as Host
@@ -44,6 +45,7 @@ _HOME = {
     "FiniteDifference": "estimators.finite_difference",
     "Host": "hosts",
     "InProcessHost": "hosts.in_process",
+    "LTI": "estimators.lti",
     "Match": "matching",
     "Parameter": "parameters",
     "ParameterSpace": "parameters",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -15,6 +15,9 @@ from blackbox_grad.parameters import Parameter, ParameterSpace
 
 #: `[K, B, P] -> [K, B]`
 Probe = Callable[[Tensor], Tensor]
+
+#: `f(x: [N, C, T], p: [N, P]) -> [N, C, T]`
+Render = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass
@@ -29,8 +32,9 @@ class Problem:
         space: names, kinds and steps of the `P` parameters.
         generator: the only source of randomness; seeded, so an estimate is repeatable.
         kind: which of the two `φ` is.
-        audio: `[B, C, T]`, where there is audio.
-        evaluate, find_value, find_cotangent: what `probe`, `value` and `cotangent` call.
+        audio: `x: [B, C, T]`, where there is audio.
+        output: `f(x, point): [B, C, T]`, known from the forward render; NaN in items where the effect gave NaN or infinity.
+        evaluate, find_value, find_cotangent, find_output: what `probe`, `value`, `cotangent` and `render` call.
         probes: counts the probes of each item made so far.
     """
 
@@ -42,6 +46,8 @@ class Problem:
     kind: Literal["cotangent", "loss"] = "cotangent"
     audio: Tensor | None = None
     find_cotangent: Callable[[], Tensor] | None = field(default=None, repr=False)
+    output: Tensor | None = field(default=None, repr=False)
+    find_output: Render | None = field(default=None, repr=False)
     probes: int = 0
 
     @functools.cached_property
@@ -86,6 +92,15 @@ class Problem:
         self.probes += points.shape[0]
         return self.evaluate(points)
 
+    def render(self, audio: Tensor, points: Tensor) -> Tensor:
+        """What the effect makes of other audio: `[N, C, T], [N, P] -> [N, C, T]`, any `N` and `T`, the `C` of `self.audio`.
+
+        Each of the `N` items is one render. An item is NaN where the effect gave NaN or infinity.
+        """
+        if self.find_output is None:
+            raise EstimatorError("this problem has no effect to render with; Problem.of_effect makes one that has")
+        return self.find_output(audio, points)
+
     @classmethod
     def of_function(
         cls,
@@ -106,12 +121,38 @@ class Problem:
         >>> problem.probe(torch.tensor([[[0.5, 0.5]]]))
         tensor([[0.5000]], dtype=torch.float64)
         """
-        point = point.to(torch.float64)
         space = space or ParameterSpace([Parameter(f"p{i}") for i in range(point.shape[1])])
-        point = torch.from_numpy(space.snap(space.check(point.numpy())))
+        point = torch.from_numpy(space.snap(space.check(point.to(torch.float64).numpy())))
         generator = torch.Generator().manual_seed(seed)
 
         def evaluate(points: Tensor) -> Tensor:
             return function(points).detach()
 
         return cls(point, space, generator, evaluate, lambda: evaluate(point[None])[0])
+
+    @classmethod
+    def of_effect(cls, effect: Render, audio: Tensor, point: Tensor, cotangent: Tensor, seed: int = 0) -> Problem:
+        """A problem with an effect written in torch, to try an estimator of the audio's gradient on.
+
+        Args:
+            effect: `f(x: [B, C, T], p: [B, P]) -> [B, C, T]`.
+            audio: `x: [B, C, T]`.
+            point: `[B, P]` in [0, 1]; all parameters are continuous.
+            cotangent: `ȳ: [B, C, T]`.
+            seed: of the generator.
+
+        >>> x, p, weight = torch.ones(1, 1, 8), torch.tensor([[0.5]]), torch.ones(1, 1, 8)
+        >>> Problem.of_effect(lambda x, p: x * p[:, :, None], x, p, weight).value
+        tensor([4.], dtype=torch.float64)
+        """
+
+        def render(x: Tensor, p: Tensor) -> Tensor:
+            return effect(x, p).detach()
+
+        def product(p: Tensor) -> Tensor:
+            return (render(audio, p).double() * cotangent.double()).sum((-2, -1))
+
+        problem = cls.of_function(lambda points: torch.stack([product(p) for p in points]), point, seed=seed)
+        return replace(
+            problem, audio=audio, find_cotangent=lambda: cotangent, output=render(audio, problem.point), find_output=render
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -116,10 +117,37 @@ class ProbesBetweenLevels(Differences):
         return problem.point + torch.diag_embed(steps).transpose(0, 1)
 
 
+class TakesEverythingForAFilter(Differences):
+    """Exact by autograd, and no error for what clips."""
+
+    def promises(self, parameters):
+        return Promises(exact_audio=True)
+
+    def estimate(self, problem):
+        heard = problem.audio.clone()
+        columns = []
+        for channel, sample in itertools.product(*map(range, heard.shape[1:])):
+            heard[:, channel, sample] += 1
+            change = problem.render(heard, problem.point) - problem.output
+            columns.append((change * problem.cotangent).sum((1, 2)))
+            heard[:, channel, sample] -= 1
+        return Estimate(problem.point, torch.stack(columns, 1).reshape(heard.shape))
+
+
+class CallsTheEffectTheIdentity(bg.StraightThrough):
+    def promises(self, parameters):
+        return Promises(exact_audio=True)
+
+    def __repr__(self):
+        return "CallsTheEffectTheIdentity"
+
+
 class WrongShape(Differences):
     def estimate(self, problem):
         return Estimate(super().estimate(problem).gradient.T)
 
+
+FILTERS = "its audio gradient is exact for filters, and an error for others"
 
 BROKEN = {
     GivesNaN: "the gradient is finite and probes stay in the box",
@@ -134,11 +162,13 @@ BROKEN = {
     PassesNaNOn: "probes that are not finite are left out",
     ForgetsEverythingAtNaN: "probes that are not finite are left out",
     ProbesBetweenLevels: "stepped parameters are probed at whole levels",
+    CallsTheEffectTheIdentity: FILTERS,
+    TakesEverythingForAFilter: FILTERS,
 }
 
 
 def test_an_estimator_that_keeps_its_promises_passes():
-    assert check_estimator(Differences()) == [law.name for law in ESTIMATOR_LAWS]
+    assert [*check_estimator(Differences()), *check_estimator(bg.LTI(), laws=[FILTERS])] == [law.name for law in ESTIMATOR_LAWS]
 
 
 @pytest.mark.parametrize(("kind", "law"), BROKEN.items(), ids=lambda value: getattr(value, "__name__", None))

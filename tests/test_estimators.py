@@ -18,6 +18,7 @@ from blackbox_grad_backends.reference import differentiable
 ESTIMATORS = [
     "finite-difference",
     "finite-difference:scheme=forward",
+    "lti",
     "spsa",
     "spsa:samples=3,sides=1",
     "spsa:samples=2,sides=1,directions=orthogonal",

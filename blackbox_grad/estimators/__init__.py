@@ -41,12 +41,15 @@ class Promises:
             functions everywhere.
         order: the error on smooth functions, or that of its expectation, falls as `step ** order`.
         probes: probes of each item.
+        exact_audio: `Estimate.audio` is exact for effects that are linear and time-invariant, and `EstimatorError` is raised for
+            others.
     """
 
     exact_degree: int = 0
     unbiased_degree: int = 0
     order: int | None = None
     probes: int | None = None
+    exact_audio: bool = False
 
 
 class Estimator(Protocol):

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from blackbox_grad.errors import EstimatorError
 from blackbox_grad.estimators import Estimator, Promises
 from blackbox_grad.parameters import Parameter, ParameterSpace
 from blackbox_grad.problem import Problem
@@ -265,6 +266,41 @@ def _order(estimator: Any, parameters: int) -> bool:
     return True
 
 
+def _exact_audio(estimator: Estimator, parameters: int) -> bool:
+    """On filters with crosstalk, lookahead and a sound of their own; and an error where the effect clips or modulates."""
+    if not promises(estimator, parameters).exact_audio:
+        return False
+    channels, length = 2, 60
+    generator = torch.Generator().manual_seed(4)
+    x, cotangent = torch.randn(2, _BATCH, channels, length, generator=generator)
+    kernels = torch.randn(2, channels, channels, 2 * length - 1, generator=generator)
+    own = torch.randn(channels, length, generator=generator)
+    _, point = next(_points(parameters))
+    point[1] = point[0]  # two recordings at one setting
+
+    def filtered(x: Tensor, p: Tensor) -> Tensor:
+        dry, wet = (torch.nn.functional.conv1d(x, kernel, padding=length - 1) for kernel in kernels)
+        return dry + p.mean(1).to(x)[:, None, None] * wet + own
+
+    heard = x.clone().requires_grad_()
+    (wanted,) = torch.autograd.grad((filtered(heard, point) * cotangent).sum(), heard)
+    found = estimator.estimate(Problem.of_effect(filtered, x, point, cotangent)).audio
+    error = math.inf if found is None else float((found - wanted).norm() / wanted.norm())
+    if not error < 1e-4:
+        raise CheckFailed(f"{estimator!r}: declared exact for the audio of filters; the relative error is {error:g}")
+    others: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "clips": lambda x, p: torch.tanh(4 * x),
+        "modulates": lambda x, p: x * torch.cos(0.7 * torch.arange(length)),
+    }
+    for does, effect in others.items():
+        try:
+            estimator.estimate(Problem.of_effect(effect, x, point, cotangent))
+        except EstimatorError:
+            continue
+        raise CheckFailed(f"{estimator!r}: declared to refuse what is not a filter; it took an effect that {does} for one")
+    return True
+
+
 ESTIMATOR_LAWS = (
     EstimatorLaw("the gradient is finite and probes stay in the box", _finite_and_inside),
     EstimatorLaw("equal seeds give equal gradients", _equal_seeds),
@@ -276,4 +312,5 @@ ESTIMATOR_LAWS = (
     EstimatorLaw("items of a batch are independent", _items_independent),
     EstimatorLaw("probes that are not finite are left out", _nonfinite_survived),
     EstimatorLaw("stepped parameters are probed at whole levels", _whole_levels),
+    EstimatorLaw("its audio gradient is exact for filters, and an error for others", _exact_audio),
 )
