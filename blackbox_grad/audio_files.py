@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import importlib.resources
+import io
 import os
+import re
 import secrets
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from blackbox_grad.effects import Audio, check_audio
-from blackbox_grad.errors import AudioError, MissingDependencyError, suggest
-
-if TYPE_CHECKING:
-    from types import ModuleType
+from blackbox_grad.errors import AudioError, suggest
+from blackbox_grad.registry import library
 
 #: suffix -> format and sample type of libsndfile
 WRITTEN = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS")}
 
 #: Frames written at a time: libsndfile's Vorbis encoder overflows its stack on long blocks.
 _BLOCK = 1 << 16
+
+#: In what libsndfile notes of a WAV file: the bytes that its header announces, and those that are there.
+_SHORTENED = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
+
+#: More bytes than this stand for "unknown", in files that were written into a pipe.
+_UNKNOWN = 0x7FFF0000
 
 
 def read(path: str | os.PathLike[str], sample_rate: float | None = None) -> tuple[Audio, float]:
@@ -38,8 +43,10 @@ def read(path: str | os.PathLike[str], sample_rate: float | None = None) -> tupl
 
     Raises:
         AudioError: missing, not an audio file, empty, or holding NaN or infinity.
+
+    A WAV file that ends before its header says is read as far as it goes, with a warning.
     """
-    soundfile = _library("soundfile")
+    soundfile = library("soundfile", "reading audio files")
     path = Path(path)
     if not path.exists():
         names = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
@@ -49,7 +56,8 @@ def read(path: str | os.PathLike[str], sample_rate: float | None = None) -> tupl
     if path.is_dir():
         raise AudioError(f"{path} is a folder; name an audio file")
     try:
-        frames, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+        with soundfile.SoundFile(str(path)) as file:
+            frames, rate, notes = file.read(dtype="float32", always_2d=True), file.samplerate, file.extra_info
     except PermissionError as error:
         raise AudioError(f"{path}: may not be read ({error.strerror})") from error
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
@@ -62,6 +70,13 @@ def read(path: str | os.PathLike[str], sample_rate: float | None = None) -> tupl
         raise AudioError(f"{path}: holds no samples")
     if not np.isfinite(audio).all():
         raise AudioError(f"{path}: holds NaN or infinity; render or export it again")
+    shortened = _SHORTENED.search(notes)
+    if shortened and int(shortened[2]) < int(shortened[1]) < _UNKNOWN:
+        share = int(shortened[2]) / int(shortened[1])
+        warnings.warn(
+            f"{path} is cut off: it holds {share:.0%} of the audio that its header announces, and that much is used",
+            stacklevel=2,
+        )
     if sample_rate is not None and sample_rate != rate:
         return resample(audio, rate, sample_rate), float(sample_rate)
     return audio, float(rate)
@@ -69,7 +84,7 @@ def read(path: str | os.PathLike[str], sample_rate: float | None = None) -> tupl
 
 def resample(audio: Audio, old: float, new: float) -> Audio:
     """`[C, T]` at `old` Hz -> `[C, T·new/old]` at `new` Hz, in soxr's high quality."""
-    soxr = _library("soxr")
+    soxr = library("soxr", "resampling audio")
     return np.ascontiguousarray(soxr.resample(check_audio(audio).T, old, new, quality="HQ").T, dtype=np.float32)
 
 
@@ -84,7 +99,7 @@ def write(path: str | os.PathLike[str], audio: Audio, sample_rate: float) -> Non
     Raises:
         AudioError: unknown suffix, unwritable path, or audio that the format cannot hold.
     """
-    soundfile = _library("soundfile")
+    soundfile = library("soundfile", "writing audio files")
     path = Path(path)
     check_writable(path)
     kind, subtype = WRITTEN[path.suffix.lower()]
@@ -93,16 +108,18 @@ def write(path: str | os.PathLike[str], audio: Audio, sample_rate: float) -> Non
         raise AudioError(f"{path}: audio with NaN or infinity is not written")
     if sample_rate != round(sample_rate) or sample_rate < 1:
         raise AudioError(f"{path}: a file needs a sample rate of whole Hz, got {sample_rate:g}")
+    content = io.BytesIO()  # libsndfile does not tell that a disk is full, and leaves part of an .ogg file
     try:
-        with replacing(path) as temporary:
-            options = {"samplerate": round(sample_rate), "channels": audio.shape[0], "format": kind, "subtype": subtype}
-            with soundfile.SoundFile(str(temporary), "w", **options) as file:
-                for start in range(0, audio.shape[1], _BLOCK):
-                    file.write(np.ascontiguousarray(audio[:, start : start + _BLOCK].T))
-    except (soundfile.LibsndfileError, OSError) as error:
-        reason = str(getattr(error, "error_string", error)).rstrip(".")
+        options = {"samplerate": round(sample_rate), "channels": audio.shape[0], "format": kind, "subtype": subtype}
+        with soundfile.SoundFile(content, "w", **options) as file:
+            for start in range(0, audio.shape[1], _BLOCK):
+                file.write(np.ascontiguousarray(audio[:, start : start + _BLOCK].T))
+    except soundfile.LibsndfileError as error:
+        reason = error.error_string.rstrip(".")
         what = f"{audio.shape[0]} channels at {sample_rate:g} Hz"
         raise AudioError(f"{path}: {what} cannot be written as {kind} ({reason})") from error
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def check_writable(path: str | os.PathLike[str], suffixes: tuple[str, ...] = tuple(WRITTEN)) -> None:
@@ -110,23 +127,42 @@ def check_writable(path: str | os.PathLike[str], suffixes: tuple[str, ...] = tup
     path = Path(path)
     if suffixes and path.suffix.lower() not in suffixes:
         raise AudioError(f"{path}: the suffix {path.suffix or '(none)'} is unknown; allowed are {', '.join(suffixes)}")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise AudioError(f"{path} is a folder; name a file in it")
-    if not path.parent.is_dir():
-        raise AudioError(f"{path}: the folder {path.parent} does not exist; make it first")
+    if _is_device(path):
+        return
+    if not os.path.isdir(path.parent):
+        trouble = "is no folder" if os.path.exists(path.parent) else "does not exist; make it first"
+        raise AudioError(f"{path}: the folder {path.parent} {trouble}")
     if not os.access(path.parent, os.W_OK):
         raise AudioError(f"{path}: the folder {path.parent} may not be written to")
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name in the same folder, renamed to `path` if the block succeeds and deleted otherwise."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    """A temporary name in the same folder, renamed to `path` if the block succeeds and deleted otherwise.
+
+    An `OSError` in the block, such as a full disk, becomes an `AudioError`, and an older file is still there. A link stays one; a
+    device or pipe, `/dev/stdout`, is written to.
+    """
+    device, target = _is_device(path), Path(os.path.realpath(path))
+    temporary = path if device else target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.part")
     try:
         yield temporary
-        temporary.replace(path)
+        if not device:
+            temporary.replace(target)
+    except OSError as error:
+        raise AudioError(
+            f"{path}: cannot be written ({error.strerror or error}); make room there, or choose another"
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if not device:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def _is_device(path: Path) -> bool:
+    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
 
 
 def peak_decibels(audio: Audio) -> float:
@@ -139,12 +175,3 @@ def example() -> tuple[Audio, float]:
     """The bundled recording, an electric guitar (CC0): audio `[2, 220500] float32` and 44100 Hz."""
     with importlib.resources.as_file(importlib.resources.files("blackbox_grad") / "data" / "guitar.flac") as path:
         return read(path)
-
-
-def _library(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"audio files need {name}, which is not installed; run: pip install 'blackbox-grad[match]'"
-        ) from error

@@ -6,6 +6,7 @@ Every error carries its whole message as its only argument, so it survives pickl
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 
 
@@ -71,8 +72,9 @@ def suggest(name: str, known: Iterable[str]) -> str:
     "did you mean 'Drive'? Known: Drive, Tone"
     """
     names = list(known)
-    lowered = {n.lower(): n for n in names}
-    close = difflib.get_close_matches(name.lower(), lowered, n=2, cutoff=0.5)
+    ending = os.path.splitext(name)[1].lower()  # that two names end in .vst3 makes them no neighbours
+    lowered = {n.lower().removesuffix(ending): n for n in names}
+    close = difflib.get_close_matches(name.lower().removesuffix(ending), lowered, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(repr(lowered[c]) for c in close)}? " if close else ""
     shown = names if len(names) <= MOST_NAMES else [*names[:MOST_NAMES], f"… ({len(names)} in all)"]
     return f"{hint}Known: {', '.join(shown) if shown else 'none'}"

@@ -59,7 +59,9 @@ class MultiResolutionSTFT(FeatureLoss):
     def prepare(self, target: Tensor) -> None:
         fitting = [n for n in self.sizes if n <= target.shape[-1]]
         if not fitting:
-            raise AudioError(f"a loss of spectrograms needs {self.sizes[0]} samples or more, got {target.shape[-1]}")
+            raise AudioError(
+                f"the loss 'mrstft' needs {self.sizes[0]} samples or more, got {target.shape[-1]}; give more audio, or choose 'l1'"
+            )
         self._windows = [torch.hann_window(n) for n in fitting]
         self._scales = []
         for window in self._windows:
@@ -102,5 +104,5 @@ LOSSES: dict[str, Callable[[Tensor, float], FeatureLoss]] = {"mrstft": MultiReso
 def loss_for(name: str, target: Tensor, sample_rate: float) -> FeatureLoss:
     """The loss of this name, for a target `[C, T]`."""
     if name not in LOSSES:
-        raise AudioError(f"no loss {name!r}; {suggest(name, LOSSES)}")
+        raise AudioError(f"no loss {name!r}; {suggest(str(name), LOSSES)}")
     return LOSSES[name](target, sample_rate)

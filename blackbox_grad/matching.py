@@ -17,7 +17,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from blackbox_grad.effects import Audio, EffectInfo, EffectSpec, as_spec, check_audio
-from blackbox_grad.errors import AudioError, EstimatorError
+from blackbox_grad.errors import AudioError, EstimatorError, NonFiniteAudioError, RenderError
 from blackbox_grad.estimators import Estimator
 from blackbox_grad.estimators.spsa import SPSA
 from blackbox_grad.hosts import Host, default_host
@@ -82,8 +82,9 @@ class Match:
         audio: `[C, T] float32`: the input through the effect at `point`, whole length.
         sample_rate: Hz.
         seed: of the run.
-        finished: "converged", "budget" (all renders used) or "interrupted" (Ctrl-C).
+        finished: "converged", "budget" (all renders used), "interrupted" (Ctrl-C) or "failed" (a render crashed, hung or raised).
         notes: what was done to the recordings before they were compared.
+        error: why it failed; empty otherwise.
     """
 
     spec: EffectSpec
@@ -103,6 +104,7 @@ class Match:
     seed: int
     finished: str
     notes: list[str] = field(default_factory=list)
+    error: str = ""
 
     def settings(self) -> list[dict[str, Any]]:
         """One row for every parameter, free or held: name, kind, normalised, native (text), unit, default (native text), free."""
@@ -147,6 +149,7 @@ class Match:
             "seed": self.seed,
             "finished": self.finished,
             "notes": self.notes,
+            "error": self.error,
             "history": [progress(p) for p in self.history],
         }
 
@@ -189,16 +192,21 @@ def match(
         on_progress: called after every step.
         options: for the backend (`preset=…`).
 
-    Ctrl-C ends it with the best settings so far; pressed again, it raises `KeyboardInterrupt`.
+    Ctrl-C ends it with the best settings so far; pressed again, it raises `KeyboardInterrupt`. So does a render that fails: see
+    `Match.error`.
 
     Raises:
         AudioError: the recordings cannot be compared, or one of them is silent.
+        RenderError: the effect failed before any settings were found.
+        NonFiniteAudioError: no settings gave a finite loss.
     """
     began = time.monotonic()
     if probes not in ("auto", "loss", "cotangent"):
         raise EstimatorError(f"match: probes={probes!r} is unknown; allowed are 'auto', 'loss' and 'cotangent'")
-    if renders < 8:
-        raise EstimatorError(f"match: renders={renders} must be 8 or more")
+    if not (isinstance(renders, int) and renders >= 8):
+        raise EstimatorError(f"match: renders={renders!r} must be a whole number, 8 or more")
+    if not (isinstance(seed, int) and abs(seed) < 2**63):
+        raise EstimatorError(f"match: seed={seed!r} must be a whole number of 63 bits")
     host = host if host is not None else default_host()
     spec = as_spec(effect, sample_rate, parameters, fixed, **options)
     spec, info = _open(spec, host)
@@ -215,6 +223,7 @@ def match(
     objective = objective_on(part, lead)
     objective.limit = renders - _WHOLE
     run = _Run(objective, renders, seed, on_progress)
+    failure = ""
     with _one_thread(), _deferred_interrupt(lambda: math.isfinite(objective.best_loss)) as check:
         objective.check = check
         try:
@@ -226,6 +235,16 @@ def match(
             if not math.isfinite(objective.best_loss):
                 raise
             finished = "interrupted"
+        except RenderError as error:
+            if not math.isfinite(objective.best_loss):
+                raise
+            finished, failure = "failed", str(error)
+    if not math.isfinite(objective.best_loss):
+        raise NonFiniteAudioError(
+            f"{spec.address}: at none of {objective.renders} settings is the loss a finite number. The effect may return NaN or "
+            f"infinity at all of them, or the recordings are too loud: audio has a peak of {np.abs(x).max():.3g}, target of "
+            f"{np.abs(wanted).max():.3g}, full scale is 1"
+        )
     chosen = _Whole(spec, info, host, x, wanted, loss)
     candidates = [objective.best_point] if whole else [objective.best_point, info.parameters.defaults]
     losses, rendered = zip(*(chosen.at(point) for point in candidates), strict=True)
@@ -248,6 +267,7 @@ def match(
         seed=seed,
         finished=finished,
         notes=notes,
+        error=failure,
     )
 
 
@@ -352,7 +372,10 @@ def _prepare(audio: Any, target: Any) -> tuple[Audio, Audio, list[str]]:
     notes = []
     arrays = []
     for name, given in (("audio", audio), ("target", target)):
-        array = check_audio(given.detach().cpu().numpy() if isinstance(given, torch.Tensor) else given)
+        try:
+            array = check_audio(given.detach().cpu() if isinstance(given, torch.Tensor) else given)
+        except (AudioError, NotImplementedError) as error:  # the latter for a meta tensor, which holds no data
+            raise AudioError(f"match: {name}: {error}") from error
         if not np.isfinite(array).all():
             raise AudioError(f"match: {name} holds NaN or infinity; clean it before")
         arrays.append(array)
@@ -376,11 +399,11 @@ def _prepare(audio: Any, target: Any) -> tuple[Audio, Audio, list[str]]:
 def _loudest(target: Audio, sample_rate: float, seconds: float | None) -> tuple[slice, int]:
     """The part of the recording to render, and how many samples at its beginning are only a lead."""
     length = target.shape[1]
-    wanted = length if seconds is None else round(seconds * sample_rate)
-    if wanted < 1:
+    if seconds is not None and not seconds * sample_rate >= 1.0:
         raise AudioError(f"match: excerpt={seconds} must be a positive number of seconds, or None for the whole recording")
-    if wanted >= length:
+    if seconds is None or seconds * sample_rate >= length:
         return slice(0, length), 0
+    wanted = round(seconds * sample_rate)
     energy = np.concatenate([[0.0], np.cumsum(np.square(target, dtype=np.float64).sum(axis=0))])
     start = int(np.argmax(energy[wanted:] - energy[:-wanted]))
     lead = min(start, round(_LEAD * sample_rate))

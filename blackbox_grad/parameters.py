@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
@@ -296,8 +297,10 @@ class ParameterSpace(Sequence[Parameter]):
             parameter = self.everything[i]
             if isinstance(value, str):
                 number = parameter.parse(value)
-            else:
+            elif isinstance(value, Real):
                 number = float(_within_box(np.array([float(value)]), [parameter.name])[0])
+            else:
+                raise ParameterError(f"parameter {parameter.name!r}: {value!r} is neither a number nor text")
             held[i] = parameter.snap(number)
             pinned.add(i)
         if isinstance(parameters, str):
@@ -317,11 +320,13 @@ class ParameterSpace(Sequence[Parameter]):
 
     def check(self, points: ArrayLike) -> FloatArray:
         """`[..., P]` inside the box, as float64; raises `ParameterError` with the parameter and value otherwise."""
-        p = np.asarray(points, dtype=np.float64)
+        expected = f"a point has {len(self)} values ({', '.join(self.names)})"
+        try:
+            p = np.asarray(points, dtype=np.float64)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ParameterError(f"{expected}, numbers in [0, 1]: {error}") from error
         if p.ndim == 0 or p.shape[-1] != len(self):
-            raise ParameterError(
-                f"a point has {len(self)} values ({', '.join(self.names)}), got an array of shape {tuple(p.shape)}"
-            )
+            raise ParameterError(f"{expected}, got an array of shape {p.shape}")
         return _within_box(p, self.names)
 
     def snap(self, points: ArrayLike) -> FloatArray:
@@ -331,8 +336,11 @@ class ParameterSpace(Sequence[Parameter]):
 
     def complete(self, point: ArrayLike) -> FloatArray:
         """`[P]` -> `[F]`: the free values in their places, snapped to levels, all others at their held values."""
+        checked = self.check(point)
+        if checked.ndim != 1:
+            raise ParameterError(f"one point of {len(self)} values is due here, got an array of shape {checked.shape}")
         values = self._held.copy()
-        values[self._free] = self.snap(self.check(point))
+        values[self._free] = self.snap(checked)
         return values
 
     def to_native(self, point: ArrayLike) -> dict[str, float]:
@@ -358,6 +366,8 @@ def _plain(name: str) -> str:
 
 
 def _find(name: str, names: Sequence[str]) -> int:
+    if not isinstance(name, str):
+        raise ParameterError(f"a parameter's name is text, got {name!r}; there are: {', '.join(names)}")
     if name in names:
         return names.index(name)
     plain = [_plain(n) for n in names]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib
 import os
 import pkgutil
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from typing import TYPE_CHECKING, Any, cast
 from blackbox_grad.errors import AddressError, EstimatorError, MissingDependencyError, suggest
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from blackbox_grad.effects import Backend
     from blackbox_grad.estimators import Estimator
 
@@ -44,6 +47,14 @@ def missing_dependency(error: ImportError, needed_by: str) -> MissingDependencyE
     extra = _EXTRAS.get(module)
     way_out = f"pip install 'blackbox-grad[{extra}]'" if extra else f"pip install {module or 'the missing package'}"
     return MissingDependencyError(f"{needed_by} needs {module or error}, which is not installed; run: {way_out}")
+
+
+def library(name: str, needed_by: str) -> ModuleType:
+    """An optional library, imported. Raises `MissingDependencyError` if it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise missing_dependency(error, needed_by) from error
 
 
 def backend_names() -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import io
 import os
 import platform
@@ -18,11 +17,9 @@ import numpy as np
 from blackbox_grad import figures
 from blackbox_grad.audio_files import check_writable, replacing
 from blackbox_grad.effects import Audio, check_audio
-from blackbox_grad.errors import MissingDependencyError
+from blackbox_grad.registry import library
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from blackbox_grad.matching import Match
 
 #: Seconds of each recording in the page.
@@ -96,7 +93,7 @@ def render_report(
     truth: Mapping[str, float] | None = None,
 ) -> str:
     """The page as text; arguments as for `write_report`."""
-    jinja2 = _library("jinja2")
+    jinja2 = library("jinja2", "the report")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("blackbox_grad", "templates"),
         autoescape=True,  # names come from plug-ins and files
@@ -132,7 +129,7 @@ def render_report(
 
 def _recordings(match: Match, audio: Audio, target: Audio, length: int) -> tuple[list[Recording], str, float, float]:
     """The three recordings, the picture of the difference, its mean size (dB), and the gain at which all are played (dB)."""
-    _library("matplotlib")
+    library("matplotlib", "the report")
     cuts = [a[:, :length] for a in (audio, target, match.audio)]
     loudest = max(float(np.abs(a).max(initial=0.0)) for a in cuts)
     gain = min(1.0, 0.999 / max(loudest, 1e-9))  # one for all, so that loudness still compares
@@ -155,7 +152,7 @@ def _recordings(match: Match, audio: Audio, target: Audio, length: int) -> tuple
 
 def flac(audio: Audio, sample_rate: float) -> str:
     """`[C, T]` as 16-bit FLAC, which every browser plays, in a data URI. More than two channels are averaged to one."""
-    soundfile = _library("soundfile")
+    soundfile = library("soundfile", "the report")
     heard = audio if audio.shape[0] <= 2 else audio.mean(axis=0, keepdims=True)
     file = io.BytesIO()
     soundfile.write(file, np.clip(heard, -1.0, 1.0).T, round(sample_rate), format="FLAC", subtype="PCM_16")
@@ -189,18 +186,9 @@ def _settings(match: Match, truth: Mapping[str, float]) -> list[Setting]:
 
 def _versions() -> list[tuple[str, str]]:
     found = [("Python", platform.python_version())]
-    for library in _LIBRARIES:
+    for name in _LIBRARIES:
         try:
-            found.append((library, version(library)))
+            found.append((name, version(name)))
         except PackageNotFoundError:
             continue
     return [*found, ("system", f"{platform.system()} {platform.machine()}")]
-
-
-def _library(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"the report needs {name}, which is not installed; run: pip install 'blackbox-grad[match]'"
-        ) from error

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from blackbox_grad.audio_files import replacing
 from blackbox_grad.effects import EffectSpec
-from blackbox_grad.errors import BlackboxGradError, MissingDependencyError
+from blackbox_grad.errors import AudioError, BlackboxGradError, MissingDependencyError
 from blackbox_grad.hosts.process_pool import ProcessPool
 from blackbox_grad.registry import backend as find_backend
 from blackbox_grad.registry import backend_names
@@ -140,7 +140,7 @@ class _Memory:
     def put(self, found: Scanned, stamp: str) -> None:
         if not stamp:
             return
-        with contextlib.suppress(OSError):  # no cache is no error
+        with contextlib.suppress(OSError, AudioError):  # no cache is no error
             file = self._file(found)
             file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(file) as temporary:

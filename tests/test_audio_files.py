@@ -104,12 +104,48 @@ def test_a_misspelt_name_suggests_its_neighbour(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("path", "message"),
-    [("a.xyz", r"suffix \.xyz is unknown; allowed are \.wav"), ("a", r"suffix \(none\)"), ("no/a.wav", "does not exist")],
+    [
+        ("a.xyz", r"suffix \.xyz is unknown; allowed are \.wav"),
+        ("a", r"suffix \(none\)"),
+        ("no/a.wav", "does not exist"),
+        (f"{__file__}/a.wav", "is no folder"),
+        ("a" * 300 + ".wav", "cannot be written .File name too long"),
+    ],
 )
 def test_what_cannot_be_written_is_named(tmp_path: Path, path: str, message: str) -> None:
     with pytest.raises(AudioError, match=message):
         audio_files.write(tmp_path / path, noise(), 44100)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cut_off_file_is_read_as_far_as_it_goes_with_a_warning(tmp_path: Path) -> None:
+    audio_files.write(tmp_path / "a.wav", noise(1, 1000), 44100)
+    whole = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(whole[:-2000])
+    with pytest.warns(UserWarning, match=r"a\.wav is cut off: it holds 50% of the audio"):
+        audio, _ = audio_files.read(tmp_path / "a.wav")
+    np.testing.assert_array_equal(audio, noise(1, 1000)[:, :500])
+    size = whole.index(b"data") + 4
+    (tmp_path / "a.wav").write_bytes(whole[:size] + b"\xff" * 4 + whole[size + 4 :])  # as written into a pipe: length unknown
+    assert audio_files.read(tmp_path / "a.wav")[0].shape == (1, 1000)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+@pytest.mark.parametrize("suffix", audio_files.WRITTEN)
+def test_a_full_disk_is_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.symlink_to("/dev/full")
+    with pytest.raises(AudioError, match=rf"a\{suffix}: cannot be written \(No space left on device\)"):
+        audio_files.write(path, noise(), 44100)
+    assert list(tmp_path.iterdir()) == [path]
+    assert Path("/dev/full").is_char_device(), "a device is written to, not replaced"
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link.wav").symlink_to("real.wav")
+    audio_files.write(tmp_path / "link.wav", noise(), 44100)
+    assert (tmp_path / "link.wav").is_symlink()
+    assert audio_files.read(tmp_path / "real.wav")[0].shape == (2, 4410)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")

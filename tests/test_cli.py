@@ -386,11 +386,43 @@ def test_a_target_at_another_sample_rate_is_resampled(dry: Path, wet: Path, tmp_
         (["--estimator", "spas"], "did you mean 'spsa'"),
         (["--report", "no/report.html"], "does not exist"),
         (["--report", "report.pdf"], "allowed are .html"),
+        (["--parameters", "x" * 300], "File name too long"),
+        (["--seed", "99999999999999999999"], "seed=99999999999999999999 must be"),
     ],
 )
 def test_match_says_what_is_wrong(dry: Path, wet: Path, tmp_path: Path, options: list[str], message: str) -> None:
     files = [str(tmp_path / o) if "report." in o else o for o in options]
     assert message in fail("match", "reference:soft-clip", dry, wet, "--hosts", "1", *files)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_an_output_that_fails_takes_nothing_else_with_it(dry: Path, wet: Path, tmp_path: Path) -> None:
+    (tmp_path / "matched.wav").symlink_to("/dev/full")
+    (tmp_path / "report.html").symlink_to("/dev/full")
+    outputs = ["-o", tmp_path / "matched.wav", "--report", tmp_path / "report.html", "--parameters", tmp_path / "found.json"]
+    done = run("match", "reference:soft-clip", dry, wet, "--renders", "20", "--hosts", "1", *outputs)
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+    assert [Path(line.split(": ")[1]).name for line in errors] == ["matched.wav", "report.html"]
+    assert all("No space left on device" in line for line in errors)
+    assert "Traceback" not in done.stderr
+    assert "Drive" in done.stdout
+    assert "found.json" in done.stdout
+    assert "matched.wav" not in done.stdout
+    assert json.loads((tmp_path / "found.json").read_text())["renders"] <= 20
+
+
+def test_a_render_that_fails_ends_a_match_with_the_best_so_far(dry: Path, wet: Path, tmp_path: Path, third_party: str) -> None:
+    outputs = ["-o", tmp_path / "matched.wav", "--parameters", tmp_path / "found.json"]
+    done = run("match", "faulty:crash", dry, wet, "--renders", "40", "--hosts", "1", *outputs, PYTHONPATH=third_party)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("Error: faulty:crash: a render crashed with SIGSEGV") == 1
+    assert "Stopped by an error" in done.stdout
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert (found["finished"], found["parameters"][0]["normalised"] <= 0.5) == ("failed", True)
+    assert "SIGSEGV" in found["error"]
+    assert audio_files.read(tmp_path / "matched.wav")[0].shape == audio_files.read(dry)[0].shape
 
 
 def test_ctrl_c_ends_a_match_with_the_best_so_far(dry: Path, wet: Path, tmp_path: Path) -> None:

@@ -168,6 +168,7 @@ def test_estimators_come_by_name_with_options_and_from_third_parties(third_party
         ("spsa:samples", "name=value"),
         ("spsa:samples=0", "samples=0"),
         ("spsa:step=0.7", "step=0.7"),
+        ("spsa:step=nan", "step='nan'"),
         ("spsa:sides=3", "sides=3"),
         ("finite-difference:scheme=middle", "'central' and 'forward'"),
         (42, "no method estimate"),

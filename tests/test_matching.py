@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 import blackbox_grad
 from blackbox_grad import EffectSpec, InProcessHost, Match, Parameter, ParameterSpace, PluginEffect, ProcessPool, match
-from blackbox_grad.errors import AudioError, EstimatorError
+from blackbox_grad.errors import AudioError, EstimatorError, NonFiniteAudioError, RenderError
 from blackbox_grad.losses import LOSSES, loss_for
 from blackbox_grad.matching import Progress
 
@@ -248,6 +248,28 @@ def test_an_interruption_by_the_callers_function_returns_the_best_so_far(guitar:
     assert result.loss == pytest.approx(result.history[-1].best, rel=1e-6)
 
 
+@pytest.mark.parametrize("fault", ["raise", "crash", "hang"])
+def test_a_render_that_fails_ends_it_with_the_best_so_far(guitar: tuple[Audio, float], third_party: str, fault: str) -> None:
+    audio, rate = guitar
+    audio = audio[:, :9000]
+    with ProcessPool(hosts=1, time_limit=1.0) as pool:
+        result = match(f"faulty:{fault}", audio, 0.3 * audio, rate, renders=60, host=pool)
+    assert result.finished == "failed"
+    assert f"faulty:{fault}" in result.error
+    assert "Level=" in result.error
+    assert result.loss == min(p.best for p in result.history)
+    np.testing.assert_array_equal(result.audio, audio * np.float32(result.point[0]))
+
+
+def test_a_render_that_fails_at_once_is_an_error(guitar: tuple[Audio, float], third_party: str) -> None:
+    audio, rate = guitar
+    fixed = {"Level": 0.9}
+    with pytest.raises(RenderError, match="not in the mood"):
+        match("faulty:raise", audio, audio, rate, fixed=fixed, host=InProcessHost())
+    with pytest.raises(NonFiniteAudioError, match="faulty:nan: at none of 1 settings is the loss a finite number"):
+        match("faulty:nan", audio, audio, rate, fixed=fixed, host=InProcessHost())
+
+
 def test_recordings_that_cannot_be_matched_are_refused(guitar: tuple[Audio, float]) -> None:
     audio, rate = guitar
     silence = np.zeros_like(audio)
@@ -259,8 +281,17 @@ def test_recordings_that_cannot_be_matched_are_refused(guitar: tuple[Audio, floa
         match("reference:gain", audio, np.full_like(audio, np.nan), rate)
     with pytest.raises(AudioError, match="no loss 'mrstf'"):
         match("reference:gain", audio, audio, rate, loss="mrstf")
-    with pytest.raises(EstimatorError, match="renders=3"):
-        match("reference:gain", audio, audio, rate, renders=3)
+    with pytest.raises(AudioError, match="'mrstft' needs 512 samples or more, got 100; .* 'l1'"):
+        match("reference:gain", audio[:, :100], audio[:, :100], rate)
+    with pytest.raises(AudioError, match="match: target: audio must have the shape .*audio.None."):
+        match("reference:gain", audio, audio[0], rate)
+    with pytest.raises(AudioError, match="match: audio: .*meta"):
+        match("reference:gain", torch.zeros(1, 9000, device="meta"), audio, rate)
+    with pytest.raises(AudioError, match="excerpt=nan"):
+        match("reference:gain", audio, audio, rate, excerpt=math.nan)
+    for wrong in ({"renders": 3}, {"renders": 9.5}, {"seed": 2**63}, {"seed": "1"}):
+        with pytest.raises(EstimatorError, match=f"{next(iter(wrong))}="):
+            match("reference:gain", audio, audio, rate, **wrong)  # type: ignore[arg-type]
 
 
 def test_lengths_and_channels_are_brought_together_and_it_says_so(guitar: tuple[Audio, float]) -> None:

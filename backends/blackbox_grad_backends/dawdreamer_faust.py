@@ -24,6 +24,7 @@ from blackbox_grad.effects import Audio, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends.dawdreamer_graph import Graph
+from blackbox_grad_backends.options import check_options
 
 #: A slider with more levels than this is continuous.
 MOST_LEVELS = 64
@@ -35,8 +36,7 @@ class FaustBackend:
     """Opens Faust programs with DawDreamer."""
 
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> FaustEffect:
-        if options:
-            raise EffectLoadError(f"faust:{_short(locator)}: no option {sorted(options)[0]!r}; a Faust program has none")
+        check_options(f"faust:{_short(locator)}", options)
         import dawdreamer  # noqa: F401  (an ImportError here becomes a hint how to install it)
 
         path = None if _PROGRAM.search(locator) else Path(locator).expanduser()

@@ -25,19 +25,17 @@ from blackbox_grad.parameters import FloatArray, ParameterSpace
 from blackbox_grad_backends import plugin_folders
 from blackbox_grad_backends.clean_slate import reseed, zeroed_memory
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph
+from blackbox_grad_backends.options import PLUGIN_OPTIONS, check_options
 from blackbox_grad_backends.output import quiet
 from blackbox_grad_backends.plugin_parameters import describe, is_doubtful, is_for_the_host
 from blackbox_grad_backends.purity import Measured, Method, choose_method
+from blackbox_grad_backends.shared_library import trouble
 
 #: Samples of silence after a change of parameters, in which plug-ins take over values and end their fades.
 SETTLING = 4096
 
 _URI = re.compile(r"^(https?://|urn:)\S+$", re.IGNORECASE)
 _VST2_SUFFIXES = (".so", ".dll", ".vst")
-_OPTIONS = ("preset", "state")
-
-#: First bytes of a shared library: Linux, Windows, macOS (64 bit, universal).
-_LIBRARY_MAGIC = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 
 
 class DawDreamerPluginBackend:
@@ -46,14 +44,13 @@ class DawDreamerPluginBackend:
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> DawDreamerPluginEffect:
         options = dict(options)
         measured = options.pop("measured", None)
-        unknown = sorted(set(options) - set(_OPTIONS))
-        if unknown:
-            raise EffectLoadError(f"dawdreamer:{locator}: no option {unknown[0]!r}; there are: {', '.join(_OPTIONS)}")
-        if len(options) > 1:
-            raise EffectLoadError(f"dawdreamer:{locator}: preset= and state= exclude each other; give one")
+        check_options(f"dawdreamer:{locator}", options, PLUGIN_OPTIONS)
         import dawdreamer  # noqa: F401  (an ImportError here becomes a hint how to install it)
 
         source = _locate(locator)
+        library = plugin_folders.lv2_library(source) if _is_lv2(source) else Path(source)
+        if library is not None and (cause := trouble(library)):
+            raise EffectLoadError(f"dawdreamer:{source} cannot be loaded: {cause}")
         prepare = partial(_load_option, source, *_checked_option(source, options)) if options else None
         name = re.split(r"[/:#]", source)[-1] if _is_lv2(source) else Path(source).stem
         with quiet():
@@ -160,7 +157,8 @@ class DawDreamerPluginEffect(PluginEffect):
         silence = np.zeros((self.inputs, BLOCK), np.float32)
         controls = [_Control(processor, d) for d in processor.get_parameters_description()]
         controls = [c for c in controls if not is_for_the_host(c)]
-        self._use(ParameterSpace(describe(c) for c in controls), [c.index for c in controls])
+        described = measured.described if measured else map(describe, controls)
+        self._use(ParameterSpace(described), [c.index for c in controls])
         self._touch()
         self._latencies.clear()
         self._run(silence, self.parameters.defaults)
@@ -182,7 +180,7 @@ class DawDreamerPluginEffect(PluginEffect):
                 break
         choice = min(choices, key=lambda c: c.error)
         kept = tuple(i for i in range(len(self.parameters)) if i not in doubtful or i in choice.live)
-        return Measured(choice.method.__name__, choice.error, kept, frozenset(self._latencies))
+        return Measured(choice.method.__name__, choice.error, kept, self.parameters.everything, frozenset(self._latencies))
 
     @property
     def method(self) -> str:
@@ -286,21 +284,13 @@ class _Control:
 
 
 def _load_error(source: str, error: Exception) -> Exception:
-    """DawDreamer says "Unable to load plugin." whatever the cause; look at the file for more."""
+    """DawDreamer says "Unable to load plugin." whatever the cause."""
+    cause = "it may be damaged, of another kind (LADSPA, CLAP), or miss a library it needs"
     if _is_lv2(source):
         known = list(plugin_folders.lv2_uris())
         if source not in known:
             return EffectNotFoundError(
                 f"dawdreamer:{source}: no LV2 plug-in with this URI is installed; {suggest(source, known)}"
             )
-        return EffectLoadError(f"dawdreamer:{source}: DawDreamer could not load this LV2 plug-in: {error}")
-    path = Path(source)
-    cause = "it may be for another system or processor, of another kind (LADSPA, CLAP), or miss a library it needs"
-    if path.is_file():
-        with path.open("rb") as file:
-            start = file.read(4)
-        if not start.startswith(_LIBRARY_MAGIC):
-            cause = f"it is no shared library (it starts with {start!r})"
-    elif not (path / "Contents").is_dir():
-        cause = "the bundle has no folder Contents"
+        cause = f"its description may be faulty (`lv2info {source}` tells), or its library damaged"
     return EffectLoadError(f"dawdreamer:{source}: DawDreamer could not load it ({error}): {cause}")

@@ -17,6 +17,7 @@ import numpy as np
 from blackbox_grad.effects import ANY, Audio, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
+from blackbox_grad_backends.options import check_options
 
 #: Highest corner frequency, as a fraction of the sample rate: filters degenerate at Nyquist (0.5).
 HIGHEST = 0.45
@@ -121,8 +122,7 @@ class PedalboardBuiltinBackend:
                 f"pedalboard-builtin:{locator}: Pedalboard has no such effect; "
                 f"{suggest(locator.strip(), sorted(known.values()))}"
             )
-        if options:
-            raise EffectLoadError(f"pedalboard-builtin:{name} takes no options, got {', '.join(sorted(options))}")
+        check_options(f"pedalboard-builtin:{name}", options)
         if name == "MP3Compressor" and sample_rate not in _MP3_RATES:
             rates = ", ".join(f"{rate:g}" for rate in _MP3_RATES)
             raise EffectLoadError(f"pedalboard-builtin:{name} works at {rates} Hz, not at {sample_rate:g} Hz")

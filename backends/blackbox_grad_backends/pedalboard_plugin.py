@@ -23,8 +23,10 @@ from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderErr
 from blackbox_grad.parameters import FloatArray, ParameterSpace
 from blackbox_grad_backends import plugin_folders
 from blackbox_grad_backends.clean_slate import reseed, zeroed_memory
+from blackbox_grad_backends.options import PLUGIN_OPTIONS, check_options
 from blackbox_grad_backends.plugin_parameters import describe, is_doubtful, is_for_the_host
 from blackbox_grad_backends.purity import Measured, Method, choose_method
+from blackbox_grad_backends.shared_library import trouble
 
 #: Samples a block: from 1 024 on, larger ones were not faster on the Zam plug-ins (ZamCompX2, 131 072 samples).
 BUFFER_SIZE = 4096
@@ -39,7 +41,6 @@ SETTLING = BUFFER_SIZE
 _MOST_HIDDEN = 16
 
 _COMPONENT_FOLDERS = ("~/Library/Audio/Plug-Ins/Components", "/Library/Audio/Plug-Ins/Components")
-_OPTIONS = ("preset", "state")
 
 _CONSTRUCTING = threading.Lock()
 
@@ -54,12 +55,10 @@ class PedalboardPluginBackend:
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> PedalboardPluginEffect:
         options = dict(options)
         measured = options.pop("measured", None)
-        unknown = sorted(set(options) - set(_OPTIONS))
-        if unknown:
-            raise EffectLoadError(f"pedalboard:{locator}: no option {unknown[0]!r}; there are: {', '.join(_OPTIONS)}")
-        if len(options) > 1:
-            raise EffectLoadError(f"pedalboard:{locator}: preset= and state= exclude each other; give one")
+        check_options(f"pedalboard:{locator}", options, PLUGIN_OPTIONS)
         path, name = _locate(locator)
+        if cause := trouble(path):
+            raise EffectLoadError(f"{path} is no plug-in that this machine can open: {cause}")
         return PedalboardPluginEffect(partial(_open_plugin, path, name, options), sample_rate, measured)
 
     def claims(self, locator: str) -> float:
@@ -188,7 +187,8 @@ class PedalboardPluginEffect(PluginEffect):
         hidden = sum(not c.is_automatable for c in controls)
         if hidden > _MOST_HIDDEN:
             controls = [c for c in controls if c.is_automatable]
-        self._use(ParameterSpace(describe(c) for c in controls), [c.index for c in controls])
+        described = measured.described if measured else map(describe, controls)
+        self._use(ParameterSpace(described), [c.index for c in controls])
         self._touch()
         self.latency = int(self._plugin.reported_latency_samples)
         measured = measured or self._measure({i for i, c in enumerate(controls) if is_doubtful(c)})
@@ -203,7 +203,7 @@ class PedalboardPluginEffect(PluginEffect):
         methods = [self.render_reset, self.render_settled, self.render_recreated, self.render_anew]
         choice = choose_method(self, methods, doubtful)
         kept = tuple(i for i in range(len(self.parameters)) if i not in doubtful or i in choice.live)
-        return Measured(choice.method.__name__, choice.error, kept)
+        return Measured(choice.method.__name__, choice.error, kept, self.parameters.everything)
 
     @property
     def method(self) -> str:

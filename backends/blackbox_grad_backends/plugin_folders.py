@@ -103,6 +103,15 @@ def lv2_uris() -> Iterator[str]:
                 yield uri
 
 
+def lv2_library(uri: str) -> Path | None:
+    """The shared library of an installed LV2 plug-in, which may be missing; None for an unknown URI."""
+    for bundle in installed("lv2"):
+        for subject, statements in _subjects(bundle / "manifest.ttl"):
+            if subject == uri and (names := statements.get(f"{_LV2}binary")):
+                return bundle / unquote(names[0])
+    return None
+
+
 def _bundles(folder: Path, ending: str, seen: set[str]) -> Iterator[Path]:
     real = os.path.realpath(folder)
     if real in seen:  # links may lead in a circle
@@ -158,7 +167,8 @@ def _subjects(path: Path) -> Iterator[tuple[str, dict[str, list[str]]]]:
         depth += (token in "[(") - (token in "])")
         if token == "." and depth == 0:
             if statement and statement[0].lower() in ("@prefix", "prefix"):
-                prefixes[statement[1].rstrip(":")] = statement[2].strip("<>")
+                if len(statement) == 3:
+                    prefixes[statement[1].rstrip(":")] = statement[2].strip("<>")
             elif statement:
                 yield _statement([_iri(t, prefixes) for t in statement])
             statement = []

@@ -22,7 +22,7 @@ from blackbox_grad.parameters import Kind, Parameter
 MOST_LEVELS = 256
 
 #: Seconds that the texts of one control may take; after that its range is taken as linear between the ends.
-TEXT_BUDGET = 0.2
+TEXT_BUDGET = 2.0
 
 _TABLE_POINTS = 33
 

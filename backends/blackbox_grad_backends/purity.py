@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from blackbox_grad.effects import Audio, PluginEffect
-from blackbox_grad.parameters import FloatArray
+from blackbox_grad.parameters import FloatArray, Parameter
 from blackbox_grad_backends.clean_slate import reseed
 
 Method: TypeAlias = Callable[[Audio, FloatArray], Audio]
@@ -41,12 +41,14 @@ class Measured:
         method: name of the method that renders.
         error: its largest relative error.
         kept: which of the plug-in's controls are parameters.
+        described: all its controls. Reading their texts may be cut short on a busy machine, so it is done once.
         latencies: all that were seen, in samples.
     """
 
     method: str
     error: float
     kept: tuple[int, ...]
+    described: tuple[Parameter, ...]
     latencies: frozenset[int] = frozenset()
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from blackbox_grad.effects import ANY, Audio, PluginEffect
-from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, suggest
+from blackbox_grad.errors import EffectNotFoundError, suggest
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
+from blackbox_grad_backends.options import check_options
 
 if TYPE_CHECKING:
     import torch
@@ -131,8 +132,7 @@ class ReferenceBackend:
     """Addresses `reference:gain`, `reference:soft-clip`, `reference:biquad`, `reference:delay`."""
 
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> ReferenceEffect:
-        if options:
-            raise EffectLoadError(f"reference:{locator} takes no options, got {sorted(options)}")
+        check_options(f"reference:{locator}", options)
         return ReferenceEffect(locator, sample_rate)
 
     def claims(self, locator: str) -> float:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import warnings
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from blackbox_grad.cli.console import complain
+from blackbox_grad.cli.console import complain, warn
 from blackbox_grad.errors import BlackboxGradError
 from blackbox_grad.registry import missing_dependency
 
@@ -39,7 +40,9 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            result = super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = lambda message, *_: warn(str(message))
+                result = super().invoke(ctx)
             sys.stdout.flush()
         except BlackboxGradError as error:
             complain(str(error))
@@ -50,6 +53,9 @@ class Commands(TyperGroup):
             # the reader has gone (`| head`); nothing may be flushed to it at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(1) from None
+        except OSError as error:
+            complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+            raise SystemExit(1) from error
         return result
 
 

@@ -36,14 +36,13 @@ def demo(
     say("match hears the input and the result, and looks for the settings by rendering the effects.\n")
     with contextlib.closing(ProcessPool()) as host:
         given = task.puzzle(host)
-        found = searched(lambda on_progress: task.solve(given, host, seed, on_progress))
-    with interrupts_wait():
         audio_files.write(source, given.audio, given.spec.sample_rate)
         audio_files.write(target, given.target, given.spec.sample_rate)
+        found = searched(lambda on_progress: task.solve(given, host, seed, on_progress))
+    with interrupts_wait():
         truth = dict(zip(given.parameters.names, map(float, given.point), strict=True))
         command = f"blackbox-grad demo --output {output} --seed {seed}"
-        outputs.write(found, given.audio, given.target, command=command, truth=truth)
         print_match(found, given.parameters.to_text(given.point))
-        outputs.print()
-    if found.finished == "interrupted":
-        raise typer.Exit(130)
+        written = outputs.write(found, given.audio, given.target, command=command, truth=truth)
+        outputs.print(written)
+    outputs.exit(found, written)

@@ -8,7 +8,6 @@ import shlex
 import signal
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,9 +16,10 @@ import typer
 
 from blackbox_grad import audio_files
 from blackbox_grad.cli.arguments import Address, Json, Options, Preset, Set, options_of, values_of
-from blackbox_grad.cli.console import err, out, print_json, say, table, warn
+from blackbox_grad.cli.console import complain, err, out, print_json, say, table
 from blackbox_grad.cli.render import refuse_overwriting, warn_of_clipping
 from blackbox_grad.effects import Audio
+from blackbox_grad.errors import BlackboxGradError
 
 if TYPE_CHECKING:
     from blackbox_grad.matching import Match, Progress
@@ -82,7 +82,8 @@ def match(
     from blackbox_grad import matching
     from blackbox_grad.hosts.process_pool import ProcessPool
 
-    with contextlib.closing(ProcessPool(hosts)) as host:
+    # a render of the whole recording must not end a long search
+    with contextlib.closing(ProcessPool(hosts, time_limit=60.0 + 10.0 * wanted.shape[1] / rate)) as host:
         found = searched(
             lambda on_progress: matching.match(
                 address,
@@ -103,25 +104,20 @@ def match(
             )
         )
     with interrupts_wait():
-        outputs.write(found, audio, wanted, command=shlex.join(["blackbox-grad", *sys.argv[1:]]))
-        if json:
-            print_json(found.to_json() | {"files": [str(path) for path in outputs.paths()]})
-        else:
+        if not json:
             print_match(found)
-            outputs.print()
-    if found.finished == "interrupted":
-        raise typer.Exit(130)
+        written = outputs.write(found, audio, wanted, command=shlex.join(["blackbox-grad", *sys.argv[1:]]))
+        if json:
+            print_json(found.to_json() | {"files": [str(path) for path in written]})
+        else:
+            outputs.print(written)
+    outputs.exit(found, written)
 
 
 def searched(search: Callable[[Callable[[Progress], None]], Match]) -> Match:
-    """Run `search(on_progress)` under a progress bar; what it warns of is printed as the command line does."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        with _bar() if err().is_terminal else _lines() as on_progress:
-            found = search(on_progress)
-    for warning in {str(w.message): w for w in caught}:
-        warn(warning)
-    return found
+    """Run `search(on_progress)` under a progress bar."""
+    with _bar() if err().is_terminal else _lines() as on_progress:
+        return search(on_progress)
 
 
 @contextlib.contextmanager
@@ -185,22 +181,45 @@ class Outputs:
 
     def write(
         self, found: Match, audio: Audio, target: Audio, *, command: str, truth: Mapping[str, float] | None = None
-    ) -> None:
-        if self.audio is not None:
-            audio_files.write(self.audio, found.audio, found.sample_rate)
-            warn_of_clipping(self.audio, found.audio)
-        if self.parameters is not None:
-            with audio_files.replacing(self.parameters) as temporary:
+    ) -> list[Path]:
+        """Those that could be written: one that fails (a full disk) is complained of, and takes no other with it."""
+
+        def write_audio(path: Path) -> None:
+            audio_files.write(path, found.audio, found.sample_rate)
+            warn_of_clipping(path, found.audio)
+
+        def write_parameters(path: Path) -> None:
+            with audio_files.replacing(path) as temporary:
                 temporary.write_text(json_format.dumps(found.to_json() | {"command": command}, indent=2) + "\n", "utf-8")
-        if self.report is not None:
-            from blackbox_grad.report import write_report
 
-            write_report(self.report, found, audio, target, command=command, truth=truth)
+        def write_report(path: Path) -> None:
+            from blackbox_grad import report
 
-    def print(self) -> None:
-        for name, path in (("audio", self.audio), ("settings", self.parameters), ("report", self.report)):
+            report.write_report(path, found, audio, target, command=command, truth=truth)
+
+        written = []
+        for path, write in ((self.audio, write_audio), (self.report, write_report), (self.parameters, write_parameters)):
             if path is not None:
+                try:
+                    write(path)
+                    written.append(path)
+                except BlackboxGradError as error:
+                    complain(str(error))
+        return written
+
+    def print(self, written: list[Path]) -> None:
+        for name, path in (("audio", self.audio), ("settings", self.parameters), ("report", self.report)):
+            if path in written:
                 say((f"{name:<9}", "dim"), str(path))
+
+    def exit(self, found: Match, written: list[Path]) -> None:
+        """With the exit code that says how it went, unless all is well."""
+        if found.error:
+            complain(found.error)
+        if found.error or len(written) < len(self.paths()):
+            raise typer.Exit(1)
+        if found.finished == "interrupted":
+            raise typer.Exit(130)
 
 
 def print_match(found: Match, truth: Mapping[str, str] | None = None) -> None:
@@ -216,6 +235,8 @@ def print_match(found: Match, truth: Mapping[str, str] | None = None) -> None:
     say("")
     if found.finished == "interrupted":
         say(("Stopped by Ctrl-C; these are the best settings so far.", "yellow"))
+    if found.finished == "failed":
+        say(("Stopped by an error; these are the best settings so far.", "yellow"))
     improved: list[Any] = [f"loss {found.loss_start:.4g} → ", (f"{found.loss:.4g}", "bold green")]
     say(*improved, f" ({found.loss_name}; {found.renders} renders in {found.seconds:.1f} s, {found.probes} probes)")
 

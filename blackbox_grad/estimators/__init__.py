@@ -9,6 +9,7 @@ An estimator of one's own is one class with one method:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Protocol
 
 import torch
@@ -75,6 +76,6 @@ def reach(problem: Problem, step: float) -> tuple[Tensor, Tensor]:
 
 def check_step(name: str, step: float) -> float:
     """A step size that makes sense: in (0, 0.5]."""
-    if not 0.0 < step <= 0.5:
-        raise EstimatorError(f"{name}: step={step} must lie in (0, 0.5]; parameters run from 0 to 1")
+    if not (isinstance(step, Real) and 0.0 < step <= 0.5):
+        raise EstimatorError(f"{name}: step={step!r} must lie in (0, 0.5]; parameters run from 0 to 1")
     return float(step)

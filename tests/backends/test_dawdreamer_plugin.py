@@ -54,7 +54,7 @@ def test_what_is_no_plugin_is_refused_with_the_cause(tmp_path):
     text.write_text("hello")
     library.write_bytes(b"\x7fELF and no more")
     bundle.mkdir()
-    for path, cause in ((text, "no shared library"), (library, "another system or processor"), (bundle, "no folder Contents")):
+    for path, cause in ((text, "no shared library"), (library, "cut off: it has 16 bytes"), (bundle, "no folder Contents")):
         with pytest.raises(EffectLoadError, match=cause):
             open_plugin(str(path))
 

@@ -7,7 +7,7 @@ import pickle
 import pytest
 from effects_under_test import EFFECTS_UNDER_TEST
 
-from blackbox_grad import EffectSpec
+from blackbox_grad import EffectSpec, load
 from blackbox_grad.testing import EFFECT_LAWS, check_effect
 
 #: Relative errors that were measured, and which the effect has to declare itself. All others are bit-equal.
@@ -19,6 +19,18 @@ def test_effect_keeps_every_law(address):
     result = check_effect(address)
     assert result.laws == tuple(name for name, _ in EFFECT_LAWS)
     assert result.repeatability <= NOT_REPEATABLE.get(address, 0.0)
+
+
+@pytest.mark.plugins
+@pytest.mark.parametrize("address", ["pedalboard:ZamTube.vst3", "dawdreamer:ZamTube.vst3", "dawdreamer:urn:zamaudio:ZamTube"])
+def test_what_the_first_opening_read_holds_for_the_next_however_busy_the_machine(address, monkeypatch):
+    with load(address, parameters="all") as effect:
+        spec, first = effect.spec, effect.parameters
+    monkeypatch.setattr("blackbox_grad_backends.plugin_parameters.TEXT_BUDGET", 0.0)
+    with load(address, parameters="all") as effect:
+        assert effect.parameters != first, "without the texts there are fewer choices"
+    with load(pickle.loads(pickle.dumps(spec))) as effect:
+        assert effect.parameters == first
 
 
 def test_specs_travel():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import _ctypes
 import math
+import platform
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -108,11 +111,17 @@ def test_a_missing_plugin_names_the_nearest():
         load("pedalboard:no-such-thing.vst3")
 
 
-def test_a_file_that_is_no_plugin_is_refused(tmp_path):
-    path = tmp_path / "text.vst3"
-    path.write_text("not a plug-in")
-    with pytest.raises(EffectLoadError, match="no plug-in that this machine can open") as caught:
-        load(f"pedalboard:{path}")
+def bundle(path: Path) -> Path:
+    """A VST3 bundle with a sound library in it, which is no plug-in."""
+    folder = path / "Contents" / f"{platform.machine()}-linux"
+    folder.mkdir(parents=True)
+    shutil.copy(_ctypes.__file__, folder / f"{path.stem}.so")
+    return path
+
+
+def test_a_library_that_is_no_plugin_is_refused(tmp_path):
+    with pytest.raises(EffectLoadError, match="no plug-in that this machine can open: Unable to scan") as caught:
+        load(f"pedalboard:{bundle(tmp_path / 'library.vst3')}")
     assert isinstance(caught.value.__cause__, ImportError)
 
 
@@ -125,8 +134,7 @@ def test_a_bundle_of_several_needs_a_name(tmp_path, monkeypatch):
             return ["mda Delay", "mda Leslie"]
 
     monkeypatch.setattr(pedalboard, "VST3Plugin", Bundle)
-    path = tmp_path / "mda.vst3"
-    path.mkdir()
+    path = bundle(tmp_path / "mda.vst3")
     with pytest.raises(EffectLoadError, match=r"mda Delay, mda Leslie.*mda\.vst3#NAME"):
         load(f"pedalboard:{path}")
     with pytest.raises(EffectNotFoundError, match="did you mean 'mda Delay'"):

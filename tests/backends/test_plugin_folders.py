@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from blackbox_grad_backends import plugin_folders
-from blackbox_grad_backends.plugin_folders import find, folders, installed, lv2_uris
+from blackbox_grad_backends.plugin_folders import find, folders, installed, lv2_library, lv2_uris
 
 MANIFEST = """
 @prefix lv2: <http://lv2plug.in/ns/lv2core#> .
@@ -20,7 +20,8 @@ own:Echo
     rdfs:seeAlso <Echo%20one.ttl> ;
     lv2:port [ a lv2:InputPort ; lv2:name "a.b" ] , [ a lv2:OutputPort ] .
 <urn:example:synth> a lv2:Plugin; rdfs:seeAlso <synth.ttl>.
-<urn:example:gain> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> <http://lv2plug.in/ns/lv2core#Plugin> .
+<urn:example:gain> <http://www.w3.org/1999/02/22-rdf-syntax-ns#type> <http://lv2plug.in/ns/lv2core#Plugin> ;
+    lv2:binary <gain.so> .
 <urn:example:preset> a <http://lv2plug.in/ns/ext/presets#Preset> ; lv2:appliesTo own:Echo .
 """
 SYNTH = """
@@ -75,7 +76,12 @@ def test_lv2_effects_are_read_from_manifests_and_instruments_left_out(own_folder
     (bundle / "manifest.ttl").write_text(MANIFEST)
     (bundle / "synth.ttl").write_text(SYNTH)
     (own_folder / "empty.lv2").mkdir()
+    for number, broken in enumerate(("@prefix lv2:", "@prefix .\n@prefix lv2: .\n<a> a lv2:Plugin .", "[[ <", "\x00\xff")):
+        (own_folder / f"broken{number}.lv2").mkdir()
+        (own_folder / f"broken{number}.lv2" / "manifest.ttl").write_text(broken, encoding="latin-1")
     assert list(lv2_uris()) == ["http://example.org/own/Echo", "urn:example:gain"]
+    assert lv2_library("urn:example:gain") == bundle / "gain.so"
+    assert lv2_library("urn:example:nothing") is None
 
 
 @pytest.mark.plugins
