@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,10 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.estimators import report
+from benchmarks.estimators import page, quality, report
 from benchmarks.estimators.methods import RATES, RIVALS, Method
-from benchmarks.estimators.progress import COUNTS, progress
-from benchmarks.estimators.results import Row, Table
+from benchmarks.estimators.progress import COUNTS, LEVELS, progress
+from benchmarks.estimators.quality import differences, trusted_gradient
+from benchmarks.estimators.results import KEYS, Row, Table
 from benchmarks.estimators.tasks import EFFECTS, TASKS, host, layer_for, matching, posed
 
 ROOT = Path(__file__).parent.parent
@@ -25,7 +27,18 @@ BIQUAD = "biquad-guitar-mrstft-1"
 
 
 def bench(folder: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "benchmarks.estimators", "--results", str(folder), "--jobs", "1", *arguments]
+    return [
+        sys.executable,
+        "-m",
+        "benchmarks.estimators",
+        "--results",
+        str(folder),
+        "--jobs",
+        "1",
+        "--parts",
+        "progress",
+        *arguments,
+    ]
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -91,7 +104,7 @@ def test_the_step_size_is_the_best_for_all_tasks_or_for_each():
 
 
 def test_an_interrupted_run_keeps_whole_rows_and_goes_on(tmp_path: Path):
-    command = bench(tmp_path, "--tasks", "biquad", "--estimator", "finite-difference:step=0.02", "--kinds", "cotangent")
+    command = bench(tmp_path, "--tasks", "chorus-guitar", "--estimator", "finite-difference:step=0.02", "--kinds", "cotangent")
     first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (tmp_path / "progress.csv").exists() and first.poll() is None and time.monotonic() < deadline:
@@ -120,3 +133,48 @@ def test_results_of_the_docs_and_new_ones_are_one_table(tmp_path: Path):
     assert row in again
     assert len(again.rows) == given + 1
     assert again.rows[-1] == row | {"loss_10": 0.1235}
+
+
+def test_the_trusted_gradient_is_the_exact_one_within_its_error_bar():
+    exact, error = trusted_gradient(BIQUAD)
+    assert error == 0.0
+    found, bar = differences(BIQUAD)
+    assert np.linalg.norm(found - exact) <= bar * np.linalg.norm(exact) < 1e-2 * np.linalg.norm(exact)
+
+
+def test_quality_is_measured_at_equal_renders_and_grows_with_them():
+    found = quality.measure(BIQUAD, "spsa:samples={m},sides=1,directions=orthogonal", "loss")
+    assert [row["renders"] for row in found] == [1, 2, 3, 4, 6, 8]  # P = 3
+    cosines = [row["cosine"] for row in found]
+    assert cosines[0] < 0.95 < cosines[2]
+    (central,) = quality.measure(BIQUAD, "finite-difference", "cotangent")
+    assert (central["renders"], central["parameters"]) == (6, 3)
+    assert central["low"] == central["high"] > 0.99
+
+
+@pytest.mark.plugins
+def test_where_the_loss_oscillates_no_gradient_is_trusted():
+    (row,) = quality.measure("delay-guitar-mrstft-1", "spsa:samples={m},sides=1", "loss")
+    assert row["renders"] == 0
+    assert row["error"] > quality.TRUSTED
+    assert np.isnan(row["cosine"])
+
+
+def test_the_page_shows_what_was_run_on_all_tasks(tmp_path: Path):
+    known = {"task": BIQUAD, "method": "spsa", "kind": "cotangent", "rate": 0.1, "seed": 0}
+    numbers = {f"loss_{count}": 0.25 for count in COUNTS} | {f"to_{level:g}": 77.0 for level in LEVELS}
+    complete = [known | numbers | {"task": task} for task in TASKS]
+    partial = [known | numbers | {"kind": "loss"}]
+    page.write(tmp_path / "page.md", {"progress": complete + partial, "quality": [], "amortised": []})
+    text = (tmp_path / "page.md").read_text("utf-8")
+    (line,) = {line for line in text.splitlines() if line.startswith("| `spsa`") and "0.1 |" in line}
+    assert line.startswith("| `spsa` | cotangent | 0.1 | 0.250 | 0.250 | 0.250 | 77 | 77 | 77 | 100% |")
+    assert "Not measured yet" in text
+    for figure in re.findall(r"\]\((figures/.*?)\)", text):
+        assert (tmp_path / figure).read_text("utf-8").startswith("<?xml")
+
+
+def test_the_page_in_the_docs_is_that_of_the_results(tmp_path: Path):
+    rows = {part: Table(part, tmp_path / "none").rows for part in KEYS}
+    page.write(tmp_path / "page.md", rows)
+    assert (ROOT / "docs" / "estimator-benchmarks.md").read_text("utf-8") == (tmp_path / "page.md").read_text("utf-8")

@@ -1,67 +1,109 @@
-"""python -m benchmarks.estimators: measure what is missing, and show the table.
+"""python -m benchmarks.estimators: measure what is missing, and show the tables.
 
-python -m benchmarks.estimators                                       # everything, or what is left of it
-python -m benchmarks.estimators --estimator my_package.Mine:step=0.02 # one estimator, beside the results of the rivals
+python -m benchmarks.estimators                                        # everything, or what is left of it
+python -m benchmarks.estimators --estimator my_package.Mine:step=0.02  # one estimator, beside the results of the rivals
 python -m benchmarks.estimators --estimator spsa --tasks 'overdrive,zam-*' --parts progress --again
+python -m benchmarks.estimators --parts none --page docs/estimator-benchmarks.md
 """
 
 from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
 
-from benchmarks.estimators import progress, report
-from benchmarks.estimators.methods import RIVALS, Kind, Method
-from benchmarks.estimators.results import Row, Table
+from benchmarks.estimators import amortised, progress, quality, report
+from benchmarks.estimators.methods import FAMILIES, RIVALS, TRAINERS, Kind, Method, at_two_renders
+from benchmarks.estimators.results import KEYS, Table
 from benchmarks.estimators.runner import Cell, run
 from benchmarks.estimators.tasks import matching
 from blackbox_grad.hosts import usable_cores
 from blackbox_grad.registry import estimator as find_estimator
 
+#: Characters in a line where the tables do not go to a terminal.
+_PAPER = 180
+
 
 def main(
     estimator: Annotated[
-        list[str] | None, typer.Option(help="only these: registered names, or package.module.Class, with options")
+        list[str] | None,
+        typer.Option(
+            help="Only these: registered names or package.module.Class, with options; {m} stands for the renders it may make."
+        ),
     ] = None,
-    kinds: Annotated[str, typer.Option(help="what they probe")] = "cotangent,loss",
-    tasks: Annotated[str, typer.Option(help="only tasks whose name holds one of these words or patterns")] = "*",
-    seeds: Annotated[int, typer.Option(help="runs of each method with each step size")] = 1,
-    jobs: Annotated[int, typer.Option(help="processes")] = 0,
-    again: Annotated[bool, typer.Option(help="measure what has a result, too")] = False,
-    results: Annotated[Path, typer.Option(help="folder for new results")] = Path("build/estimators"),
+    kinds: Annotated[str, typer.Option(help="What they probe.")] = "cotangent,loss",
+    tasks: Annotated[str, typer.Option(help="Only tasks with one of these words or patterns in their names.")] = "*",
+    parts: Annotated[str, typer.Option(help="Some of progress, quality, amortised; or none.")] = "progress,quality,amortised",
+    seeds: Annotated[int, typer.Option(help="Runs of each method with each step size.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Processes; one a core by default.")] = 0,
+    again: Annotated[bool, typer.Option(help="Measure what has a result, too.")] = False,
+    results: Annotated[Path, typer.Option(help="Folder for new results.")] = Path("build/estimators"),
+    write_page: Annotated[Path | None, typer.Option("--page", help="Write the page of the docs, with its figures.")] = None,
 ) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
-    methods = [m for name in estimator for m in _methods(name, kinds.split(","))] if estimator else list(RIVALS)
-    chosen = matching(tasks)
-    table = Table("progress", results)
-    cells: list[Cell] = []
-    for task in chosen:
-        for method in methods:
-            for rate in method.rates:
-                for seed in range(seeds):
-                    key: Row = {"task": task, "method": method.name, "kind": method.kind, "rate": rate, "seed": seed}
-                    if again or key not in table:
-                        cells.append((progress.measure, (task, method.name, method.kind, rate, seed)))
+    wanted = _Wanted(estimator, cast("list[Kind]", kinds.split(",")), matching(tasks), seeds)
+    tables = {part: Table(part, results) for part in KEYS}
+    failed = 0
     try:
-        failed = run(cells, table, jobs or usable_cores(), console, "progress") if cells else 0
+        for part in [p for p in KEYS if p in parts.split(",")]:
+            cells = wanted.cells(part)
+            done = set() if again else {tuple(row[key] for key in wanted.keys[part]) for row in tables[part].rows}
+            cells = [cell for cell in cells if cell[1] not in done]
+            if cells:
+                failed += run(cells, tables[part], jobs or usable_cores(), console, part)
     except KeyboardInterrupt:
         console.print("stopped; the same command goes on from here")
         raise typer.Exit(130) from None
-    console.print(report.terminal_table(table.rows, chosen))
+    rows = {part: table.rows for part, table in tables.items()}
+    if not console.is_terminal:
+        console = Console(width=_PAPER)
+    for table in report.terminal_tables(rows, wanted.tasks):
+        console.print(table)
+    if write_page:
+        from benchmarks.estimators import page  # and matplotlib with it
+
+        page.write(write_page, rows)
+        console.print(f"written: {write_page}")
     raise typer.Exit(1 if failed else 0)
 
 
-def _methods(name: str, kinds: list[Kind]) -> list[Method]:
-    """A rival, or an estimator with each kind of probe."""
-    if (search := Method(name, "search")) in RIVALS:
-        return [search]
-    find_estimator(name)  # fails now if it does not exist
-    return [Method(name, kind) for kind in kinds]
+class _Wanted:
+    """What is to be measured, of all rivals or of some estimators."""
+
+    #: what tells one measurement from another, in the order of its arguments
+    keys = KEYS | {"quality": ("task", "method", "kind")}
+
+    def __init__(self, names: list[str] | None, kinds: list[Kind], tasks: list[str], seeds: int) -> None:
+        self.tasks = tasks
+        self._seeds = range(seeds)
+        self._methods, self._trainers = RIVALS, TRAINERS
+        self._families: list[tuple[str, Kind]] = [(family, kind) for family in FAMILIES for kind in kinds]
+        if names:
+            searches = tuple(m for m in RIVALS if m.kind == "search" and m.name in names)
+            estimators = [name for name in names if Method(name, "search") not in searches]
+            for name in estimators:
+                find_estimator(at_two_renders(name))  # fails now if it does not exist
+            self._trainers = tuple(Method(at_two_renders(name), kind) for name in estimators for kind in kinds)
+            self._methods = searches + self._trainers
+            self._families = [(name, kind) for name in estimators for kind in kinds]
+
+    def cells(self, part: str) -> list[Cell]:
+        if part == "quality":
+            return [(quality.measure, (task, *family)) for task in self.tasks for family in self._families]
+        if part == "amortised":
+            runs = [(m.name, m.kind, rate, s) for m in self._trainers for rate in amortised.RATES for s in self._seeds]
+            return [(amortised.measure, r) for r in runs]
+        return [
+            (progress.measure, (task, method.name, method.kind, rate, seed))
+            for task in self.tasks
+            for method in self._methods
+            for rate in method.rates
+            for seed in self._seeds
+        ]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from blackbox_grad.module import DEFAULT_ESTIMATOR
 
 Kind = Literal["cotangent", "loss", "search"]
 
-#: Learning rates of Adam: the same for all estimators.
+#: Learning rates of Adam on the settings: the same for all estimators.
 RATES = (0.01, 0.03, 0.1)
 
 _TORCHOPT = "benchmarks.estimators.torchopt_estimator.TorchOpt"
@@ -32,14 +32,22 @@ class Method:
     kind: Kind
 
     @property
+    def label(self) -> str:
+        """Its name in a table."""
+        return self.name.replace("benchmarks.estimators.torchopt_estimator.", "")
+
+    @property
     def rates(self) -> tuple[float, ...]:
         """The step sizes to try."""
         return (0.0,) if self.kind == "search" else RATES
 
 
-#: What a user's estimator is compared with.
+#: What published systems do.
+PUBLISHED = Method("spsa", "cotangent")
+
+#: Those that are run on all tasks.
 RIVALS = (
-    Method("spsa", "cotangent"),
+    PUBLISHED,
     Method("spsa", "loss"),
     Method(DEFAULT_ESTIMATOR, "cotangent"),
     Method(DEFAULT_ESTIMATOR, "loss"),
@@ -53,3 +61,30 @@ RIVALS = (
     Method("TwoPointsDE", "search"),
     Method("OnePlusOne", "search"),
 )
+
+#: Those that the table of effects has room for.
+COLUMNS = (
+    PUBLISHED,
+    Method(DEFAULT_ESTIMATOR, "loss"),
+    Method("finite-difference:scheme=forward", "loss"),
+    Method("CMA", "search"),
+)
+
+#: Families of estimators whose gradients are compared at equal renders: `{m}` stands for them, `{pairs}` for half as many.
+FAMILIES = (
+    "spsa:samples={pairs}",
+    "spsa:samples={m},sides=1",
+    "spsa:samples={m},sides=1,directions=orthogonal",
+    "finite-difference:scheme=forward",
+    "finite-difference",
+    f"{_TORCHOPT}:method=forward,samples={{m}}",
+    f"{_TORCHOPT}:method=antithetic,samples={{pairs}}",
+)
+
+#: Those that a network is trained with.
+TRAINERS = tuple(m for m in RIVALS if m.name in ("spsa", DEFAULT_ESTIMATOR, "finite-difference:scheme=forward"))
+
+
+def at_two_renders(family: str) -> str:
+    """The estimator of a family that makes two renders for a gradient; one that is no family as it is."""
+    return family.format(m=2, pairs=1) if "{" in family else family

@@ -1,24 +1,33 @@
-"""From rows to tables and figures."""
+"""From rows of results to what the tables and figures show."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from benchmarks.estimators.methods import Method
+from benchmarks.estimators import amortised
+from benchmarks.estimators.methods import PUBLISHED, Method
 from benchmarks.estimators.progress import COUNTS, LEVELS
+from benchmarks.estimators.quality import half
 from benchmarks.estimators.results import Row
 
+FloatArray = NDArray[np.float64]
+
 #: What the runs of a method are ranked by: the mean logarithm of its relative losses after these many renders …
-_RANKED = (100, 300, 1000)
+RANKED = (100, 300, 1000)
 
 #: … in which losses below this count as equal.
 _ENOUGH = 1e-3
+
+#: Losses that differ by less than this factor are a draw.
+_DRAW = 1.05
+
+_SEARCH = Method("CMA", "search")
 
 
 @dataclass
@@ -34,31 +43,60 @@ class Progress:
 
     method: Method
     rate: float
-    losses: NDArray[np.float64]
-    reached: NDArray[np.float64]
+    losses: FloatArray
+    reached: FloatArray
+
+    @property
+    def score(self) -> float:
+        """The mean logarithm of the losses after `RANKED` renders: lower is better."""
+        return float(_scores(self.losses).mean())
+
+    def at(self, renders: int) -> FloatArray:
+        """`[N]`: the losses after so many renders."""
+        return self.losses[:, COUNTS.index(renders)]
+
+    def to(self, level: float) -> FloatArray:
+        """`[N]`: renders to this share of the starting loss."""
+        return self.reached[:, LEVELS.index(level)]
+
+    def against(self, other: Progress, renders: int = 300) -> tuple[int, int]:
+        """Tasks won and lost."""
+        mine, others = self.at(renders).clip(_ENOUGH), other.at(renders).clip(_ENOUGH)
+        return int((mine * _DRAW < others).sum()), int((others * _DRAW < mine).sum())
+
+    def relative(self, other: Progress, level: float = 0.2) -> float:
+        """The median over the tasks that one of the two solves of the ratio of renders to this level."""
+        mine, others = self.to(level), other.to(level)
+        solved = np.isfinite(mine) | np.isfinite(others)
+        return float(np.median(mine[solved] / others[solved])) if solved.any() else float("nan")
+
+
+def _scores(losses: FloatArray) -> FloatArray:
+    """`[…, counts]` -> `[…]`."""
+    scores: FloatArray = np.log(losses[..., [COUNTS.index(c) for c in RANKED]].clip(_ENOUGH)).mean(axis=-1)
+    return scores
 
 
 def by_method(rows: Sequence[Row], tasks: Sequence[str], per_task: bool = False) -> list[Progress]:
-    """Every method that has been run on all of `tasks`, with its best step size: one for all tasks, or one for each task."""
+    """Every method that has been run on all of `tasks`, best first, with its best step size: one for all tasks, or one for each."""
     runs: dict[Method, dict[tuple[str, float], list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         runs[Method(row["method"], row["kind"])][row["task"], float(row["rate"])].append(row)
     found = []
     for method, cells in runs.items():
         rates = sorted({rate for _, rate in cells})
-        if not all((task, rate) in cells for task in tasks for rate in rates):
+        if not tasks or not all((task, rate) in cells for task in tasks for rate in rates):
             continue
         losses = np.array([[_median(cells[t, r], "loss_", COUNTS) for t in tasks] for r in rates])  # [rates, N, counts]
         reached = np.array([[_median(cells[t, r], "to_", LEVELS) for t in tasks] for r in rates])
-        score = np.log(losses[:, :, [COUNTS.index(c) for c in _RANKED]].clip(_ENOUGH)).mean(axis=2)  # [rates, N]
+        scores = _scores(losses)  # [rates, N]
         if per_task:
-            best = score.argmin(axis=0)
-            each = np.arange(len(tasks))
+            best, each = scores.argmin(axis=0), np.arange(len(tasks))
             found.append(Progress(method, float("nan"), losses[best, each], reached[best, each]))
         else:
-            index = int(score.mean(axis=1).argmin())
+            index = int(scores.mean(axis=1).argmin())
             found.append(Progress(method, rates[index], losses[index], reached[index]))
-    return found
+    return sorted(found, key=lambda p: p.score)
 
 
 def _median(rows: Sequence[Row], prefix: str, columns: Sequence[float]) -> list[float]:
@@ -66,31 +104,123 @@ def _median(rows: Sequence[Row], prefix: str, columns: Sequence[float]) -> list[
     return [float(np.median([row[f"{prefix}{column:g}"] for row in rows])) for column in columns]
 
 
-def terminal_table(rows: Sequence[Row], tasks: Sequence[str]) -> Table:
+#: Column headings and the lines below them.
+Lines = tuple[list[str], list[list[str]]]
+
+
+def progress_lines(found: Sequence[Progress]) -> Lines:
     """Medians over the tasks."""
-    table = Table(title=f"{len(tasks)} tasks, medians; renders count the forward ones", title_justify="left")
-    table.add_column("method")
-    table.add_column("probes")
-    for heading in ("rate", *(f"loss@{n}" for n in _RANKED), *(f"to {level:.0%}" for level in LEVELS), "reach 20%", "wins"):
-        table.add_column(heading, justify="right")
-    found = by_method(rows, tasks)
-    order = sorted(found, key=lambda p: np.log(p.losses.clip(_ENOUGH)).mean())
-    at300 = COUNTS.index(300)
-    lowest = np.min([p.losses[:, at300] for p in found], axis=0) if found else np.array([])
-    for p in order:
-        table.add_row(
-            p.method.name.rpartition(".")[2]
-            if ":" not in p.method.name
-            else p.method.name.replace("benchmarks.estimators.", ""),
-            p.method.kind,
-            f"{p.rate:g}" if p.rate else "",
-            *(f"{np.median(p.losses[:, COUNTS.index(n)]):.3f}" for n in _RANKED),
-            *(_renders(np.median(p.reached[:, i])) for i in range(len(LEVELS))),
-            f"{np.isfinite(p.reached[:, 1]).mean():.0%}",
-            str(int((p.losses[:, at300] <= lowest * 1.02).sum())),
-        )
-    return table
+    headings = ["method", "probes", "step", *(f"loss {n}" for n in RANKED), *(f"to {level:.0%}" for level in LEVELS)]
+    headings += ["reach", "× SPSA", "× CMA", "W : L, SPSA", "W : L, CMA", "best"]
+    rivals = {p.method: p for p in found}
+    lowest = np.min([p.at(300) for p in found], axis=0).clip(_ENOUGH) if found else np.array([])
+    lines = []
+    for p in found:
+        line = [p.method.label, "" if p.method.kind == "search" else p.method.kind, f"{p.rate:g}" if p.rate > 0 else ""]
+        line += [f"{np.median(p.at(n)):.3f}" for n in RANKED]
+        line += [renders(float(np.median(p.to(level)))) for level in LEVELS]
+        line.append(f"{np.isfinite(p.to(0.2)).mean():.0%}")
+        others = [rivals.get(PUBLISHED), rivals.get(_SEARCH)]
+        line += ["" if o is None or o is p else f"{p.relative(o):.2f}" for o in others]
+        line += ["" if o is None or o is p else "{} : {}".format(*p.against(o)) for o in others]
+        line.append(f"{(p.at(300) <= lowest * _DRAW).mean():.0%}")
+        lines.append(line)
+    return headings, lines
 
 
-def _renders(count: float) -> str:
+def renders(count: float) -> str:
     return f"{count:.0f}" if np.isfinite(count) else f"> {COUNTS[-1]}"
+
+
+@dataclass
+class Quality:
+    """Cosines of one family of estimators with the trusted gradients.
+
+    Attributes:
+        method: the family, and what it probes.
+        share: `[N]`: renders beyond the forward one, divided by the number of parameters.
+        cosine: `[N]`: medians of repeated estimates.
+        at_half: `[M]`: those with P/2 renders.
+        at_full: `[M]`: those with P renders.
+        untrusted: tasks left out.
+    """
+
+    method: Method
+    share: FloatArray
+    cosine: FloatArray
+    at_half: FloatArray
+    at_full: FloatArray
+    untrusted: int
+
+
+def by_family(rows: Sequence[Row], tasks: Sequence[str]) -> list[Quality]:
+    """Every family that has been measured on all of `tasks`."""
+    families: dict[Method, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["task"] in tasks:
+            families[Method(row["method"], row["kind"])].append(row)
+    found = []
+    for method, measured in families.items():
+        if not tasks or {row["task"] for row in measured} != set(tasks):
+            continue
+        known = [row for row in measured if row["renders"]]
+        share = np.array([row["renders"] / row["parameters"] for row in known], dtype=np.float64)
+        cosine = np.array([row["cosine"] for row in known], dtype=np.float64)
+        at_half = np.array([row["cosine"] for row in known if row["renders"] == half(row["parameters"])], dtype=np.float64)
+        at_full = np.array([row["cosine"] for row in known if row["renders"] == row["parameters"]], dtype=np.float64)
+        found.append(Quality(method, share, cosine, at_half, at_full, sum(not row["renders"] for row in measured)))
+    return found
+
+
+def quality_lines(found: Sequence[Quality]) -> Lines:
+    """Medians and quartiles over the tasks."""
+
+    def cell(values: FloatArray) -> str:
+        if not len(values):
+            return ""
+        low, median, high = np.quantile(values, (0.25, 0.5, 0.75))
+        return f"{median:.2f} ({low:.2f} to {high:.2f})"
+
+    headings = ["estimator", "probes", "P/2 renders", "P renders", "all it makes"]
+    lines = []
+    for q in found:
+        whole = "" if "{" in q.method.name else cell(q.cosine)
+        lines.append([q.method.label, q.method.kind, cell(q.at_half), cell(q.at_full), whole])
+    return headings, lines
+
+
+def amortised_lines(rows: Sequence[Row]) -> Lines:
+    """Validation losses, each method with its best learning rate."""
+    runs: dict[Method, dict[float, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        runs[Method(row["method"], row["kind"])][float(row["rate"])].append(row)
+    lines = []
+    for method, rates in runs.items():
+        losses = {rate: _median(measured, "loss_", amortised.COUNTS) for rate, measured in rates.items()}
+        rate = min(losses, key=lambda r: losses[r][-1])
+        lines.append([method.label, method.kind, f"{rate:g}", *(f"{loss:.3f}" for loss in losses[rate])])
+    headings = ["estimator", "probes", "learning rate", *(f"loss {count}" for count in amortised.COUNTS)]
+    return headings, sorted(lines, key=lambda line: float(line[-1]))
+
+
+def terminal_tables(rows: Mapping[str, Sequence[Row]], tasks: Sequence[str]) -> list[Table]:
+    """What has been measured on all of `tasks`."""
+    count = f"{len(tasks)} tasks" if len(tasks) != 1 else tasks[0]
+    shown = {
+        f"Progress on {count}: medians; the step is the best for all of them": progress_lines(
+            by_method(rows["progress"], tasks)
+        ),
+        f"Quality on {count}: cosine with the trusted gradient": quality_lines(by_family(rows["quality"], tasks)),
+        "Amortised: validation loss of a network": amortised_lines(rows["amortised"]),
+    }
+    tables = []
+    for title, (headings, lines) in shown.items():
+        if not lines:
+            continue
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        for index, heading in enumerate(headings):
+            table.add_column(heading, justify="right" if index > 1 else "left", overflow="fold")
+        for line in lines:
+            table.add_row(*line)
+        tables.append(table)
+    return tables
