@@ -1,35 +1,33 @@
 """`DifferentiableEffect`: an effect as an ordinary differentiable torch module.
 
-Rendering and its vector-Jacobian product are two opaque torch operators, so autograd, `torch.compile`, autocast and devices treat
-the plug-in like any other operation. What they do happens in a host, whatever thread autograd calls from.
+Autograd, `torch.compile`, autocast and devices treat the plug-in like any other operation. What it does happens in a host, whatever
+thread autograd calls from.
 """
 
 from __future__ import annotations
 
 import copy
 import functools
-import itertools
 import os
 import warnings
-import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from blackbox_grad.effects import EffectInfo, EffectSpec, as_spec
+from blackbox_grad.effects import Audio, EffectInfo, EffectSpec, as_spec
 from blackbox_grad.errors import (
     AudioError,
     EstimatorError,
     HostError,
     NonFiniteAudioError,
     ParameterError,
-    SecondDerivativeError,
 )
 from blackbox_grad.estimators import Estimate, Estimator
 from blackbox_grad.hosts import Host, default_host
-from blackbox_grad.hosts.opened import inner_product
+from blackbox_grad.hosts.opened import inner_product, setting
+from blackbox_grad.operators import EstimatedLoss, draw_seed, register, render
 from blackbox_grad.parameters import ParameterSpace, Selection
 from blackbox_grad.problem import Probe, Problem
 from blackbox_grad.registry import estimator as find_estimator
@@ -99,7 +97,7 @@ class DifferentiableEffect(nn.Module):
             raise HostError(f"host={host!r} is no host; give a ProcessPool(…) or InProcessHost(), or leave it out")
         self._host = host
         self.info: EffectInfo = self.host.open(self.spec)
-        self._handle = _register(self)
+        self._handle = register(self)
 
     @property
     def host(self) -> Host:
@@ -134,9 +132,7 @@ class DifferentiableEffect(nn.Module):
             RenderError: the effect failed, or took too long.
         """
         x, p = self._check(x, p)
-        y, _, _ = torch.ops.blackbox_grad.render(x, p, self._handle, self._needs_seed(x, p))
-        result: Tensor = y
-        return result
+        return render(self, x, p, self._needs_seed(x, p))
 
     def loss(self, x: Tensor, p: Tensor, loss_fn: LossFunction, *targets: Tensor) -> Tensor:
         """`loss_fn(layer(x, p), *targets)`, its gradient estimated from differences of the *loss itself*.
@@ -161,17 +157,18 @@ class DifferentiableEffect(nn.Module):
         x, p = self._check(x, p)
         targets = tuple(_expanded(t, x.shape[0]) for t in targets)
         per_item = _PerItem(loss_fn)
-        needs_seed = self._needs_seed(x, p)
+        seed = draw_seed(self._needs_seed(x, p))
+        audio = self._shared(x)
         with torch.no_grad():
-            y, finite, seed = torch.ops.blackbox_grad.render(x, p, self._handle, needs_seed)
+            y, finite = self._forward(x, p, audio)
         losses = per_item(y, *targets)
 
         def evaluate(points: Tensor) -> Tensor:
             values: list[Tensor] = []
             for point in points:  # one probe of every item at a time, so memory does not grow with the number of probes
-                audio, heard = self._render(x, point)
+                z, heard = self._render(x, point, audio)
                 with torch.no_grad():
-                    value = per_item(audio, *targets).cpu().double()
+                    value = per_item(z, *targets).cpu().double()
                 values.append(torch.where(heard, value, torch.nan))
             return torch.stack(values)
 
@@ -183,7 +180,7 @@ class DifferentiableEffect(nn.Module):
 
         value = losses.detach().cpu().double()
         problem = functools.partial(self._problem, x, p, lambda: value, cotangent, seed, "loss", evaluate)
-        estimated = _EstimatedLoss.apply(x, p, losses.detach(), finite, self, problem)  # type: ignore[no-untyped-call]
+        estimated = EstimatedLoss.apply(x, p, losses.detach(), finite, self, problem)  # type: ignore[no-untyped-call]
         # the values of `losses` and its exact gradients for targets and weights, with the estimated ones for x and p
         return torch.mean(losses + (estimated - estimated.detach()))
 
@@ -204,9 +201,10 @@ class DifferentiableEffect(nn.Module):
             seed: of the estimator's randomness; from torch's default generator otherwise.
         """
         x, p = self._check(x.detach(), p.detach())
-        y, finite = self._render(x, p) if y is None else (y, torch.ones(x.shape[0], dtype=torch.bool))
-        number = _draw_seed() if seed is None else torch.tensor([seed])
-        problem = self._cotangent_problem(x, p, y, cotangent, number)
+        audio = self._shared(x)
+        y, finite = self._render(x, p, audio) if y is None else (y, torch.ones(x.shape[0], dtype=torch.bool))
+        number = draw_seed() if seed is None else torch.tensor([seed])
+        problem = self._cotangent_problem(x, p, y, cotangent, number, audio)
         gradient = self._gradients(problem, x, p, finite, to_audio=False, to_point=True)[1]
         assert gradient is not None
         return gradient
@@ -256,12 +254,15 @@ class DifferentiableEffect(nn.Module):
         except ParameterError as error:
             raise ParameterError(f"{self.spec.address}: {error}") from None
 
-    def _render(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Audio like `x`, and which items are finite, `[B] bool` on the CPU. Non-finite samples are returned as silence."""
+    def _shared(self, x: Tensor) -> Audio:
+        """`x` as float32, where the host can read it."""
+        return self.host.share(_audio_array(x))
+
+    def _render(self, x: Tensor, p: Tensor, audio: Audio) -> tuple[Tensor, Tensor]:
+        """Audio like `x`, and which items are finite, `[B] bool` on the CPU. Non-finite renders are returned as silence."""
         if x.shape[0] == 0 or x.shape[2] == 0:
             return torch.empty_like(x), torch.ones(x.shape[0], dtype=torch.bool)
-        audio, points = _audio_array(x), self._points(p)
-        rendered, flags = self.host.render_batch(self.spec, audio, points.numpy())
+        rendered, flags = self.host.render_batch(self.spec, audio, self._points(p).numpy())
         finite = torch.from_numpy(flags)
         self.nonfinite += int((~finite).sum())
         y = torch.from_numpy(rendered)
@@ -269,18 +270,14 @@ class DifferentiableEffect(nn.Module):
             y[~finite] = 0.0
         return y.to(x), finite
 
-    def _forward(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        if not torch.isfinite(x.sum()) and not torch.isfinite(x).all():  # the sum is quick, and finite as a rule
-            item = int((~torch.isfinite(x)).flatten(1).any(1).nonzero()[0])
-            raise AudioError(f"{self.spec.address}: audio x holds NaN or infinity (item {item}); clean it before the effect")
-        y, finite = self._render(x, p)
+    def _forward(self, x: Tensor, p: Tensor, audio: Audio) -> tuple[Tensor, Tensor]:
+        """The forward render of `x`, which is `shared` as `audio`: `y`, and which items are finite, `[B] bool`."""
+        y, finite = self._render(x, p, audio)
         if self.on_nonfinite == "raise" and not finite.all():
             item = int((~finite).nonzero()[0])
-            setting = ", ".join(
-                f"{name}={value:.4g}" for name, value in zip(self.parameter_space.names, self._points(p)[item], strict=True)
-            )
+            where = setting(self.parameter_space, item, self._points(p)[item].numpy())
             raise NonFiniteAudioError(
-                f"{self.spec.address} returned NaN or infinity for item {item} at {setting}. Keep the parameters away from this "
+                f"{self.spec.address} returned NaN or infinity for {where}. Keep the parameters away from this "
                 "setting, or pass on_nonfinite='silence'"
             )
         return y, finite
@@ -303,14 +300,24 @@ class DifferentiableEffect(nn.Module):
         generator = torch.Generator().manual_seed(int(seed))
         return Problem(self._points(p), self.parameter_space, generator, counted, value, kind, x, cotangent)
 
-    def _cotangent_problem(self, x: Tensor, p: Tensor, y: Tensor, cotangent: Tensor, seed: Tensor) -> Problem:
-        audio, weights = _audio_array(x), _audio_array(cotangent)
+    def _cotangent_problem(
+        self, x: Tensor, p: Tensor, y: Tensor, cotangent: Tensor, seed: Tensor, audio: Audio | None = None
+    ) -> Problem:
+        """Of the vector-Jacobian product at `p`; `audio` is `x`, `shared`, where it still is."""
+
+        @functools.cache
+        def weights() -> Audio:
+            return self._shared(cotangent)
+
+        @functools.cache
+        def heard() -> Audio:
+            return self._shared(x) if audio is None else audio
 
         def evaluate(points: Tensor) -> Tensor:
-            return torch.from_numpy(self.host.probe_batch(self.spec, audio, points.numpy(), weights))
+            return torch.from_numpy(self.host.probe_batch(self.spec, heard(), points.numpy(), weights()))
 
         def value() -> Tensor:
-            products = [inner_product(a, b) for a, b in zip(_audio_array(y), weights, strict=True)]
+            products = [inner_product(a, b) for a, b in zip(_audio_array(y), weights(), strict=True)]
             return torch.tensor(products, dtype=torch.float64)
 
         return self._problem(x, p, value, lambda: cotangent, seed, "cotangent", evaluate)
@@ -352,7 +359,7 @@ class DifferentiableEffect(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         nn.Module.__setstate__(self, state)
-        self._handle = _register(self)
+        self._handle = register(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> DifferentiableEffect:
         duplicate = type(self).__new__(type(self))
@@ -362,137 +369,8 @@ class DifferentiableEffect(nn.Module):
         return duplicate
 
 
-# The two operators. They find their module by a number, because an operator takes tensors and plain values only.
-
-_modules: weakref.WeakValueDictionary[int, DifferentiableEffect] = weakref.WeakValueDictionary()
-_numbers = itertools.count(1)
-
-
-def _register(module: DifferentiableEffect) -> int:
-    number = next(_numbers)
-    _modules[number] = module
-    return number
-
-
 def _audio_array(x: Tensor) -> Any:
     return x.detach().to("cpu", torch.float32).contiguous().numpy()
-
-
-def _draw_seed() -> Tensor:
-    return torch.randint(0, 2**62, (1,), dtype=torch.int64)
-
-
-@torch.library.custom_op("blackbox_grad::render", mutates_args=())
-def _render_op(x: Tensor, p: Tensor, handle: int, needs_seed: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """`f(x, p)`; which items are finite, `[B]`; the seed with which its gradient will be estimated."""
-    seed = _draw_seed() if needs_seed else torch.zeros(1, dtype=torch.int64)
-    return *_modules[handle]._forward(x, p), seed
-
-
-@_render_op.register_fake
-def _(x: Tensor, p: Tensor, handle: int, needs_seed: bool) -> tuple[Tensor, Tensor, Tensor]:
-    y = torch.empty_like(x, memory_format=torch.contiguous_format)
-    return y, torch.empty(x.shape[0], dtype=torch.bool), torch.empty(1, dtype=torch.int64)
-
-
-@torch.library.custom_op("blackbox_grad::vjp", mutates_args=())
-def _vjp_op(
-    x: Tensor,
-    p: Tensor,
-    y: Tensor,
-    finite: Tensor,
-    seed: Tensor,
-    cotangent: Tensor,
-    handle: int,
-    to_audio: bool,
-    to_point: bool,
-) -> tuple[Tensor, Tensor]:
-    """Estimates of `ȳᵀ ∂f/∂x` and `ȳᵀ ∂f/∂p`."""
-    module = _modules[handle]
-    problem = module._cotangent_problem(x, p, y, cotangent, seed)
-    to_x, to_p = module._gradients(problem, x, p, finite, to_audio, to_point)
-    return torch.zeros_like(x) if to_x is None else to_x, torch.zeros_like(p) if to_p is None else to_p
-
-
-@_vjp_op.register_fake
-def _(x: Tensor, p: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(x), torch.empty_like(p)
-
-
-def _save_for_render(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, p, handle, _ = inputs
-    ctx.save_for_backward(x, p, *output)
-    ctx.handle = handle
-    ctx.module = _modules.get(handle)  # keeps a module alive that only the graph still needs
-
-
-def _backward_of_render(ctx: Any, cotangent: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-    to_audio, to_point = ctx.needs_input_grad[:2]
-    if torch.compiler.is_compiling():
-        to_x, to_p = torch.ops.blackbox_grad.vjp(*ctx.saved_tensors, cotangent, ctx.handle, to_audio, to_point)
-    else:  # the same without the operator, inside which a surrogate could not use autograd
-        x, p, y, finite, seed = ctx.saved_tensors
-        module = ctx.module
-        problem = module._cotangent_problem(x, p, y, cotangent, seed)
-        return *_final(*module._gradients(problem, x, p, finite, to_audio, to_point)), None, None
-    return (to_x if to_audio else None), (to_p if to_point else None), None, None
-
-
-def _refuse_second_derivative(ctx: Any, *_: Any) -> Any:
-    raise SecondDerivativeError(
-        "the gradient of an effect is an estimate and cannot be differentiated again; leave out create_graph=True, or detach the "
-        "gradient before it enters a loss"
-    )
-
-
-torch.library.register_autograd("blackbox_grad::render", _backward_of_render, setup_context=_save_for_render)
-torch.library.register_autograd("blackbox_grad::vjp", _refuse_second_derivative)
-
-
-class _EstimatedLoss(torch.autograd.Function):
-    """The loss mode: the values of the losses, with estimated gradients for `x` and `p`."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        p: Tensor,
-        losses: Tensor,
-        finite: Tensor,
-        module: DifferentiableEffect,
-        problem: Callable[[], Problem],
-    ) -> Tensor:
-        ctx.save_for_backward(x, p, finite)
-        ctx.module, ctx.problem = module, problem
-        return losses.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> Any:
-        x, p, finite = ctx.saved_tensors
-        to_audio, to_point = ctx.needs_input_grad[:2]
-        with torch.no_grad():
-            to_x, to_p = ctx.module._gradients(ctx.problem(), x, p, finite, to_audio, to_point)
-            weight = upstream[0]
-            to_x = None if to_x is None else to_x * weight[:, None, None].to(x)
-            to_p = None if to_p is None else to_p * weight[:, None].to(p)
-        return *_final(to_x, to_p), None, None, None, None
-
-
-class _Final(torch.autograd.Function):
-    """The identity, which refuses to be differentiated."""
-
-    @staticmethod
-    def forward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient.clone()
-
-    backward = staticmethod(_refuse_second_derivative)
-
-
-def _final(*gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-    """The gradients, refusing to be differentiated if autograd would (`create_graph=True`)."""
-    if not torch.is_grad_enabled():
-        return gradients
-    return tuple(None if g is None else _Final.apply(g.detach().requires_grad_()) for g in gradients)  # type: ignore[no-untyped-call]
 
 
 class _PerItem:

@@ -336,11 +336,16 @@ class ParameterSpace(Sequence[Parameter]):
 
     def complete(self, point: ArrayLike) -> FloatArray:
         """`[P]` -> `[F]`: the free values in their places, snapped to levels, all others at their held values."""
-        checked = self.check(point)
-        if checked.ndim != 1:
-            raise ParameterError(f"one point of {len(self)} values is due here, got an array of shape {checked.shape}")
-        values = self._held.copy()
-        values[self._free] = self.snap(checked)
+        if np.ndim(point) > 1:
+            raise ParameterError(f"one point of {len(self)} values is due here, got an array of shape {np.shape(point)}")
+        return self.complete_all(point)
+
+    def complete_all(self, points: ArrayLike) -> FloatArray:
+        """`complete` for `[..., P]` -> `[..., F]`."""
+        chosen = self.snap(self.check(points))
+        values = np.empty((*chosen.shape[:-1], len(self.everything)))
+        values[...] = self._held
+        values[..., self._free] = chosen
         return values
 
     def to_native(self, point: ArrayLike) -> dict[str, float]:

@@ -97,7 +97,7 @@ def test_nothing_in_nothing_out(clip, shape):
         (audio(), settings(2), errors.ParameterError, "batch of 3 and parameters one of 2"),
         (audio(), settings() + 1, errors.ParameterError, r"'Drive' \(item 0\): 1\.\d+ is not in \[0, 1\]"),
         (audio(), settings() * torch.nan, errors.ParameterError, "nan is not in"),
-        (audio() * torch.inf, settings(), errors.AudioError, r"NaN or infinity \(item 0\)"),
+        (audio() * torch.inf, settings(), errors.AudioError, r"NaN or infinity \(item 0 of the batch"),
     ],
 )
 def test_wrong_input_says_what_is_right(clip, x, p, error, said):
@@ -316,7 +316,7 @@ def spoiled(third_party):
 
 def test_a_forward_render_that_is_not_finite_raises_and_names_the_setting(spoiled):
     layer = spoiled()
-    with pytest.raises(errors.NonFiniteAudioError, match=r"faulty:nan .*item 1 at Level=0\.9"):
+    with pytest.raises(errors.NonFiniteAudioError, match=r"faulty:nan .*item 1 of the batch at Level=0\.9"):
         layer(audio(2), torch.tensor([[0.1], [0.9]]))
     assert layer.nonfinite == 1
 

@@ -31,6 +31,10 @@ class Host(Protocol):
         """Open the effect if it is not open yet, and describe it."""
         ...
 
+    def share(self, audio: Audio) -> Audio:
+        """The same audio where the host can read it: given to several calls, it is copied once."""
+        ...
+
     def render_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray) -> tuple[Audio, NDArray[np.bool_]]:
         """Render each item at its point, or at several.
 

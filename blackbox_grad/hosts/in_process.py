@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blackbox_grad.effects import Audio, EffectInfo, EffectSpec, SelectedEffect
-from blackbox_grad.hosts.opened import OpenedEffects, probe_value, render_into, spec_key
+from blackbox_grad.errors import BlackboxGradError
+from blackbox_grad.hosts.opened import OpenedEffects, ignore_overflow, probe_value, render_into, setting
 from blackbox_grad.parameters import FloatArray
 
 
@@ -27,32 +30,39 @@ class InProcessHost:
         self._lock = threading.RLock()
 
     def _get(self, spec: EffectSpec) -> SelectedEffect:
-        return self._effects.get(spec_key(spec), spec)
+        return self._effects.get(spec.key, spec)
 
     def open(self, spec: EffectSpec) -> EffectInfo:
         with self._lock:
             return EffectInfo.of(self._get(spec))
 
+    def share(self, audio: Audio) -> Audio:
+        return audio
+
     def render_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray) -> tuple[Audio, NDArray[np.bool_]]:
         output = np.empty((*points.shape[:-1], *audio.shape[1:]), dtype=np.float32)
         flags = np.empty(points.shape[:-1])
-        with self._lock:
+        with self._lock, ignore_overflow():
             effect = self._get(spec)
+            values = effect.parameters.complete_all(points)
             for index in np.ndindex(flags.shape):
-                flags[index] = render_into(effect, audio[index[-1]], points[index], output[index])
+                with _named(effect, index[-1], points[index]):
+                    flags[index] = render_into(effect, audio[index[-1]], values[index], output[index])
         finite = np.isfinite(flags)
         self._count(finite)
         return output, finite
 
     def probe_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio) -> FloatArray:
-        values = np.empty(points.shape[:-1])
-        with self._lock:
+        products = np.empty(points.shape[:-1])
+        with self._lock, ignore_overflow():
             effect = self._get(spec)
-            for index in np.ndindex(values.shape):
+            values = effect.parameters.complete_all(points)
+            for index in np.ndindex(products.shape):
                 item = index[-1]
-                values[index] = probe_value(effect, audio[item], points[index], cotangent[item])
-        self._count(np.isfinite(values))
-        return values
+                with _named(effect, item, points[index]):
+                    products[index] = probe_value(effect, audio[item], values[index], cotangent[item])
+        self._count(np.isfinite(products))
+        return products
 
     def _count(self, finite: NDArray[np.bool_]) -> None:
         with self._lock:
@@ -65,3 +75,12 @@ class InProcessHost:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return InProcessHost, ()
+
+
+@contextlib.contextmanager
+def _named(effect: SelectedEffect, item: int, point: FloatArray) -> Iterator[None]:
+    """Say in an error which item of the batch it is about."""
+    try:
+        yield
+    except BlackboxGradError as error:
+        raise type(error)(f"{error} ({setting(effect.parameters, item, point)})") from error

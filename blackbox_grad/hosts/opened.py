@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import pickle
+import functools
 from collections import OrderedDict
-from dataclasses import replace
 
 import numpy as np
 
 from blackbox_grad.effects import Audio, EffectSpec, SelectedEffect, load
-from blackbox_grad.parameters import FloatArray
+from blackbox_grad.errors import AudioError
+from blackbox_grad.parameters import FloatArray, ParameterSpace
 
 #: Effects that a host keeps open at once; the one unused for longest is closed first.
 MOST_OPEN = 16
@@ -19,17 +18,12 @@ MOST_OPEN = 16
 _BLOCK = 1024
 
 
-def spec_key(spec: EffectSpec) -> str:
-    """A short name for a spec, equal for equal specs, in every process."""
-    return hashlib.sha256(pickle.dumps(_unlearnt(spec), protocol=4)).hexdigest()[:32]
-
-
-def _unlearnt(spec: EffectSpec) -> EffectSpec:
-    return replace(spec, learnt=(), parts=tuple(map(_unlearnt, spec.parts)))
+#: For the loops around `render_into` and `probe_value`: audio that is not finite is looked for, and no surprise.
+ignore_overflow = functools.partial(np.errstate, invalid="ignore", over="ignore")
 
 
 class OpenedEffects:
-    """Opens effects when first used and keeps the last `MOST_OPEN`."""
+    """Opens effects when first used and keeps the last `MOST_OPEN`, by the key of their specs."""
 
     def __init__(self) -> None:
         self._effects: OrderedDict[str, SelectedEffect] = OrderedDict()
@@ -56,19 +50,36 @@ def inner_product(a: Audio, b: Audio) -> float:
     a, b = a.reshape(-1), b.reshape(-1)
     whole = len(a) - len(a) % _BLOCK
     blocks = np.einsum("ij,ij->i", a[:whole].reshape(-1, _BLOCK), b[:whole].reshape(-1, _BLOCK))
-    return float(blocks.sum(dtype=np.float64) + np.dot(a[whole:].astype(np.float64), b[whole:].astype(np.float64)))
+    product = blocks.sum(dtype=np.float64)
+    if whole < len(a):
+        product += np.dot(a[whole:].astype(np.float64), b[whole:].astype(np.float64))
+    return float(product)
 
 
-def render_into(effect: SelectedEffect, audio: Audio, point: FloatArray, out: Audio) -> float:
-    """Render `[C, T]` into `out`; 0.0 if the result is finite, NaN otherwise."""
-    out[...] = y = effect.render(audio, point)
-    with np.errstate(invalid="ignore", over="ignore"):
-        energy = inner_product(y, y)
-    return 0.0 if np.isfinite(energy) or np.isfinite(y).all() else np.nan
+def render_into(effect: SelectedEffect, audio: Audio, values: FloatArray, out: Audio) -> float:
+    """Render `[C, T]` at `values: [F]` into `out`; 0.0 if the result is finite, NaN otherwise.
+
+    Raises:
+        AudioError: `audio` is not finite; the effect, which might crash or keep it for ever, does not see it.
+    """
+    if not _is_finite(audio):
+        raise AudioError(f"{effect.spec.address}: clean the audio x before the effect: it holds NaN or infinity")
+    out[...] = y = effect.render_at(audio, values)
+    return 0.0 if _is_finite(y) else np.nan
 
 
-def probe_value(effect: SelectedEffect, audio: Audio, point: FloatArray, cotangent: Audio) -> float:
+def _is_finite(audio: Audio) -> bool:
+    energy = inner_product(audio, audio)  # quick, and finite as a rule
+    return bool(np.isfinite(energy) or np.isfinite(audio).all())
+
+
+def probe_value(effect: SelectedEffect, audio: Audio, values: FloatArray, cotangent: Audio) -> float:
     """`⟨ȳ, f(x, p)⟩`; NaN if the render is not finite."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        value = inner_product(effect.render(audio, point), cotangent)
+    value = inner_product(effect.render_at(audio, values), cotangent)
     return value if np.isfinite(value) else np.nan
+
+
+def setting(parameters: ParameterSpace, item: int, point: FloatArray) -> str:
+    """Where in a batch something happened, for an error message."""
+    values = ", ".join(f"{name}={value:.4g}" for name, value in zip(parameters.names, point, strict=True))
+    return f"item {item} of the batch at {values}"

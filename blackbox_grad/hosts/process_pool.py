@@ -10,17 +10,14 @@ import contextlib
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 import weakref
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, Pipe, wait
-from multiprocessing.reduction import send_handle
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import numpy as np
@@ -29,22 +26,14 @@ from numpy.typing import NDArray
 from blackbox_grad.effects import Audio, EffectInfo, EffectSpec
 from blackbox_grad.errors import HostError, RenderError
 from blackbox_grad.hosts import usable_cores
-from blackbox_grad.hosts.opened import spec_key
-from blackbox_grad.hosts.shared import CallArrays, Layout, Mode, SharedBuffer
-from blackbox_grad.hosts.worker import Attach, Detach, Done, Failed, Introduce, Open, Run
+from blackbox_grad.hosts.host_process import GRACE, HostDiedError, HostProcess
+from blackbox_grad.hosts.opened import setting
+from blackbox_grad.hosts.shared import Layout, Mode, SharedMemory, Table
+from blackbox_grad.hosts.worker import Done, Failed, Open, Run
 from blackbox_grad.parameters import FloatArray
-
-#: What a host runs. It does not look for modules in the working directory: a `signal.py` there is none of its business.
-_PROGRAM = "import sys; del sys.path[0]; from blackbox_grad.hosts import worker; worker.main()"
 
 #: A render that kills this many hosts is reported instead of tried again.
 MOST_KILLS = 2
-
-#: A host ends itself at its time limit; so much later the pool does it, in case the host could not.
-_GRACE = 5.0
-
-#: Buffers kept for the next call; more are only made while several threads call at once.
-_SPARE_BUFFERS = 4
 
 
 _pools: weakref.WeakSet[ProcessPool] = weakref.WeakSet()
@@ -58,10 +47,6 @@ def _renew_locks() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_locks)
-
-
-class HostDiedError(Exception):
-    """A host process ended in the middle of its work."""
 
 
 class ProcessPool:
@@ -102,7 +87,7 @@ class ProcessPool:
         return self._members.closed
 
     def open(self, spec: EffectSpec) -> EffectInfo:
-        key = spec_key(spec)
+        key = spec.key
         if key in self._infos:
             return self._infos[key]
         for attempt in range(MOST_KILLS):
@@ -112,7 +97,7 @@ class ProcessPool:
                 try:
                     worker.introduce(key, spec)
                     worker.send(Open(key, self.open_limit))
-                    answer = worker.answer(self.open_limit + _GRACE)
+                    answer = worker.answer(self.open_limit + GRACE)
                 except (HostDiedError, OSError):
                     if attempt + 1 == MOST_KILLS:
                         raise RenderError(
@@ -128,19 +113,22 @@ class ProcessPool:
                 return answer
         raise AssertionError("unreachable")
 
+    def share(self, audio: Audio) -> Audio:
+        return self._own_members().memory.share(audio)
+
     def render_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray) -> tuple[Audio, NDArray[np.bool_]]:
-        stack = points[None] if points.ndim == 2 else points
-        with self._call("render", spec, audio, stack) as call:
-            output = call.output.copy()  # the caller's own, also after a fork
-            finite = np.isfinite(call.values).reshape(points.shape[:-1])
-            del call
-        return output.reshape(*points.shape[:-1], *audio.shape[1:]), finite
+        memory = self._own_members().memory
+        output = memory.empty((*points.shape[:-1], *audio.shape[1:]))
+        try:
+            values = self._call("render", spec, memory, audio, points[None] if points.ndim == 2 else points, output)
+        except BaseException:
+            memory.spoil(output)
+            raise
+        return memory.give(output), np.isfinite(values).reshape(points.shape[:-1])
 
     def probe_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio) -> FloatArray:
-        with self._call("probe", spec, audio, points, cotangent) as call:
-            values = call.values.copy().reshape(points.shape[:-1])
-            del call
-        return values
+        memory = self._own_members().memory
+        return self._call("probe", spec, memory, audio, points, memory.share(cotangent)).reshape(points.shape[:-1])
 
     def close(self) -> None:
         with self._free:  # no host is started once it has begun
@@ -159,98 +147,93 @@ class ProcessPool:
     def __repr__(self) -> str:
         return f"ProcessPool(hosts={self.hosts}, time_limit={self.time_limit:g}, open_limit={self.open_limit:g})"
 
-    # one call: copy in, deal out, wait, hand the results over
+    # one call: copy in, have it rendered, hand the results over
 
-    @contextlib.contextmanager
     def _call(
-        self, mode: Mode, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio | None = None
-    ) -> Iterator[CallArrays]:
+        self, mode: Mode, spec: EffectSpec, memory: SharedMemory, audio: Audio, points: FloatArray, other: Audio
+    ) -> FloatArray:
         info = self.open(spec)
         probes, batch, parameters = points.shape
         layout = Layout(mode, probes, batch, audio.shape[1], audio.shape[2], parameters)
-        buffer = self._borrow(layout.size)
-        intact = False
-        call = layout.views(buffer.shared)
+        block = memory.empty((layout.size,), np.uint8)
+        table = layout.table(block.data)
+        table.points[...] = points
+        table.taken[...] = table.done[...] = 0
         try:
-            call.points[...], call.audio[...] = points, audio
-            if cotangent is not None:
-                call.cotangent[...] = cotangent
-            call.done[...] = 0
-            self._deal(_Deal(info, spec_key(spec), layout, buffer, call))
-            with self._free:
-                self.renders += layout.renders
-                self.nonfinite += int(np.isnan(call.values).sum())
-            intact = True
-            yield call
-        finally:
-            del call  # views must be gone before the buffer can be closed
-            self._return(buffer, intact)
+            self._have_rendered(_Call(info, spec.key, layout, memory, block, table, memory.share(audio), other))
+        except BaseException:
+            memory.spoil(block)
+            raise
+        with self._free:
+            self.renders += layout.renders
+            self.nonfinite += int(np.isnan(table.values).sum())
+        return table.values.copy()
 
-    def _deal(self, deal: _Deal) -> None:
-        """Give ranges of renders to free hosts until all are done."""
-        active: dict[Connection, tuple[_Worker, Run, float]] = {}
+    def _have_rendered(self, call: _Call) -> None:
+        """Let free hosts help themselves to the renders of a call until all are done."""
+        active: dict[Connection, HostProcess] = {}
+        failure: Failed | None = None
         with self._taking() as take:
-            while deal.pending or active:
-                while deal.pending:
+            while True:
+                while call.wants_more_than(active.values()):
                     worker = take(not active)
                     if worker is None:
                         break
-                    run = deal.next_run(self)
                     try:
-                        worker.introduce(deal.key, deal.info.spec)
-                        worker.attach(deal.buffer)
-                        worker.send(run)
-                        fallback = (run.stop - run.start) * self.time_limit + self.open_limit + _GRACE
-                        active[worker.connection] = worker, run, time.monotonic() + fallback
+                        call.send_to(worker, self.open_limit, self.time_limit)
+                        active[worker.connection] = worker
                     except OSError:
                         self._give(worker, healthy=False)
-                        self._after_death(deal, worker, run)
-                # other threads may free a host while ours are busy, so look again soon if there is work left
-                ready = wait(list(active), timeout=0.02 if deal.pending else 1.0)
-                for connection in [c for c in active if c in ready]:
-                    worker, run, _ = active.pop(connection)
-                    self._finish(deal, worker, run)
-                for connection, (worker, run, limit) in list(active.items()):
-                    if time.monotonic() > limit:
+                        self._after_death(call, worker)
+                if not active:
+                    break
+                # other threads may free a host while ours are busy, so look again soon if there is work left for it
+                may_join = len(active) < self.hosts and call.wants_more_than(active.values())
+                for connection in wait(list(active), timeout=0.02 if may_join else 1.0):
+                    assert isinstance(connection, Connection)
+                    worker = active.pop(connection)
+                    answer = self._answer(call, worker)
+                    if isinstance(answer, Failed) and (failure is None or answer.index < failure.index):
+                        failure = answer
+                        call.take_all()
+                for connection, worker in list(active.items()):
+                    if call.stuck(worker, self.open_limit, self.time_limit):
                         del active[connection]
                         worker.time_out()
-                        self._finish(deal, worker, run)
+                        self._answer(call, worker)
+        if failure is not None:
+            raise call.error(failure)
 
-    def _finish(self, deal: _Deal, worker: _Worker, run: Run) -> None:
+    def _answer(self, call: _Call, worker: HostProcess) -> Done | Failed | None:
         try:
             answer = worker.connection.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
             self._give(worker, healthy=False)
-            self._after_death(deal, worker, run)
-            return
+            self._after_death(call, worker)
+            return None
         self._give(worker, healthy=True)
-        if isinstance(answer, Failed):
-            error = answer.error
-            if answer.index < 0 or not isinstance(error, Exception):
-                raise error
-            raise type(error)(f"{error} ({deal.describe(answer.index)})") from error
-        assert isinstance(answer, Done)
+        assert isinstance(answer, (Done, Failed))
+        return answer
 
-    def _after_death(self, deal: _Deal, worker: _Worker, run: Run) -> None:
-        """Give what a dead host left undone to another; report a render that kills again."""
-        undone = [i for i in range(run.start, run.stop) if not deal.call.done[i]]
-        if not undone:
+    def _after_death(self, call: _Call, worker: HostProcess) -> None:
+        """Let another host take what a dead one was at; report a render that kills again."""
+        culprit = call.unfinished(worker)
+        if culprit is None and call.table.taken.all():
             return
-        culprit, rest = undone[0], undone[1:]
-        deal.kills[culprit] += 1
-        if deal.kills[culprit] >= MOST_KILLS:
-            saved = deal.save(culprit)
+        call.kills[culprit] += 1
+        if call.kills[culprit] >= MOST_KILLS:
+            fate = f"{self._fate(worker, self.time_limit)} in {MOST_KILLS} host processes"
+            if culprit is None:
+                raise RenderError(f"{call.info.spec.address}: opening it {fate}{worker.last_words()}")
             raise RenderError(
-                f"{deal.info.spec.address}: a render {self._fate(worker, self.time_limit)} in {MOST_KILLS} host processes "
-                f"({deal.describe(culprit)}). Its input is saved in {saved}. Try it alone with "
-                f"`blackbox-grad render`, give it more time with ProcessPool(time_limit=…), or keep the parameters away from "
-                f"this setting{worker.last_words()}"
+                f"{call.info.spec.address}: a render {fate} ({call.describe(culprit)}). Its input is saved in "
+                f"{call.save(culprit)}. Try it alone with `blackbox-grad render`, give it more time with "
+                f"ProcessPool(time_limit=…), or keep the parameters away from this setting{worker.last_words()}"
             )
-        deal.pending.append((culprit, culprit + 1))
-        if rest:
-            deal.pending.append((rest[0], rest[-1] + 1))
+        if culprit is not None:
+            call.table.taken[culprit] = 0
 
-    def _fate(self, worker: _Worker, limit: float) -> str:
+    def _fate(self, worker: HostProcess, limit: float) -> str:
         code = worker.wait()
         if code == -signal.SIGALRM or (code == -signal.SIGKILL and worker.timed_out):
             return f"exceeded its time limit of {limit:g} s"
@@ -258,10 +241,10 @@ class ProcessPool:
             return f"crashed with {signal.Signals(-code).name}"
         return f"ended its host with exit code {code}"
 
-    # hosts and buffers, taken by one call at a time
+    # hosts, taken by one call at a time
 
     @contextlib.contextmanager
-    def _taking(self) -> Iterator[Callable[[bool], _Worker | None]]:
+    def _taking(self) -> Iterator[Callable[[bool], HostProcess | None]]:
         """Hosts for one call: those that it has not given back at its end are in the middle of work that nobody wants any more.
 
         So it is after an error, and after Ctrl-C at whatever moment: who has a host is one entry of a table, set in one step.
@@ -273,7 +256,7 @@ class ProcessPool:
             for worker in [w for w, owner in tuple(self._members.owners.items()) if owner is caller]:
                 self._give(worker, healthy=False)
 
-    def _take(self, caller: object, wait_for_one: bool) -> _Worker | None:
+    def _take(self, caller: object, wait_for_one: bool) -> HostProcess | None:
         """A free host, started if there are fewer than `hosts`. None if all are busy and `wait_for_one` is False."""
         with self._free:
             while True:
@@ -287,14 +270,15 @@ class ProcessPool:
                     del members.owners[worker]
                     self.replaced += 1
                 if len(members.owners) < self.hosts:
-                    worker = _Worker()
+                    members.started += 1
+                    worker = HostProcess(members.started)
                     members.owners[worker] = caller
                     return worker
                 if not wait_for_one:
                     return None
                 self._free.wait(timeout=1.0)
 
-    def _give(self, worker: _Worker, healthy: bool) -> None:
+    def _give(self, worker: HostProcess, healthy: bool) -> None:
         with self._free:
             if healthy and not self._members.closed:
                 self._members.owners[worker] = None
@@ -311,43 +295,25 @@ class ProcessPool:
             self._finalizer = weakref.finalize(self, self._members.close)
         return self._members
 
-    def _borrow(self, size: int) -> _Buffer:
-        with self._free:
-            members = self._own_members()
-            fitting = [b for b in members.buffers if b.shared.size >= size]
-            if fitting:
-                best = min(fitting, key=lambda b: b.shared.size)
-                members.buffers.remove(best)
-                return best
-            members.made += 1
-            return _Buffer(members.made, SharedBuffer(size))
-
-    def _return(self, buffer: _Buffer, intact: bool) -> None:
-        """Keep the buffer for the next call, unless a host that is being killed may still write to it."""
-        with self._free:
-            members = self._members
-            if intact and not members.closed:
-                members.buffers.append(buffer)
-                members.buffers.sort(key=lambda b: b.shared.size)
-            drop = [] if intact and not members.closed else [buffer]
-            while len(members.buffers) > _SPARE_BUFFERS:
-                drop.append(members.buffers.pop(0))
-            for old in drop:
-                for worker in members.owners:
-                    worker.detach_later(old.number)
-                with contextlib.suppress(BufferError):  # an exception's traceback may still hold a view
-                    old.shared.close()
-
 
 @dataclass(eq=False)
 class _Members:
     """What must be let go when the pool ends; apart from the pool, so that a finalizer can hold it."""
 
     pid: int = field(default_factory=os.getpid)
-    owners: dict[_Worker, object | None] = field(default_factory=dict)  # None: free
-    buffers: list[_Buffer] = field(default_factory=list)
-    made: int = 0
+    owners: dict[HostProcess, object | None] = field(default_factory=dict)  # None: free
+    started: int = 0
     closed: bool = False
+    memory: SharedMemory = field(init=False)
+
+    def __post_init__(self) -> None:
+        owners = self.owners
+
+        def dropped(block: int) -> None:
+            for worker in tuple(owners):
+                worker.detach_later(block)
+
+        self.memory = SharedMemory(dropped)
 
     def close(self) -> None:
         self.closed = True
@@ -358,47 +324,66 @@ class _Members:
             for worker in workers:
                 worker.reap()
         self.owners.clear()
-        for buffer in self.buffers:
-            with contextlib.suppress(BufferError):
-                buffer.shared.close()
-        self.buffers.clear()
+        self.memory.close()
 
 
 @dataclass(eq=False)
-class _Buffer:
-    number: int
-    shared: SharedBuffer
-
-
-@dataclass(eq=False)
-class _Deal:
-    """The renders of one call that are still to be given out."""
+class _Call:
+    """The renders of one call, and what is known of those that are under way."""
 
     info: EffectInfo
     key: str
     layout: Layout
-    buffer: _Buffer
-    call: CallArrays
-    pending: deque[tuple[int, int]] = field(init=False)
-    kills: Counter[int] = field(default_factory=Counter)
+    memory: SharedMemory
+    block: NDArray[np.uint8]
+    table: Table
+    audio: Audio
+    other: Audio
+    kills: Counter[int | None] = field(default_factory=Counter)
+    _at: dict[HostProcess, tuple[int | None, float]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.pending = deque([(0, self.layout.renders)])
+    def wants_more_than(self, hosts: Iterable[HostProcess]) -> bool:
+        """Whether there is a render that none of these hosts will take next."""
+        taken = self.table.taken
+        beginning = sum(not (taken == host.number).any() for host in hosts)
+        return int((taken == 0).sum()) > beginning
 
-    def next_run(self, pool: ProcessPool) -> Run:
-        """Large ranges first, small ones last, so that all hosts finish together."""
-        start, stop = self.pending.popleft()
-        left = stop - start + sum(b - a for a, b in self.pending)
-        count = min(stop - start, max(1, -(-left // (2 * pool.hosts))))
-        if start + count < stop:
-            self.pending.appendleft((start + count, stop))
-        return Run(self.key, self.buffer.number, self.layout, start, start + count, pool.open_limit, pool.time_limit)
+    def send_to(self, host: HostProcess, open_limit: float, time_limit: float) -> None:
+        host.introduce(self.key, self.info.spec)
+        table, audio, other = (self.memory.block_of(array) for array in (self.block, self.audio, self.other))
+        host.attach(table, audio, other)
+        self._at[host] = None, time.monotonic()
+        host.send(Run(self.key, host.number, self.layout, table.number, audio.number, other.number, open_limit, time_limit))
+
+    def unfinished(self, host: HostProcess) -> int | None:
+        """The render that this host has begun and not finished."""
+        found = np.flatnonzero((self.table.taken == host.number) & (self.table.done == 0))
+        return int(found[0]) if len(found) else None
+
+    def stuck(self, host: HostProcess, open_limit: float, time_limit: float) -> bool:
+        """Whether it has exceeded a limit and could not end itself."""
+        render, since = self._at[host]
+        now = self.unfinished(host)
+        if now != render:
+            self._at[host] = now, time.monotonic()
+            return False
+        return time.monotonic() - since > GRACE + (open_limit if render is None else time_limit)
+
+    def take_all(self) -> None:
+        """Let no further render begin."""
+        self.table.taken[self.table.taken == 0] = -1
+
+    def error(self, failure: Failed) -> Exception:
+        error = failure.error
+        if failure.index < 0:
+            return error
+        described = type(error)(f"{error} ({self.describe(failure.index)})")
+        described.__cause__ = error
+        return described
 
     def describe(self, index: int) -> str:
         probe, item = divmod(index, self.layout.batch)
-        point = self.call.points[probe, item]
-        values = ", ".join(f"{name}={value:.4g}" for name, value in zip(self.info.parameters.names, point, strict=True))
-        return f"item {item} of the batch at {values}"
+        return setting(self.info.parameters, item, self.table.points[probe, item])
 
     def save(self, index: int) -> str:
         """The input of one render as an .npz file in the temporary folder; its path."""
@@ -407,116 +392,9 @@ class _Deal:
         with os.fdopen(fd, "wb") as file:
             np.savez(
                 file,
-                audio=self.call.audio[item],
-                point=self.call.points[probe, item],
+                audio=self.audio[item],
+                point=self.table.points[probe, item],
                 sample_rate=self.info.sample_rate,
                 address=self.info.spec.address,
             )
         return path
-
-
-class _Worker:
-    """The parent's end of one host process."""
-
-    def __init__(self) -> None:
-        self.connection, theirs = Pipe(duplex=True)
-        self.timed_out = False
-        self._said = 0
-        self._known: set[str] = set()
-        self._attached: set[int] = set()
-        self._stale: set[int] = set()
-        # not a named file: gone with the last process that has it open
-        self._chatter = tempfile.TemporaryFile()  # noqa: SIM115
-        import fcntl  # not on Windows, where the pool refuses with a reason
-
-        flags = fcntl.fcntl(self._chatter, fcntl.F_GETFL)
-        fcntl.fcntl(self._chatter, fcntl.F_SETFL, flags | os.O_APPEND)
-        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        with theirs:  # closed here, or the parent would never see that the host has died
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=self._chatter,
-                stderr=self._chatter,
-                pass_fds=(theirs.fileno(),),
-                env={**os.environ, **one_thread, "PYTHONPATH": os.pathsep.join(_module_path())},
-                start_new_session=True,  # Ctrl-C in a terminal is for the parent alone
-            )
-
-    def introduce(self, key: str, spec: EffectSpec) -> None:
-        if key not in self._known:
-            self.connection.send(Introduce(key, spec, _module_path()))
-            self._known.add(key)
-
-    def attach(self, buffer: _Buffer) -> None:
-        while self._stale:
-            number = self._stale.pop()
-            if number in self._attached:
-                self.connection.send(Detach(number))
-                self._attached.discard(number)
-        if buffer.number not in self._attached:
-            self.connection.send(Attach(buffer.number, buffer.shared.size))
-            send_handle(self.connection, buffer.shared.fd, self._process.pid)
-            self._attached.add(buffer.number)
-
-    def detach_later(self, number: int) -> None:
-        self._stale.add(number)
-
-    def answer(self, limit: float) -> Any:
-        if not self.connection.poll(limit):
-            self.time_out()
-        try:
-            return self.connection.recv()
-        except (EOFError, OSError) as error:
-            raise HostDiedError from error
-
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def time_out(self) -> None:
-        self.timed_out = self.alive()
-        self.kill()
-
-    def kill(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-
-    def wait(self) -> int:
-        try:
-            return self._process.wait(timeout=_GRACE)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            return self._process.wait()
-
-    def send(self, message: Open | Run) -> None:
-        self._said = self._printed()
-        self.connection.send(message)
-
-    def _printed(self) -> int:
-        return os.fstat(self._chatter.fileno()).st_size
-
-    def last_words(self) -> str:
-        """The end of what was printed since the last message, for an error message."""
-        with contextlib.suppress(OSError, ValueError):
-            size = self._printed()
-            start = max(self._said if self._said <= size else 0, size - 1000)
-            text = os.pread(self._chatter.fileno(), size - start, start).decode(errors="replace").strip()
-            if text:
-                return f". It last printed: {text}"
-        return ""
-
-    def stop(self) -> None:
-        """Ask it to end, by closing the connection."""
-        with contextlib.suppress(OSError):
-            self.connection.close()
-
-    def reap(self) -> None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=1.0)
-        self.kill()
-        self._process.wait()
-        self._chatter.close()
-
-
-def _module_path() -> tuple[str, ...]:
-    return tuple(entry or os.getcwd() for entry in sys.path)

@@ -1,30 +1,46 @@
-"""Memory that a pool and its hosts share: audio, cotangents, points and results of one call, without copies in between.
+"""Memory that a pool and its hosts share: audio, cotangents, points and results of a call, without copies in between.
 
 The memory has no name in any file system, so nothing is left behind however the processes end.
 """
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import mmap
 import os
 import tempfile
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
-from blackbox_grad.effects import Audio
 from blackbox_grad.parameters import FloatArray
 
 Mode: TypeAlias = Literal["render", "probe"]
 
 _ALIGNMENT = 64
 
+#: Unused blocks kept for the next call.
+_SPARE_BLOCKS = 8
 
-class SharedBuffer:
-    """A block of memory behind a file descriptor, which can be handed to another process."""
+#: Smaller results are copied out: a block is a whole number of pages and two file descriptors.
+_SMALLEST_LENT = 1 << 16
 
-    def __init__(self, size: int, fd: int | None = None) -> None:
+#: Results that their callers may keep in shared memory; of more, as of a data set, they get copies.
+_MOST_LENT = 64
+
+
+class Block:
+    """A piece of memory behind a file descriptor, which can be handed to another process. Gone when nobody refers to it."""
+
+    def __init__(self, number: int, size: int, fd: int | None = None) -> None:
+        self.number = number
         self.size = size
         if fd is None:
             if hasattr(os, "memfd_create"):
@@ -34,17 +50,173 @@ class SharedBuffer:
                     fd = os.dup(file.fileno())
             os.ftruncate(fd, size)
         self.fd = fd
-        self.memory = mmap.mmap(fd, size)
+        self._close_fd = weakref.finalize(self, os.close, fd)
+        self.address = _map(None, size, mmap.MAP_SHARED, fd)
+        unmap = weakref.finalize(self, _c_library().munmap, self.address, size)
+        self._close_fd.atexit = unmap.atexit = False  # arrays may live longer, and the system does it then
+        self.memory = memoryview((ctypes.c_char * size).from_address(self.address)).cast("B")
+        self.ready = self.private = False
+        self.spoiled = False
+
+    def array(self, shape: tuple[int, ...], kind: DTypeLike = np.float32) -> NDArray[Any]:
+        """A view that does not keep the block."""
+        return np.ndarray(shape, kind, self.memory)
+
+    def make_private(self) -> None:
+        """From now on it is memory like any other: a child that is forked has a copy, and no other process sees it."""
+        if not self.private:
+            _map(self.address, self.size, mmap.MAP_PRIVATE | _MAP_FIXED, self.fd)
+        self.private = self.spoiled = True
 
     def close(self) -> None:
-        """Let this process's view go; views into it must be gone."""
-        os.close(self.fd)
-        self.memory.close()
+        """Hand it to no further process."""
+        self.make_private()
+        self._close_fd()
+        self.fd = -1
+
+
+#: The same number on Linux and macOS.
+_MAP_FIXED = 0x10
+
+
+def _map(address: int | None, size: int, flags: int, fd: int) -> int:
+    """`mmap` of the C library: Python's keeps a descriptor of its own, and cannot map anew in the same place."""
+    mapped = _c_library().mmap(address, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, fd, 0)
+    if mapped in (None, ctypes.c_void_p(-1).value):
+        error = ctypes.get_errno()
+        raise OSError(error, f"cannot map {size} bytes of shared memory: {os.strerror(error)}")
+    return int(mapped)
+
+
+@functools.cache
+def _c_library() -> ctypes.CDLL:
+    library = ctypes.CDLL(None, use_errno=True)
+    library.mmap.restype = ctypes.c_void_p
+    library.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+    library.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    return library
+
+
+class _Lease:
+    """What an array in a block refers to; gives the block back when the last such array is gone, on whatever thread."""
+
+    def __init__(self, block: Block, shape: tuple[int, ...], kind: DTypeLike, memory: SharedMemory) -> None:
+        self.__array_interface__ = {
+            "shape": shape,
+            "typestr": np.dtype(kind).str,
+            "data": (block.address, False),
+            "version": 3,
+        }
+        self._block, self._memory = block, weakref.ref(memory)
+
+    def __del__(self) -> None:
+        memory = self._memory()
+        if memory is not None:
+            memory.returned.append(self._block)  # takes no lock: the garbage collector may call this at any moment
+
+
+class SharedMemory:
+    """Arrays in blocks, which are used again when the last array in them is gone.
+
+    Args:
+        dropped: called with the number of a block that will not be used again.
+    """
+
+    def __init__(self, dropped: Callable[[int], None]) -> None:
+        self._dropped = dropped
+        self._lock = threading.Lock()
+        self._made = 0
+        self._spare: list[Block] = []  # the one unused for longest first
+        self._lent: dict[int, Block] = {}
+        self.returned: deque[Block] = deque()
+        _memories.add(self)
+
+    def empty(self, shape: tuple[int, ...], kind: DTypeLike = np.float32) -> NDArray[Any]:
+        """An array with whatever was in its memory before."""
+        size = max(int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize, 1)
+        size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+        with self._lock:
+            self._collect()
+            fitting = [b for b in self._spare if size <= b.size <= 2 * size]
+            if fitting:
+                block = min(fitting, key=lambda b: b.size)
+                self._spare.remove(block)
+            else:
+                self._made += 1
+                block = Block(self._made, size)
+            block.ready = False
+            self._lent[block.address] = block
+        return np.asarray(_Lease(block, shape, kind, self))
+
+    def share(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The array itself if it lies in a block, otherwise a copy in one."""
+        block = self._lent.get(_address(array))
+        seen = block is not None and not block.private and array.nbytes <= block.size
+        if seen and array.flags.c_contiguous and array.dtype == np.float32:
+            return array
+        shared = self.empty(array.shape)
+        shared[...] = array
+        self.block_of(shared).ready = True
+        return shared
+
+    def give(self, array: NDArray[Any]) -> NDArray[Any]:
+        """A finished array for a caller to keep: itself, or a copy of a small one and where many are kept already."""
+        if array.nbytes < _SMALLEST_LENT or len(self._lent) > _MOST_LENT:
+            return array.copy()
+        self.block_of(array).ready = True
+        return array
+
+    def spoil(self, array: NDArray[Any]) -> None:
+        """Never use its block again: a host that is being killed may still write to it."""
+        self.block_of(array).spoiled = True
+
+    def block_of(self, array: NDArray[Any]) -> Block:
+        """The block that an array from here lies in."""
+        return self._lent[_address(array)]
+
+    def _collect(self) -> None:
+        while self.returned:
+            block = self.returned.popleft()
+            self._lent.pop(block.address, None)
+            if block.spoiled:
+                self._dropped(block.number)
+            else:
+                self._spare.append(block)
+        while len(self._spare) > _SPARE_BLOCKS:
+            self._dropped(self._spare.pop(0).number)
+
+    def part(self) -> None:
+        """Before a fork: what callers hold becomes memory like any other, which parent and child can change on their own."""
+        for block in tuple(self._lent.values()):
+            if block.ready:
+                block.make_private()
+
+    def close(self) -> None:
+        """Let everything go but what callers hold, which stays as it is."""
+        for block in tuple(self._lent.values()):
+            if block.ready:
+                block.close()
+
+
+def _address(array: NDArray[Any]) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+_memories: weakref.WeakSet[SharedMemory] = weakref.WeakSet()
+
+
+def _part_all() -> None:
+    for memory in tuple(_memories):
+        memory.part()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_part_all)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the arrays of one call lie in a shared buffer: `N = K·B` renders, item `i` being probe `i // B` of item `i % B`."""
+    """The shapes of one call: `N = K·B` renders, render `i` being probe `i // B` of item `i % B`."""
 
     mode: Mode
     probes: int
@@ -57,21 +229,22 @@ class Layout:
     def renders(self) -> int:
         return self.probes * self.batch
 
+    @property
+    def audio(self) -> tuple[int, ...]:
+        return self.batch, self.channels, self.samples
+
+    @property
+    def other(self) -> tuple[int, ...]:
+        """Of the output when rendering, of the cotangent when probing."""
+        return (self.probes, *self.audio) if self.mode == "render" else self.audio
+
     def _arrays(self) -> dict[str, tuple[tuple[int, ...], type]]:
-        batch = (self.batch, self.channels, self.samples)
-        audio = (self.probes, *batch) if self.mode == "render" else batch
         return {
             "points": ((self.probes, self.batch, self.parameters), np.float64),
             "values": ((self.renders,), np.float64),
+            "taken": ((self.renders,), np.int32),
             "done": ((self.renders,), np.uint8),
-            "audio": (batch, np.float32),
-            "output" if self.mode == "render" else "cotangent": (audio, np.float32),
         }
-
-    @property
-    def size(self) -> int:
-        """Bytes needed."""
-        return self._offsets()[1]
 
     def _offsets(self) -> tuple[dict[str, int], int]:
         offsets, position = {}, 0
@@ -79,24 +252,31 @@ class Layout:
             offsets[name] = position
             nbytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize
             position += -(-nbytes // _ALIGNMENT) * _ALIGNMENT
-        return offsets, max(position, mmap.PAGESIZE)
+        return offsets, position
 
-    def views(self, buffer: SharedBuffer) -> CallArrays:
-        """The arrays of the call, as views into the buffer."""
+    @property
+    def size(self) -> int:
+        """Bytes that the table needs."""
+        return self._offsets()[1]
+
+    def table(self, memory: Any) -> Table:
+        """The table of the call, as views into memory with a buffer."""
         offsets, _ = self._offsets()
-        arrays = {name: np.ndarray(shape, kind, buffer.memory, offsets[name]) for name, (shape, kind) in self._arrays().items()}
-        arrays.setdefault("output", np.empty(0, np.float32))
-        arrays.setdefault("cotangent", np.empty(0, np.float32))
-        return CallArrays(**arrays)
+        return Table(**{name: np.ndarray(shape, kind, memory, offsets[name]) for name, (shape, kind) in self._arrays().items()})
 
 
 @dataclass
-class CallArrays:
-    """Views of one call. `done[i]` is 1 when render `i` has its result in `values[i]` (and `output`)."""
+class Table:
+    """What is to be rendered in one call, and how far it is.
+
+    Attributes:
+        points: `[K, B, P]`.
+        values: `[N]`: the results of probes; of renders 0, or NaN where the audio is not finite.
+        taken: `[N]`: 0, or the number of the host that has begun render `i`.
+        done: `[N]`: 1 when render `i` has its result.
+    """
 
     points: FloatArray
     values: FloatArray
-    done: np.ndarray[tuple[int], np.dtype[np.uint8]]
-    audio: Audio
-    output: Audio
-    cotangent: Audio
+    taken: NDArray[np.int32] = field(repr=False)
+    done: NDArray[np.uint8] = field(repr=False)

@@ -18,8 +18,8 @@ from multiprocessing.reduction import recv_handle
 
 from blackbox_grad.effects import EffectInfo, EffectSpec
 from blackbox_grad.errors import BlackboxGradError, EffectLoadError
-from blackbox_grad.hosts.opened import OpenedEffects, probe_value, render_into
-from blackbox_grad.hosts.shared import Layout, SharedBuffer
+from blackbox_grad.hosts.opened import OpenedEffects, ignore_overflow, probe_value, render_into
+from blackbox_grad.hosts.shared import Block, Layout, Table
 
 #: Plug-ins print; what they print is kept for error messages, up to so many bytes.
 MOST_CHATTER = 1 << 20
@@ -36,17 +36,17 @@ class Introduce:
 
 @dataclass(frozen=True)
 class Attach:
-    """Hands over a shared buffer; its file descriptor follows."""
+    """Hands over a shared block; its file descriptor follows."""
 
-    buffer: int
+    block: int
     size: int
 
 
 @dataclass(frozen=True)
 class Detach:
-    """The buffer will not be used again."""
+    """The block will not be used again."""
 
-    buffer: int
+    block: int
 
 
 @dataclass(frozen=True)
@@ -59,27 +59,33 @@ class Open:
 
 @dataclass(frozen=True)
 class Run:
-    """Make the renders `start` to `stop` of a call; answered by `Done`, or by `Failed` at the first that raises."""
+    """Take renders of a call, one after another, until none is left; answered by `Done`, or by `Failed` at the first that raises.
+
+    Attributes:
+        host: what this host writes into `Table.taken`.
+        table, audio, other: numbers of blocks: the call's table, its audio, and its output or cotangent.
+    """
 
     key: str
-    buffer: int
+    host: int
     layout: Layout
-    start: int
-    stop: int
+    table: int
+    audio: int
+    other: int
     open_limit: float
     time_limit: float
 
 
 @dataclass(frozen=True)
 class Done:
-    """All renders of a `Run` have their results."""
+    """No render of the call is left to take."""
 
 
 @dataclass(frozen=True)
 class Failed:
     """An exception; `index` is the render that raised it, -1 for opening."""
 
-    error: BaseException
+    error: Exception
     index: int = -1
 
 
@@ -96,6 +102,21 @@ def _alarm(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
+def _take(block: Block, table: Table, host: int) -> int | None:
+    """The next render that nobody has begun. A lock that ends with its process keeps two hosts from taking the same."""
+    import fcntl  # not on Windows, where the pool refuses with a reason
+
+    fcntl.lockf(block.fd, fcntl.LOCK_EX)
+    try:
+        index = int(table.taken.argmin())
+        if table.taken[index] != 0:
+            return None
+        table.taken[index] = host
+        return index
+    finally:
+        fcntl.lockf(block.fd, fcntl.LOCK_UN)
+
+
 def _watch(parent: int) -> None:
     """End with the parent; keep what plug-ins print from filling the disk."""
     while os.getppid() == parent:
@@ -107,12 +128,12 @@ def _watch(parent: int) -> None:
 
 
 class Worker:
-    """One host: keeps effects and buffers, answers one message after another."""
+    """One host: keeps effects and blocks, answers one message after another."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._specs: dict[str, EffectSpec] = {}
-        self._buffers: dict[int, SharedBuffer] = {}
+        self._blocks: dict[int, Block] = {}
         self._effects = OpenedEffects()
 
     def serve(self) -> None:
@@ -131,10 +152,9 @@ class Worker:
                 self._specs[message.key] = message.spec
                 sys.path.extend(entry for entry in message.path if entry not in sys.path)
             case Attach():
-                self._buffers[message.buffer] = SharedBuffer(message.size, recv_handle(self._connection))
+                self._blocks[message.block] = Block(message.block, message.size, recv_handle(self._connection))
             case Detach():
-                with contextlib.suppress(BufferError):
-                    self._buffers.pop(message.buffer).close()
+                del self._blocks[message.block]
             case Open():
                 return self.open(message)
             case Run():
@@ -149,24 +169,28 @@ class Worker:
             return Failed(_portable(error, self._specs[message.key]))
 
     def run(self, message: Run) -> Done | Failed:
-        index = -1
-        call = message.layout.views(self._buffers[message.buffer])
-        rendering = message.layout.mode == "render"
+        index = None
+        layout, block = message.layout, self._blocks[message.table]
+        table = layout.table(block.memory)
+        if not layout.renders:
+            return Done()
+        audio, other = self._blocks[message.audio].array(layout.audio), self._blocks[message.other].array(layout.other)
         try:
             with _alarm(message.open_limit):
                 effect = self._effects.get(message.key, self._specs[message.key])
-            for index in range(message.start, message.stop):
-                probe, item = divmod(index, message.layout.batch)
-                audio, point = call.audio[item], call.points[probe, item]
-                with _alarm(message.time_limit):
-                    if rendering:
-                        value = render_into(effect, audio, point, call.output[probe, item])
-                    else:
-                        value = probe_value(effect, audio, point, call.cotangent[item])
-                call.values[index] = value
-                call.done[index] = 1
+            values = effect.parameters.complete_all(table.points)
+            with ignore_overflow():
+                while (index := _take(block, table, message.host)) is not None:
+                    probe, item = divmod(index, layout.batch)
+                    with _alarm(message.time_limit):
+                        if layout.mode == "render":
+                            result = render_into(effect, audio[item], values[probe, item], other[probe, item])
+                        else:
+                            result = probe_value(effect, audio[item], values[probe, item], other[item])
+                    table.values[index] = result
+                    table.done[index] = 1
         except Exception as error:
-            return Failed(_portable(error, self._specs[message.key]), index)
+            return Failed(_portable(error, self._specs[message.key]), -1 if index is None else index)
         return Done()
 
 
