@@ -54,8 +54,8 @@ class DifferentiableEffect(nn.Module):
         estimator: of the gradient of the parameters: an `Estimator`, or its name with options ("spsa:samples=4,step=0.05");
             by default two one-sided orthogonal SPSA directions.
         audio_gradient: for `x`, if it requires a gradient: "none" (no gradient; the default, with a warning), "straight-through"
-            (the effect counts as the identity), or an estimator whose `Estimate.audio` is taken, such as
-            `StraightThrough(surrogate)`.
+            (the effect counts as the identity), "lti" (exact for effects that are linear and time-invariant, an error for
+            others), or an estimator whose `Estimate.audio` is taken, such as `StraightThrough(surrogate)`.
         host: where effects are rendered; by default a pool of processes that all modules share.
         on_nonfinite: what to do when a forward render holds NaN or infinity: "raise" `NonFiniteAudioError`, or put "silence" in
             its place (its gradient is then 0).
@@ -79,7 +79,7 @@ class DifferentiableEffect(nn.Module):
         parameters: Selection = "continuous",
         fixed: Mapping[str, float | str] | None = None,
         estimator: str | Estimator = DEFAULT_ESTIMATOR,
-        audio_gradient: Literal["none", "straight-through"] | Estimator | None = None,
+        audio_gradient: str | Estimator | None = None,
         host: Host | None = None,
         on_nonfinite: OnNonfinite = "raise",
         **options: Any,
@@ -179,7 +179,7 @@ class DifferentiableEffect(nn.Module):
             return gradient
 
         value = losses.detach().cpu().double()
-        problem = functools.partial(self._problem, x, p, lambda: value, cotangent, seed, "loss", evaluate)
+        problem = functools.partial(self._problem, x, p, y, finite, lambda: value, cotangent, seed, "loss", evaluate)
         estimated = EstimatedLoss.apply(x, p, losses.detach(), finite, self, problem)  # type: ignore[no-untyped-call]
         # the values of `losses` and its exact gradients for targets and weights, with the estimated ones for x and p
         return torch.mean(losses + (estimated - estimated.detach()))
@@ -204,7 +204,7 @@ class DifferentiableEffect(nn.Module):
         audio = self._shared(x)
         y, finite = self._render(x, p, audio) if y is None else (y, torch.ones(x.shape[0], dtype=torch.bool))
         number = draw_seed() if seed is None else torch.tensor([seed])
-        problem = self._cotangent_problem(x, p, y, cotangent, number, audio)
+        problem = self._cotangent_problem(x, p, y, finite, cotangent, number, audio)
         gradient = self._gradients(problem, x, p, finite, to_audio=False, to_point=True)[1]
         assert gradient is not None
         return gradient
@@ -219,8 +219,8 @@ class DifferentiableEffect(nn.Module):
             self._warned = True
             warnings.warn(
                 f"{self.spec.address}: x requires a gradient, and none flows through the effect: what comes before it does not "
-                "learn. Choose audio_gradient='straight-through' or an estimator, or 'none' if that is meant; effects in series "
-                "are one effect with chain(…)",
+                "learn. Choose audio_gradient='lti' (filters, delays, reverbs), 'straight-through' or an estimator, or 'none' if "
+                "that is meant; effects in series are one effect with chain(…)",
                 stacklevel=4,
             )
         return x.requires_grad or p.requires_grad
@@ -286,6 +286,8 @@ class DifferentiableEffect(nn.Module):
         self,
         x: Tensor,
         p: Tensor,
+        y: Tensor,
+        finite: Tensor,
         value: Callable[[], Tensor],
         cotangent: Callable[[], Tensor],
         seed: Tensor,
@@ -297,11 +299,15 @@ class DifferentiableEffect(nn.Module):
             self.nonfinite += int(torch.isnan(values).sum())
             return values
 
+        def rendered(audio: Tensor, points: Tensor) -> Tensor:
+            return _nan_where_not(*self._render(audio, points, self._shared(audio)))
+
         generator = torch.Generator().manual_seed(int(seed))
-        return Problem(self._points(p), self.parameter_space, generator, counted, value, kind, x, cotangent)
+        output = _nan_where_not(y.detach(), finite)
+        return Problem(self._points(p), self.parameter_space, generator, counted, value, kind, x, cotangent, output, rendered)
 
     def _cotangent_problem(
-        self, x: Tensor, p: Tensor, y: Tensor, cotangent: Tensor, seed: Tensor, audio: Audio | None = None
+        self, x: Tensor, p: Tensor, y: Tensor, finite: Tensor, cotangent: Tensor, seed: Tensor, audio: Audio | None = None
     ) -> Problem:
         """Of the vector-Jacobian product at `p`; `audio` is `x`, `shared`, where it still is."""
 
@@ -320,7 +326,7 @@ class DifferentiableEffect(nn.Module):
             products = [inner_product(a, b) for a, b in zip(_audio_array(y), weights(), strict=True)]
             return torch.tensor(products, dtype=torch.float64)
 
-        return self._problem(x, p, value, lambda: cotangent, seed, "cotangent", evaluate)
+        return self._problem(x, p, y, finite, value, lambda: cotangent, seed, "cotangent", evaluate)
 
     def _gradients(
         self, problem: Problem, x: Tensor, p: Tensor, finite: Tensor, to_audio: bool, to_point: bool
@@ -344,10 +350,13 @@ class DifferentiableEffect(nn.Module):
                 )
             gradient = torch.where(finite[:, None], found.cpu(), 0.0).to(p)
         if to_audio and self.audio_gradient is not None:
-            estimated = estimates.get(id(self.audio_gradient)) or self.audio_gradient.estimate(problem)
+            try:
+                estimated = estimates.get(id(self.audio_gradient)) or self.audio_gradient.estimate(problem)
+            except EstimatorError as error:
+                raise EstimatorError(f"{self.spec.address}: {error}") from error
             if estimated.audio is None:
                 raise EstimatorError(
-                    f"{self.audio_gradient!r} gives no gradient of the audio; use 'straight-through' or 'none'"
+                    f"{self.audio_gradient!r} gives no gradient of the audio; use 'lti', 'straight-through' or 'none'"
                 )
             audio = torch.where(finite[:, None, None].to(x.device), estimated.audio.to(x), 0.0)
         return audio, gradient
@@ -371,6 +380,11 @@ class DifferentiableEffect(nn.Module):
 
 def _audio_array(x: Tensor) -> Any:
     return x.detach().to("cpu", torch.float32).contiguous().numpy()
+
+
+def _nan_where_not(y: Tensor, finite: Tensor) -> Tensor:
+    """`y` with NaN in the items that are not finite, where a render has put silence."""
+    return y if finite.all() else y.masked_fill(~finite[:, None, None].to(y.device), torch.nan)
 
 
 class _PerItem:

@@ -61,7 +61,7 @@ class _Rendered(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         x, p, y, finite, seed = ctx.saved_tensors
-        problem = ctx.module._cotangent_problem(x, p, y, cotangent, seed, ctx.audio)
+        problem = ctx.module._cotangent_problem(x, p, y, finite, cotangent, seed, ctx.audio)
         ctx.audio = None  # a second backward through the same graph is rare, and copies
         return *_final(*ctx.module._gradients(problem, x, p, finite, *ctx.needs_input_grad[:2])), None, None
 
@@ -93,7 +93,7 @@ def _vjp_op(
 ) -> tuple[Tensor, Tensor]:
     """Estimates of `ȳᵀ ∂f/∂x` and `ȳᵀ ∂f/∂p`."""
     module = _modules[handle]
-    problem = module._cotangent_problem(x, p, y, cotangent, seed)
+    problem = module._cotangent_problem(x, p, y, finite, cotangent, seed)
     to_x, to_p = module._gradients(problem, x, p, finite, to_audio, to_point)
     return torch.zeros_like(x) if to_x is None else to_x, torch.zeros_like(p) if to_p is None else to_p
 
