@@ -33,7 +33,8 @@ demo: $(INSTALLED)-demo ## find the settings of an effect on a bundled recording
 test: $(INSTALLED)-test plugins ## run all tests
 	$(BIN)/python -m pytest $(ARGS)
 
-bench: $(INSTALLED)-bench plugins ## run the benchmarks
+bench: $(INSTALLED)-bench plugins ## run the benchmarks, and write docs/benchmarks.md
+	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-group-by=group,param:address \
 		--benchmark-columns=min,median,iqr,rounds $(ARGS)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 import mmap
 import os
 import tempfile
@@ -133,7 +134,7 @@ class SharedMemory:
 
     def empty(self, shape: tuple[int, ...], kind: DTypeLike = np.float32) -> NDArray[Any]:
         """An array with whatever was in its memory before."""
-        size = max(int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize, 1)
+        size = max(math.prod(shape) * np.dtype(kind).itemsize, 1)
         size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         with self._lock:
             self._collect()
@@ -250,7 +251,7 @@ class Layout:
         offsets, position = {}, 0
         for name, (shape, kind) in self._arrays().items():
             offsets[name] = position
-            nbytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(kind).itemsize
+            nbytes = math.prod(shape) * np.dtype(kind).itemsize
             position += -(-nbytes // _ALIGNMENT) * _ALIGNMENT
         return offsets, position
 
