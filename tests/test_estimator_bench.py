@@ -14,8 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import typer
+from typer.testing import CliRunner
 
 from benchmarks.estimators import page, quality, report
+from benchmarks.estimators.__main__ import main
 from benchmarks.estimators.methods import RATES, RIVALS, Method
 from benchmarks.estimators.progress import COUNTS, LEVELS, progress
 from benchmarks.estimators.quality import differences, trusted_gradient
@@ -178,3 +181,20 @@ def test_the_page_in_the_docs_is_that_of_the_results(tmp_path: Path):
     rows = {part: Table(part, tmp_path / "none").rows for part in KEYS}
     page.write(tmp_path / "page.md", rows)
     assert (ROOT / "docs" / "estimator-benchmarks.md").read_text("utf-8") == (tmp_path / "page.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (["--tasks", "theremin"], "there are overdrive-guitar-mrstft-1"),
+        (["--estimator", "spas"], "did you mean 'spsa'"),
+        (["--kinds", "losses"], "allowed are cotangent, loss"),
+        (["--parts", "speed"], "allowed are progress, quality, amortised, none"),
+    ],
+)
+def test_a_wrong_option_says_what_is_right(wrong: list[str], said: str):
+    app = typer.Typer()
+    app.command()(main)
+    done = CliRunner().invoke(app, wrong, env={"COLUMNS": "3000"})
+    assert done.exit_code == 2
+    assert said in done.output

@@ -19,7 +19,8 @@ from benchmarks.estimators import amortised, progress, quality, report
 from benchmarks.estimators.methods import FAMILIES, RIVALS, TRAINERS, Kind, Method, at_two_renders
 from benchmarks.estimators.results import KEYS, Table
 from benchmarks.estimators.runner import Cell, run
-from benchmarks.estimators.tasks import matching
+from benchmarks.estimators.tasks import TASKS, matching
+from blackbox_grad.errors import BlackboxGradError
 from blackbox_grad.hosts import usable_cores
 from blackbox_grad.registry import estimator as find_estimator
 
@@ -45,7 +46,15 @@ def main(
 ) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
-    wanted = _Wanted(estimator, cast("list[Kind]", kinds.split(",")), matching(tasks), seeds)
+    _one_of("parts", parts, [*KEYS, "none"])
+    _one_of("kinds", kinds, ["cotangent", "loss"])
+    chosen = matching(tasks)
+    if not chosen:
+        raise typer.BadParameter(f"--tasks {tasks}: no task is called so; there are {', '.join(TASKS)}")
+    try:
+        wanted = _Wanted(estimator, cast("list[Kind]", kinds.split(",")), chosen, seeds)
+    except BlackboxGradError as error:
+        raise typer.BadParameter(f"--estimator: {error}") from None
     tables = {part: Table(part, results) for part in KEYS}
     failed = 0
     try:
@@ -61,7 +70,7 @@ def main(
     rows = {part: table.rows for part, table in tables.items()}
     if not console.is_terminal:
         console = Console(width=_PAPER)
-    for table in report.terminal_tables(rows, wanted.tasks):
+    for table in report.terminal_tables(rows, chosen):
         console.print(table)
     if write_page:
         from benchmarks.estimators import page  # and matplotlib with it
@@ -69,6 +78,11 @@ def main(
         page.write(write_page, rows)
         console.print(f"written: {write_page}")
     raise typer.Exit(1 if failed else 0)
+
+
+def _one_of(option: str, text: str, allowed: list[str]) -> None:
+    if unknown := [word for word in text.split(",") if word not in allowed]:
+        raise typer.BadParameter(f"--{option} {unknown[0]}: allowed are {', '.join(allowed)}, with commas between them")
 
 
 class _Wanted:

@@ -17,7 +17,7 @@ from benchmarks.estimators.tasks import EFFECTS, host, layer_for, posed
 from blackbox_grad_backends.reference import differentiable
 
 #: Estimates of which the quartiles are taken.
-REPEATS = 9
+REPEATS = 5
 
 #: Steps of the central differences that a trusted gradient is made of.
 _STEPS = (8e-3, 4e-3, 2e-3, 1e-3, 5e-4)
