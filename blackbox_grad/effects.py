@@ -11,24 +11,35 @@ import os
 import pickle
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from numbers import Real
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from blackbox_grad.errors import AddressError, AudioError, BlackboxGradError, EffectLoadError, RenderError
+from blackbox_grad.errors import (
+    AddressError,
+    AudioError,
+    BlackboxGradError,
+    EffectLoadError,
+    ParameterError,
+    RenderError,
+)
 from blackbox_grad.float_mode import float_mode_kept
-from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace, Selection
+from blackbox_grad.parameters import SELECTIONS, FloatArray, Parameter, ParameterSpace, Selection
 
 Audio: TypeAlias = NDArray[np.float32]
 
 #: `PluginEffect.inputs` and `outputs` of an effect that takes any number of channels.
 ANY = 0
+
+#: Hz. Plug-ins make buffers of so many samples a second, and crash where there is no memory for them.
+HIGHEST_RATE = 1e7
 
 #: A chain is written `first | second`. With Faust source text in it, which has bars of its own, only a bar before something with
 #: a backend or a path splits.
@@ -114,7 +125,7 @@ class EffectSpec:
     Attributes:
         address: `backend:locator`, or several joined by ` | `.
         sample_rate: Hz.
-        parameters: the free parameters: names, "continuous" (default) or "all".
+        parameters: the free parameters: names, "continuous" (default), "trainable" or "all".
         fixed: pairs of name and value for others (normalised number, or text with a unit).
         options: pairs for the backend, such as `("preset", "warm.vstpreset")`.
         parts: the effects of a chain, in order; empty for a single effect.
@@ -133,8 +144,11 @@ class EffectSpec:
     files: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.sample_rate) and self.sample_rate > 0):
-            raise EffectLoadError(f"{self.address}: sample_rate must be a positive number of Hz, got {self.sample_rate}")
+        if not (isinstance(self.sample_rate, Real) and 1.0 <= self.sample_rate <= HIGHEST_RATE):
+            raise EffectLoadError(
+                f"{self.address}: sample_rate must be a number of Hz from 1 to {HIGHEST_RATE:g}, got {self.sample_rate!r}"
+            )
+        object.__setattr__(self, "sample_rate", float(self.sample_rate))
 
     @cached_property
     def key(self) -> str:
@@ -161,6 +175,12 @@ class EffectSpec:
 
         if not isinstance(address, (str, os.PathLike)):
             raise AddressError(f"an effect's address must be text or a path, got {type(address).__name__}")
+        if not isinstance(parameters, Iterable):
+            raise ParameterError(
+                f"{address}: parameters={parameters!r}: give 'continuous', 'trainable', 'all' or a list of names"
+            )
+        if not isinstance(fixed, Mapping | None):
+            raise ParameterError(f"{address}: fixed={fixed!r}: give a dict of names and values")
         address = os.fspath(address)
         addresses = split_chain(address)
         chosen = parameters if isinstance(parameters, str) else tuple(parameters)
@@ -172,14 +192,14 @@ class EffectSpec:
                 options[name], *more = _absolute(value) if isinstance(value, (str, os.PathLike)) else (value,)
                 stamps += more
             given = tuple(sorted(options.items()))
-            return cls(f"{backend}:{locator}", float(sample_rate), chosen, pinned, given, files=tuple(stamps))
+            return cls(f"{backend}:{locator}", sample_rate, chosen, pinned, given, files=tuple(stamps))
         if options:
             raise AddressError(
                 f"options {sorted(options)} are for one effect, and {address!r} is a chain; build the parts with "
                 "EffectSpec.of(…) and join them with chain(…)"
             )
         parts = tuple(cls.of(a, sample_rate, "all") for a in addresses)
-        return cls(" | ".join(p.address for p in parts), float(sample_rate), chosen, pinned, (), parts)
+        return cls(" | ".join(p.address for p in parts), sample_rate, chosen, pinned, (), parts)
 
     def open(self) -> SelectedEffect:
         """Open the effect in this process and thread, with the chosen parameters free."""
@@ -254,7 +274,7 @@ def split_chain(address: str) -> list[str]:
     """`"a | b"` -> `["a", "b"]`."""
     bar = _BAR_BESIDE_SOURCE if re.search(r"\bprocess\s*=", address) else _BAR
     parts = [part.strip() for part in bar.split(f" {address} ")]
-    if not all(parts):
+    if not all(parts) and len(parts) > 1:
         raise AddressError(f"{address!r} has an empty part; write a chain as 'first:effect | second:effect'")
     return parts
 
@@ -272,7 +292,7 @@ def load(
         address: `backend:locator` ("pedalboard-builtin:Reverb", "dawdreamer:http://drobilla.net/plugins/mda/Delay"), a bare
             path or LV2 URI, the file name of an installed plug-in, or a chain `a | b`.
         sample_rate: Hz.
-        parameters: the free parameters: names, "continuous" (default) or "all".
+        parameters: the free parameters: names, "continuous" (default), "trainable" or "all".
         fixed: values for others, by name.
         options: passed to the backend (`preset=`, `state=`, …).
 
@@ -292,7 +312,7 @@ def as_spec(
     if not isinstance(effect, EffectSpec):
         return EffectSpec.of(effect, sample_rate, parameters, fixed, **options)
     beside = sorted(options) + ["fixed"] * bool(fixed)
-    beside += ["parameters"] * (parameters not in ("continuous", "all"))
+    beside += ["parameters"] * (parameters not in tuple(SELECTIONS))
     beside += ["sample_rate"] * (sample_rate not in (44100.0, effect.sample_rate))
     if beside:
         raise EffectLoadError(
@@ -494,12 +514,15 @@ def _mean(audio: Audio) -> Audio:
 
 def check_audio(audio: ArrayLike) -> Audio:
     """`[C, T]` as contiguous float32; raises `AudioError` otherwise."""
-    array = np.asarray(audio)
+    try:
+        array = np.asarray(audio)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise AudioError(f"audio must be an array [channels, samples] of float32: {error}") from error
+    if array.dtype.kind not in "fiu":
+        raise AudioError(f"audio must be float32 in [-1, 1], got {array.dtype}")
     if array.ndim != 2 or array.shape[0] == 0:
         hint = "; for mono write audio[None]" if array.ndim == 1 else ""
         raise AudioError(f"audio must have the shape [channels, samples], got {array.shape}{hint}")
-    if array.dtype.kind not in "fiu":
-        raise AudioError(f"audio must be float32 in [-1, 1], got {array.dtype}")
     if array.dtype.kind != "f":
         raise AudioError(f"audio must be float32 in [-1, 1], got integers ({array.dtype}); divide by their full scale first")
     return np.ascontiguousarray(array, dtype=np.float32)

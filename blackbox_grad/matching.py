@@ -9,7 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -160,7 +160,7 @@ def match(
     target: ArrayLike | torch.Tensor,
     sample_rate: float = 44100.0,
     *,
-    parameters: Selection = "all",
+    parameters: Selection = "trainable",
     fixed: Mapping[str, float | str] | None = None,
     loss: str = "mrstft",
     renders: int = 2000,
@@ -179,7 +179,7 @@ def match(
         audio: the input `[C, T]`. Its channels are averaged or repeated to be as many as the target's.
         target: `[C, T]`, at the same sample rate. The longer of the two is cut.
         sample_rate: Hz.
-        parameters: what may change: "all" (every trainable control, the stepped ones and toggles too), "continuous", or names.
+        parameters: what may change: "trainable" (stepped ones and toggles too), "continuous", "all", or names.
         fixed: values of others, by name.
         loss: name of the distance: "mrstft" or "l1".
         renders: the most renders of the plug-in.
@@ -209,7 +209,7 @@ def match(
         raise EstimatorError(f"match: seed={seed!r} must be a whole number of 63 bits")
     host = host if host is not None else default_host()
     spec = as_spec(effect, sample_rate, parameters, fixed, **options)
-    spec, info = _open(spec, host)
+    info = host.open(spec)
     x, wanted, notes = _prepare(audio, target)
     for note in notes:
         warnings.warn(note, stacklevel=2)
@@ -356,15 +356,6 @@ class _Whole:
     def _of(self, y: Audio) -> float:
         with torch.no_grad():
             return float(self._loss(torch.from_numpy(y)[None])[0])
-
-
-def _open(spec: EffectSpec, host: Host) -> tuple[EffectSpec, EffectInfo]:
-    """Open the effect; among "all" parameters, those that are not meant to be trained are held."""
-    info = host.open(spec)
-    if spec.parameters == "all" and not all(p.trainable for p in info.parameters):
-        spec = replace(spec, parameters=tuple(p.name for p in info.parameters if p.trainable))
-        info = host.open(spec)
-    return spec, info
 
 
 def _prepare(audio: Any, target: Any) -> tuple[Audio, Audio, list[str]]:

@@ -7,7 +7,7 @@ host processes import it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, Literal, TypeAlias, overload
@@ -19,7 +19,7 @@ from blackbox_grad.errors import ParameterError, suggest
 
 Kind: TypeAlias = Literal["continuous", "stepped", "toggle"]
 Scale: TypeAlias = Literal["linear", "log", "table"]
-Selection: TypeAlias = "Literal['continuous', 'all'] | Sequence[str]"
+Selection: TypeAlias = "Literal['continuous', 'trainable', 'all'] | Sequence[str]"
 FloatArray: TypeAlias = NDArray[np.float64]
 
 #: Values this far outside [0, 1] are rounding errors of the caller and are clamped; beyond it they are refused.
@@ -179,6 +179,14 @@ class Parameter:
         raise ParameterError(f"parameter {self.name!r} {has}; {text!r} cannot be converted")
 
 
+#: Selections of parameters by name -> whether one belongs to it.
+SELECTIONS: dict[str, Callable[[Parameter], bool]] = {
+    "continuous": lambda p: p.trainable and p.kind == "continuous",
+    "trainable": lambda p: p.trainable,
+    "all": lambda p: True,
+}
+
+
 def _digits(number: float) -> str:
     """Four digits, and no exponent where people would write none.
 
@@ -285,7 +293,7 @@ class ParameterSpace(Sequence[Parameter]):
 
         Args:
             parameters: names, in the order a point shall have; "continuous": all continuous trainable ones (default);
-                "all": every one, the stepped ones and toggles too.
+                "trainable": all trainable ones, the stepped ones and toggles too; "all": every one.
             fixed: name -> normalised number or text as `Parameter.parse` reads it. A fixed parameter is not free unless
                 it is named in `parameters` too, in which case this is refused.
         """
@@ -304,13 +312,10 @@ class ParameterSpace(Sequence[Parameter]):
             held[i] = parameter.snap(number)
             pinned.add(i)
         if isinstance(parameters, str):
-            if parameters not in ("continuous", "all"):
-                raise ParameterError(f"parameters={parameters!r}: give 'continuous', 'all' or a list of names")
-            free = [
-                i
-                for i, p in enumerate(self.everything)
-                if i not in pinned and (parameters == "all" or (p.kind == "continuous" and p.trainable))
-            ]
+            if parameters not in SELECTIONS:
+                raise ParameterError(f"parameters={parameters!r}: give 'continuous', 'trainable', 'all' or a list of names")
+            chosen = SELECTIONS[parameters]
+            free = [i for i, p in enumerate(self.everything) if i not in pinned and chosen(p)]
         else:
             free = [_find(name, names) for name in parameters]
             twice = {names[i] for i in free if free.count(i) > 1} | {names[i] for i in free if i in pinned}

@@ -137,9 +137,60 @@ def test_errors_of_an_effect_name_its_address():
         effect.render(noise()[0], [0.5])
 
 
-def test_nonsense_sample_rates_are_refused():
-    with pytest.raises(errors.EffectLoadError, match="sample_rate"):
-        bg.load("reference:gain", sample_rate=0)
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf"), 2e9, "44100", None])
+def test_nonsense_sample_rates_are_refused(rate):
+    with pytest.raises(errors.EffectLoadError, match="sample_rate must be a number of Hz from 1 to 1e.07, got"):
+        bg.load("reference:gain", sample_rate=rate)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"parameters": 3}, "parameters=3: give 'continuous', 'trainable', 'all' or a list of names"),
+        ({"parameters": None}, "parameters=None"),
+        ({"parameters": "Gain"}, "parameters='Gain'"),
+        ({"parameters": [3]}, "name is text, got 3; there are: Gain"),
+        ({"parameters": ["Gian"]}, "did you mean 'Gain'"),
+        ({"fixed": ["Gain"]}, "a dict of names and values"),
+        ({"fixed": {"Gian": 0.5}}, "did you mean 'Gain'"),
+        ({"fixed": {"Gain": None}}, "'Gain': None is neither a number nor text"),
+        ({"fixed": {"Gain": 2}}, "'Gain': 2 is not in"),
+        ({"fixed": {"Gain": float("nan")}}, "'Gain': nan is not in"),
+    ],
+)
+def test_a_selection_that_makes_no_sense_is_refused(wrong, said):
+    with pytest.raises(errors.ParameterError, match=rf"reference:gain: .*{said}"):
+        bg.load("reference:gain", **wrong)
+
+
+@pytest.mark.parametrize(
+    ("audio", "said"),
+    [
+        (noise()[0], "for mono write audio.None."),
+        (noise()[None], r"shape .channels, samples., got \(1, 2, 500\)"),
+        (noise()[:0], r"got \(0, 500\)"),
+        (noise().astype(complex), "float32 in .-1, 1., got complex128"),
+        ((noise() * 32767).astype(np.int16), "integers .int16.; divide by their full scale"),
+        ([[0.1, 0.2], [0.3]], "inhomogeneous"),
+        ("guitar.wav", "float32"),
+        (None, "float32"),
+    ],
+)
+def test_audio_that_is_none_is_refused(audio, said):
+    with pytest.raises(errors.AudioError, match=f"reference:gain: audio must .*{said}"):
+        bg.load("reference:gain").render(audio, [0.5])
+
+
+@pytest.mark.parametrize("point", [[[0.5]], [0.5, 0.5], 0.5, [], ["a"], {"Gain": 0.5}, [0.5j], [np.nan], [1.1], [-0.1]])
+def test_a_point_that_is_none_is_refused(point):
+    with pytest.raises(errors.ParameterError, match="reference:gain: "):
+        bg.load("reference:gain").render(noise(), point)
+
+
+@pytest.mark.parametrize("samples", [0, 1, 2])
+def test_hardly_any_audio_is_rendered(samples):
+    x = noise(samples=samples)
+    np.testing.assert_allclose(bg.load("reference:gain", fixed={"Gain": "0 dB"}).render(x, []), x, rtol=1e-6)
 
 
 def test_every_error_is_of_the_family_and_travels():

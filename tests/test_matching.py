@@ -124,8 +124,8 @@ def test_settings_at_the_faces_of_the_box_are_found(guitar: tuple[Audio, float])
 def test_stepped_parameters_are_found_and_settings_that_blow_up_survived(guitar: tuple[Audio, float], stepped: str) -> None:
     audio, rate = guitar
     host = InProcessHost()
-    spec = EffectSpec(stepped, rate, "all")
-    target, _ = host.render_batch(spec, audio[None], np.array([[0.85, 2 / 3, 1.0, 0.0]]))
+    spec = EffectSpec(stepped, rate, "trainable")
+    target, _ = host.render_batch(spec, audio[None], np.array([[0.85, 2 / 3, 1.0]]))
     result = match(spec, audio, target[0], host=host)
     assert host.nonfinite > 0
     assert result.point == pytest.approx([0.85, 2 / 3, 1.0], abs=0.01)

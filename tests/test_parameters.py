@@ -88,6 +88,10 @@ def test_duplicate_names_survive():
 def test_continuous_ones_are_free_by_default_and_others_on_request():
     assert SPACE.select().names == ("Drive", "Time")
     assert SPACE.select("all").names == ("Drive", "Mode", "Time", "On")
+    held = ParameterSpace([*SPACE.everything, Parameter("Room", trainable=False)])
+    assert held.select("trainable").names == ("Drive", "Mode", "Time", "On")
+    assert held.select("continuous").names == ("Drive", "Time")
+    assert held.select("all").names[-1] == "Room"
     assert SPACE.select(["Time", "drive"]).names == ("Time", "Drive")
     assert SPACE.select(fixed={"Time": "10 ms"}).names == ("Drive",)
 

@@ -90,7 +90,7 @@ def match(
                 audio,
                 wanted,
                 rate,
-                parameters=only or "all",
+                parameters=only or "trainable",
                 fixed=fixed,
                 loss=loss,
                 renders=renders,
