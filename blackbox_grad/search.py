@@ -60,6 +60,7 @@ class Objective:
     ) -> None:
         self.spec, self.space, self.host, self.audio, self.loss, self.lead = spec, space, host, audio, loss, lead
         self.limit, self.check = limit, check
+        self._shared = host.share(audio[None])
         self.renders = 0
         self.best_loss = float("inf")
         self.best_point = space.snap(space.defaults)
@@ -149,7 +150,7 @@ class Objective:
 
     def _render(self, points: FloatArray) -> tuple[Tensor, NDArray[np.bool_]]:
         self._charge(len(points))
-        audio, finite = self.host.render_batch(self.spec, self.audio[None], points[:, None])
+        audio, finite = self.host.render_batch(self.spec, self._shared, points[:, None])
         audio[~finite] = 0.0
         return torch.from_numpy(audio[:, 0]), finite[:, 0]
 
