@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -37,6 +38,9 @@ OnNonfinite: TypeAlias = Literal["raise", "silence"]
 #: As many renders as a pair of classical SPSA, and a better gradient: two directions that repeat nothing, compared with the
 #: forward render.
 DEFAULT_ESTIMATOR = "spsa:samples=2,sides=1,directions=orthogonal"
+
+#: Types of `x` and `p`.
+_TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 #: `loss_fn(y, *targets) -> [B]`, one loss an item, or a single number
 LossFunction: TypeAlias = Callable[..., Tensor]
@@ -227,11 +231,14 @@ class DifferentiableEffect(nn.Module):
 
     def _check(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
         where, count = self.spec.address, len(self.parameter_space)
-        for name, tensor in (("audio x", x), ("parameters p", p)):
+        for name, tensor, error in (("audio x", x, AudioError), ("parameters p", p, ParameterError)):
             if not isinstance(tensor, Tensor):
-                raise AudioError(f"{where}: {name} must be a torch.Tensor, got {type(tensor).__name__}")
-            if not tensor.is_floating_point():
-                raise AudioError(f"{where}: {name} must be floating point, got {tensor.dtype}; write {name[-1]}.float()")
+                raise error(f"{where}: {name} must be a torch.Tensor, got {type(tensor).__name__}")
+            if tensor.dtype not in _TYPES:
+                raise error(f"{where}: {name} must be floating point, got {tensor.dtype}; write {name[-1]}.float()")
+            if tensor.layout != torch.strided or tensor.is_meta:
+                what = "is on the device meta" if tensor.is_meta else f"is {tensor.layout}; write {name[-1]}.to_dense()"
+                raise error(f"{where}: {name} must be dense and hold data, and it {what}")
         if x.ndim != 3 or x.shape[1] == 0:
             raise AudioError(f"{where}: audio x must have the shape [B, C, T], got {list(x.shape)}; for mono write x[:, None]")
         if p.ndim != 2 or p.shape[1] != count:
@@ -323,7 +330,8 @@ class DifferentiableEffect(nn.Module):
             return torch.from_numpy(self.host.probe_batch(self.spec, heard(), points.numpy(), weights()))
 
         def value() -> Tensor:
-            products = [inner_product(a, b) for a, b in zip(_audio_array(y), weights(), strict=True)]
+            with np.errstate(invalid="ignore", over="ignore"):  # a loss that is not finite is no news here
+                products = [inner_product(a, b) for a, b in zip(_audio_array(y), weights(), strict=True)]
             return torch.tensor(products, dtype=torch.float64)
 
         return self._problem(x, p, y, finite, value, lambda: cotangent, seed, "cotangent", evaluate)
@@ -348,7 +356,11 @@ class DifferentiableEffect(nn.Module):
                     f"{self.estimator!r} returned a gradient of shape {list(found.shape)}; it must be "
                     f"[B, P] = {list(problem.point.shape)}"
                 )
-            gradient = torch.where(finite[:, None], found.cpu(), 0.0).to(p)
+            found = torch.where(finite[:, None], found.cpu(), 0.0)
+            vanished = finite & (found == 0.0).all(dim=1)
+            if vanished.any():  # probes that are NaN because the loss is must not look like a minimum
+                found[vanished & ~torch.isfinite(problem.value.cpu())] = torch.nan
+            gradient = found.to(p)
         if to_audio and self.audio_gradient is not None:
             try:
                 estimated = estimates.get(id(self.audio_gradient)) or self.audio_gradient.estimate(problem)
@@ -391,6 +403,8 @@ class _PerItem:
     """A loss function as one that returns a loss for each item."""
 
     def __init__(self, loss_fn: LossFunction) -> None:
+        if not callable(loss_fn):
+            raise EstimatorError(f"loss_fn={loss_fn!r} must be a function of y and the targets")
         self._loss_fn = loss_fn
         self._reduces: bool | None = None
 
@@ -398,6 +412,9 @@ class _PerItem:
         batch = y.shape[0]
         if self._reduces is None or not self._reduces:
             losses = self._loss_fn(y, *targets)
+            if not (isinstance(losses, Tensor) and losses.is_floating_point()):
+                what = losses.dtype if isinstance(losses, Tensor) else type(losses).__name__
+                raise EstimatorError(f"loss_fn returned {what}; it must return a floating-point tensor")
             if losses.ndim > 1 or (losses.ndim == 1 and losses.shape[0] != batch):
                 raise EstimatorError(
                     f"loss_fn returned the shape {list(losses.shape)} for a batch of {batch}; it must return [B], one loss an "
@@ -406,13 +423,15 @@ class _PerItem:
             self._reduces = losses.ndim == 0
             if not self._reduces:
                 return losses
-            if batch == 1:
-                return losses.reshape(1)
+            if batch <= 1:
+                return losses.expand(batch)
         parts = [self._loss_fn(y[i : i + 1], *(t[i : i + 1] for t in targets)) for i in range(batch)]
         return torch.stack([part.reshape(()) for part in parts])
 
 
 def _expanded(target: Tensor, batch: int) -> Tensor:
+    if not isinstance(target, Tensor):
+        raise AudioError(f"a target of the loss must be a torch.Tensor, got {type(target).__name__}")
     if target.shape[:1] == (batch,):
         return target
     if target.ndim and target.shape[0] == 1:

@@ -93,6 +93,13 @@ def test_nothing_in_nothing_out(clip, shape):
         (audio()[0], settings(), errors.AudioError, r"\[B, C, T\], got \[2, 1000\]"),
         (audio().long(), settings(), errors.AudioError, r"floating point, got torch.int64; write x.float\(\)"),
         (audio().numpy(), settings(), errors.AudioError, "torch.Tensor, got ndarray"),
+        (audio().to(torch.complex64), settings(), errors.AudioError, "audio x must be floating point, got torch.complex64"),
+        (audio().to("meta"), settings(), errors.AudioError, "audio x must .* on the device meta"),
+        (audio().to_sparse(), settings(), errors.AudioError, r"audio x must be dense .*; write x.to_dense\(\)"),
+        (audio()[:, :0], settings(), errors.AudioError, r"\[B, C, T\], got \[3, 0, 1000\]"),
+        (audio(), settings().detach().numpy(), errors.ParameterError, "parameters p must be a torch.Tensor, got ndarray"),
+        (audio(), settings().int(), errors.ParameterError, r"floating point, got torch.int32; write p.float\(\)"),
+        (audio(), settings().to("meta"), errors.ParameterError, "parameters p must .* on the device meta"),
         (audio(), settings(count=3), errors.ParameterError, r"\[B, 2\] \(Drive, Level\), got \[3, 3\]"),
         (audio(), settings(2), errors.ParameterError, "batch of 3 and parameters one of 2"),
         (audio(), settings() + 1, errors.ParameterError, r"'Drive' \(item 0\): 1\.\d+ is not in \[0, 1\]"),
@@ -301,6 +308,20 @@ def test_a_loss_of_a_wrong_shape_is_explained(clip):
         clip.loss(audio(), settings(), lambda y, t: (y - t) ** 2, audio())
     with pytest.raises(errors.AudioError, match="batch size 3"):
         clip.loss(audio(), settings(), mse, audio(2))
+    with pytest.raises(errors.AudioError, match="target .* torch.Tensor, got ndarray"):
+        clip.loss(audio(), settings(), mse, audio().numpy())
+    with pytest.raises(errors.EstimatorError, match="loss_fn='mse' must be a function"):
+        clip.loss(audio(), settings(), "mse", audio())
+    with pytest.raises(errors.EstimatorError, match="loss_fn returned float; .* floating-point tensor"):
+        clip.loss(audio(), settings(), lambda y: 0.5)
+
+
+def test_the_loss_of_an_empty_batch_is_what_torch_makes_of_it(clip):
+    p = settings(0)
+    loss = clip.loss(audio(0), p, torch.nn.functional.mse_loss, audio(0))
+    assert loss.isnan(), "a mean of nothing"
+    loss.backward()
+    assert p.grad.shape == (0, 2)
 
 
 # faults
@@ -337,6 +358,19 @@ def test_a_probe_that_is_not_finite_is_left_out_and_counted(spoiled):
     layer(audio(2), p).sum().backward()
     assert layer.nonfinite == 1
     assert torch.isfinite(p.grad).all()
+
+
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
+@pytest.mark.parametrize("mode", ["forward", "loss"])
+def test_a_loss_that_is_not_finite_has_no_gradient_that_looks_like_one(clip, mode, wrong):
+    x, p = audio(2), settings(2)
+    weight = torch.tensor([1.0, wrong])[:, None, None]
+    if mode == "forward":
+        (clip(x, p) * weight).square().sum().backward()
+    else:
+        clip.loss(x, p, lambda y, w: (y * w).square().sum((1, 2)), weight).backward()
+    assert torch.isfinite(p.grad[0]).all()
+    assert torch.isnan(p.grad[1]).all()
 
 
 def test_an_unknown_choice_is_refused():

@@ -82,4 +82,4 @@ def probe_value(effect: SelectedEffect, audio: Audio, values: FloatArray, cotang
 def setting(parameters: ParameterSpace, item: int, point: FloatArray) -> str:
     """Where in a batch something happened, for an error message."""
     values = ", ".join(f"{name}={value:.4g}" for name, value in zip(parameters.names, point, strict=True))
-    return f"item {item} of the batch at {values}"
+    return f"item {item} of the batch" + (f" at {values}" if values else "")
