@@ -193,6 +193,29 @@ def test_an_effect_that_kills_its_host_while_opening_is_reported(third_party, fa
         pool.open(faulty(fault))
 
 
+@pytest.mark.parametrize(
+    ("audio", "points", "cotangent", "said"),
+    [
+        (AUDIO[0], RNG.random((4, 2)), None, r"audio must be \[B, C, T\] float32, got \(2, 3000\)"),
+        (AUDIO.astype(complex), RNG.random((4, 2)), None, "complex128"),
+        (AUDIO, RNG.random((3, 2)), None, r"\[B, P\] or \[K, B, P\] with B = 4, got \(3, 2\)"),
+        (AUDIO[:1], RNG.random((4, 2)), None, r"with B = 1, got \(4, 2\)"),
+        (AUDIO, RNG.random(2), None, r"got \(2,\)"),
+        (AUDIO, RNG.random((4, 3)), None, "2 values .Drive, Level."),
+        (AUDIO, RNG.random((4, 2)) + 1, None, "'Drive'.* is not in"),
+        (AUDIO, RNG.random((1, 4, 2)), AUDIO[:1], "cotangent must have the shape of the audio"),
+        (AUDIO, RNG.random((4, 2)), AUDIO, r"must have the shape \[K, B, P\]"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused_by_every_host_alike(pool, audio, points, cotangent, said):
+    for host in (pool, bg.InProcessHost()):
+        replaced = pool.replaced
+        call = host.render_batch if cotangent is None else host.probe_batch
+        with pytest.raises((bg.errors.AudioError, bg.errors.ParameterError), match=f"reference:soft-clip: .*{said}"):
+            call(CLIP, audio, points, *([] if cotangent is None else [cotangent]))
+        assert pool.replaced == replaced, "the hosts are as good as before"
+
+
 def test_renders_that_are_not_finite_are_marked_and_counted(pool):
     before = pool.nonfinite
     points = np.array([[0.1], [0.9], [0.2], [0.3]])

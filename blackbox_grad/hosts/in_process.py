@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from blackbox_grad.effects import Audio, EffectInfo, EffectSpec, SelectedEffect
 from blackbox_grad.errors import BlackboxGradError
-from blackbox_grad.hosts.opened import OpenedEffects, ignore_overflow, probe_value, render_into, setting
+from blackbox_grad.hosts.opened import OpenedEffects, check_batch, ignore_overflow, probe_value, render_into, setting
 from blackbox_grad.parameters import FloatArray
 
 
@@ -40,10 +40,11 @@ class InProcessHost:
         return audio
 
     def render_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray) -> tuple[Audio, NDArray[np.bool_]]:
-        output = np.empty((*points.shape[:-1], *audio.shape[1:]), dtype=np.float32)
-        flags = np.empty(points.shape[:-1])
         with self._lock, ignore_overflow():
             effect = self._get(spec)
+            check_batch(effect, audio, points)
+            output = np.empty((*points.shape[:-1], *audio.shape[1:]), dtype=np.float32)
+            flags = np.empty(points.shape[:-1])
             values = effect.parameters.complete_all(points)
             for index in np.ndindex(flags.shape):
                 with _named(effect, index[-1], points[index]):
@@ -53,9 +54,10 @@ class InProcessHost:
         return output, finite
 
     def probe_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio) -> FloatArray:
-        products = np.empty(points.shape[:-1])
         with self._lock, ignore_overflow():
             effect = self._get(spec)
+            check_batch(effect, audio, points, cotangent)
+            products = np.empty(points.shape[:-1])
             values = effect.parameters.complete_all(points)
             for index in np.ndindex(products.shape):
                 item = index[-1]

@@ -7,8 +7,8 @@ from collections import OrderedDict
 
 import numpy as np
 
-from blackbox_grad.effects import Audio, EffectSpec, SelectedEffect, load
-from blackbox_grad.errors import AudioError
+from blackbox_grad.effects import Audio, EffectInfo, EffectSpec, SelectedEffect, load
+from blackbox_grad.errors import AudioError, ParameterError
 from blackbox_grad.parameters import FloatArray, ParameterSpace
 
 #: Effects that a host keeps open at once; the one unused for longest is closed first.
@@ -77,6 +77,23 @@ def probe_value(effect: SelectedEffect, audio: Audio, values: FloatArray, cotang
     """`⟨ȳ, f(x, p)⟩`; NaN if the render is not finite."""
     value = inner_product(effect.render_at(audio, values), cotangent)
     return value if np.isfinite(value) else np.nan
+
+
+def check_batch(effect: EffectInfo | SelectedEffect, audio: Audio, points: FloatArray, cotangent: Audio | None = None) -> None:
+    """Raise where the arrays of a call do not fit each other or the effect; shared memory would be read as something else."""
+    where = effect.spec.address
+    if audio.ndim != 3 or audio.dtype.kind != "f":
+        raise AudioError(f"{where}: audio must be [B, C, T] float32, got {audio.shape} {audio.dtype}")
+    if cotangent is not None and cotangent.shape != audio.shape:
+        raise AudioError(f"{where}: the cotangent must have the shape of the audio, {audio.shape}, got {cotangent.shape}")
+    ranks = (3,) if cotangent is not None else (2, 3)
+    if points.ndim not in ranks or points.shape[-2] != len(audio):
+        due = "[K, B, P]" if cotangent is not None else "[B, P] or [K, B, P]"
+        raise ParameterError(f"{where}: points must have the shape {due} with B = {len(audio)}, got {points.shape}")
+    try:
+        effect.parameters.check(points)
+    except ParameterError as error:
+        raise ParameterError(f"{where}: {error}") from error
 
 
 def setting(parameters: ParameterSpace, item: int, point: FloatArray) -> str:

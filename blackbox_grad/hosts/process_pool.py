@@ -27,7 +27,7 @@ from blackbox_grad.effects import Audio, EffectInfo, EffectSpec
 from blackbox_grad.errors import HostError, RenderError
 from blackbox_grad.hosts import usable_cores
 from blackbox_grad.hosts.host_process import GRACE, HostDiedError, HostProcess
-from blackbox_grad.hosts.opened import setting
+from blackbox_grad.hosts.opened import check_batch, setting
 from blackbox_grad.hosts.shared import Layout, Mode, SharedMemory, Table
 from blackbox_grad.hosts.worker import Done, Failed, Open, Run
 from blackbox_grad.parameters import FloatArray
@@ -117,6 +117,7 @@ class ProcessPool:
         return self._own_members().memory.share(audio)
 
     def render_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray) -> tuple[Audio, NDArray[np.bool_]]:
+        check_batch(self.open(spec), audio, points)
         memory = self._own_members().memory
         output = memory.empty((*points.shape[:-1], *audio.shape[1:]))
         try:
@@ -127,6 +128,7 @@ class ProcessPool:
         return memory.give(output), np.isfinite(values).reshape(points.shape[:-1])
 
     def probe_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio) -> FloatArray:
+        check_batch(self.open(spec), audio, points, cotangent)
         memory = self._own_members().memory
         return self._call("probe", spec, memory, audio, points, memory.share(cotangent)).reshape(points.shape[:-1])
 
