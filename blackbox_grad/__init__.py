@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from blackbox_grad.hosts import default_host as default_host
     from blackbox_grad.hosts.in_process import InProcessHost as InProcessHost
     from blackbox_grad.hosts.process_pool import ProcessPool as ProcessPool
+    from blackbox_grad.inspection import Inspection as Inspection
+    from blackbox_grad.inspection import inspect_effect as inspect_effect
     from blackbox_grad.matching import Match as Match
     from blackbox_grad.matching import match as match
     from blackbox_grad.module import DifferentiableEffect as DifferentiableEffect
@@ -44,6 +46,7 @@ _HOME = {
     "Estimator": "estimators",
     "FiniteDifference": "estimators.finite_difference",
     "Host": "hosts",
+    "Inspection": "inspection",
     "InProcessHost": "hosts.in_process",
     "LTI": "estimators.lti",
     "Match": "matching",
@@ -56,6 +59,7 @@ _HOME = {
     "StraightThrough": "estimators.straight_through",
     "chain": "effects",
     "default_host": "hosts",
+    "inspect_effect": "inspection",
     "load": "effects",
     "match": "matching",
     "scan": "scanning",

@@ -5,18 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import os
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from blackbox_grad import figures
-from blackbox_grad.audio_files import check_writable, replacing
+from blackbox_grad.audio_files import check_writable
 from blackbox_grad.effects import Audio, check_audio
+from blackbox_grad.pages import render_page, write_page
 from blackbox_grad.registry import library
 
 if TYPE_CHECKING:
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
 
 #: Seconds of each recording in the page.
 MOST_SECONDS = 30.0
-
-_LIBRARIES = ("blackbox-grad", "torch", "pedalboard", "dawdreamer", "numpy")
 
 
 @dataclass(frozen=True)
@@ -77,11 +73,8 @@ def write_report(
         AudioError: the path cannot be written.
         MissingDependencyError: jinja2, matplotlib or soundfile is not installed.
     """
-    path = Path(path)
-    check_writable(path, (".html", ".htm"))
-    page = render_report(match, audio, target, command=command, truth=truth)
-    with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    check_writable(path, (".html", ".htm"))  # before the work
+    write_page(path, render_report(match, audio, target, command=command, truth=truth))
 
 
 def render_report(
@@ -93,18 +86,11 @@ def render_report(
     truth: Mapping[str, float] | None = None,
 ) -> str:
     """The page as text; arguments as for `write_report`."""
-    jinja2 = library("jinja2", "the report")
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("blackbox_grad", "templates"),
-        autoescape=True,  # names come from plug-ins and files
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     rate = match.sample_rate
     length = min(max(a.shape[1] for a in (audio, target, match.audio)), int(MOST_SECONDS * rate))
     recordings, difference, difference_mean, gain = _recordings(match, check_audio(audio), check_audio(target), length)
-    page: str = environment.get_template("report.html").render(
+    return render_page(
+        "report.html",
         match=match,
         recordings=recordings,
         difference=difference,
@@ -122,9 +108,7 @@ def render_report(
         level_colours=figures.gradient("magma"),
         difference_colours=figures.gradient("difference"),
         command=command,
-        versions=_versions(),
     )
-    return page
 
 
 def _recordings(match: Match, audio: Audio, target: Audio, length: int) -> tuple[list[Recording], str, float, float]:
@@ -182,13 +166,3 @@ def _settings(match: Match, truth: Mapping[str, float]) -> list[Setting]:
             )
         )
     return sorted(rows, key=lambda row: not row.free)
-
-
-def _versions() -> list[tuple[str, str]]:
-    found = [("Python", platform.python_version())]
-    for name in _LIBRARIES:
-        try:
-            found.append((name, version(name)))
-        except PackageNotFoundError:
-            continue
-    return [*found, ("system", f"{platform.system()} {platform.machine()}")]

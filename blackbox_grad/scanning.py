@@ -7,20 +7,15 @@ output costs that time and nothing else; what was found is remembered until the 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from blackbox_grad.audio_files import replacing
 from blackbox_grad.effects import EffectSpec
-from blackbox_grad.errors import AudioError, BlackboxGradError, MissingDependencyError
+from blackbox_grad.errors import BlackboxGradError, MissingDependencyError
 from blackbox_grad.hosts.process_pool import ProcessPool
+from blackbox_grad.memory import Memory, file_stamp
 from blackbox_grad.registry import backend as find_backend
 from blackbox_grad.registry import backend_names
 
@@ -78,21 +73,22 @@ def _listed(only: str | None) -> Iterator[Scanned]:
 def _checked(listed: Iterator[Scanned], time_limit: float, rescan: bool) -> Iterator[Scanned]:
     pool = ProcessPool(open_limit=time_limit)
     executor = ThreadPoolExecutor(pool.hosts, thread_name_prefix="scan")
-    remembered = _Memory()
+    remembered = Memory("scans")
 
     def check(effect: Scanned) -> Scanned:
-        stamp = _stamp(effect)
-        known = None if rescan else remembered.get(effect, stamp)
-        if known is not None or effect.status == "unavailable":
-            return known or effect
+        stamp = file_stamp(effect.address)
+        known = remembered.get(effect.address, stamp) if stamp and not rescan else None
+        with contextlib.suppress(TypeError):  # an entry of other fields
+            if known is not None or effect.status == "unavailable":
+                return Scanned(**known) if known else effect
         try:
             info = pool.open(EffectSpec(effect.address, parameters="all"))
         except BlackboxGradError as error:
             found = replace(effect, status="failed", reason=str(error)[:_LONGEST_REASON])
         else:
             found = replace(effect, status="ok", name=info.name, parameters=len(info.parameters))
-        if not pool.closed:  # what fails because the scan was given up says nothing
-            remembered.put(found, stamp)
+        if stamp and not pool.closed:  # what fails because the scan was given up says nothing
+            remembered.put(effect.address, stamp, asdict(found))
         return found
 
     try:
@@ -100,53 +96,3 @@ def _checked(listed: Iterator[Scanned], time_limit: float, rescan: bool) -> Iter
     finally:
         pool.close()
         executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _stamp(effect: Scanned) -> str:
-    """Changes whenever the effect's file does; empty if it has none, and then nothing is remembered.
-
-    A backend may offer `file(locator) -> Path | None`. Without it, locators that are paths are files.
-    """
-    locator = effect.address.partition(":")[2]
-    try:
-        find = getattr(find_backend(effect.backend), "file", None)
-        path = Path(locator) if find is None else find(locator)
-        if path is None or not path.exists():
-            return ""
-        files = [path, *sorted(p for p in path.rglob("*") if p.is_file())] if path.is_dir() else [path]
-        seen = [(str(p), (status := p.stat()).st_mtime_ns, status.st_size) for p in files]
-    except (OSError, BlackboxGradError):
-        return ""
-    return hashlib.sha256(repr((version("blackbox-grad"), seen)).encode()).hexdigest()[:32]
-
-
-class _Memory:
-    """Results of checks, one small JSON file each in the user's cache folder. Several processes may share it."""
-
-    def __init__(self) -> None:
-        self._folder: Path | None = None
-        with contextlib.suppress(ImportError):
-            from platformdirs import user_cache_path
-
-            self._folder = user_cache_path("blackbox-grad", appauthor=False) / "scans"
-
-    def get(self, effect: Scanned, stamp: str) -> Scanned | None:
-        try:
-            data: dict[str, Any] = json.loads(self._file(effect).read_text("utf-8"))
-            return Scanned(**data["found"]) if stamp and data["stamp"] == stamp else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def put(self, found: Scanned, stamp: str) -> None:
-        if not stamp:
-            return
-        with contextlib.suppress(OSError, AudioError):  # no cache is no error
-            file = self._file(found)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(file) as temporary:
-                temporary.write_text(json.dumps({"stamp": stamp, "found": asdict(found)}), encoding="utf-8")
-
-    def _file(self, effect: Scanned) -> Path:
-        if self._folder is None:
-            raise OSError("no cache folder: platformdirs is not installed")
-        return self._folder / f"{hashlib.sha256(os.fsencode(effect.address)).hexdigest()[:32]}.json"

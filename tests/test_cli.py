@@ -251,6 +251,30 @@ def test_inspect_and_render_a_real_plugin(dry: Path, tmp_path: Path) -> None:
     assert np.abs(audio_files.read(tmp_path / "wet.wav")[0]).max() > 0.01
 
 
+def test_inspect_deep_measures_shows_and_remembers(tmp_path: Path) -> None:
+    environment = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = "inspect", "reference:gain", "--deep"
+    done = run(*command, "--report", tmp_path / "report.html", **environment)
+    assert done.returncode == 0, done.stderr
+    for text in ("bit-equal", "continuous", "cotangent", "report.html"):
+        assert text in done.stdout
+    assert "/120 s" in done.stderr
+    assert "<svg" in (tmp_path / "report.html").read_text()
+    again = run(*command, "--json", **environment)
+    data = json.loads(again.stdout)
+    assert data["parameters"][0]["probes"] == "cotangent"
+    assert again.stderr == ""  # remembered
+    assert f"this inspection      {data['renders']} renders" in done.stdout
+
+
+def test_inspect_deep_says_that_a_limit_ended_it(tmp_path: Path) -> None:
+    command = "inspect", "reference:biquad", "--deep", "--renders", "100"
+    done = run(*command, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert done.returncode == 0
+    assert "ended early, as its 100 renders were made; 3 of 3 parameters are not fully measured" in done.stderr
+    assert "bit-equal" in done.stdout
+
+
 # render
 
 

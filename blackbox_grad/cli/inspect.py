@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import shlex
-import statistics
-import time
+import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
+from blackbox_grad.audio_files import check_writable
 from blackbox_grad.cli.arguments import Address, Json, Options, Preset, options_of
 from blackbox_grad.cli.console import out, print_json, say, table
 from blackbox_grad.effects import EffectInfo, EffectSpec
-from blackbox_grad.errors import RenderError
 from blackbox_grad.hosts.process_pool import ProcessPool
+from blackbox_grad.inspection.whole import PATIENCE, seconds_per_second
 from blackbox_grad.parameters import Parameter
-
-#: Seconds that measuring the speed may take; an effect that needs more for one second of audio is called slow.
-_PATIENCE = 20.0
 
 
 def inspect(
@@ -27,18 +25,33 @@ def inspect(
     sample_rate: Annotated[float, typer.Option(min=1.0, metavar="HZ")] = 44100.0,
     preset: Preset = None,
     option: Options = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Measure what it really does; see below.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --deep: an HTML page with curves.", show_default=False)
+    ] = None,
+    time_limit: Annotated[float, typer.Option(min=1.0, metavar="SECONDS", help="With --deep: that it may take.")] = 120.0,
+    renders: Annotated[int, typer.Option(min=1, metavar="N", help="With --deep: the most renders.")] = 20_000,
+    again: Annotated[bool, typer.Option("--again", help="With --deep: measure what is remembered again.")] = False,
     json: Json = False,
 ) -> None:
     """Show an effect: its parameters, layout, latency, repeatability and speed.
+
+    With --deep it is measured, on a recording and on noise: does it repeat, and forget what was rendered before; how late is it
+    really; which parameters are heard, how finely, with how much noise and curvature; which step and which probes suit each. Ctrl-C
+    or a limit ends it with what was found so far. The result is remembered until the plug-in changes.
 
     \b
     Examples:
       blackbox-grad inspect pedalboard-builtin:Reverb
       blackbox-grad inspect ZamTube.vst3 --sample-rate 48000
       blackbox-grad inspect 'ZamTube.vst3 | pedalboard-builtin:Delay' --json
+      blackbox-grad inspect ZamCompX2.vst3 --deep --report report.html
     """
     spec = EffectSpec.of(address, sample_rate, "all", **options_of(option, preset))
-    with ProcessPool(hosts=1, time_limit=_PATIENCE) as pool:
+    if deep or report is not None:
+        _measure(spec, report, time_limit, renders, again, json)
+        return
+    with ProcessPool(hosts=1, time_limit=PATIENCE) as pool:
         info = pool.open(spec)
         cost = seconds_per_second(pool, spec, info)
     if json:
@@ -47,21 +60,26 @@ def inspect(
         _print(spec, info, cost)
 
 
-def seconds_per_second(pool: ProcessPool, spec: EffectSpec, info: EffectInfo) -> float | None:
-    """Seconds to render one second of mono noise at the defaults, the median of 3; None if it takes too long."""
-    rate = round(spec.sample_rate)
-    noise = np.random.default_rng(0).uniform(-0.1, 0.1, (1, 1, rate)).astype(np.float32)
-    point = info.parameters.defaults[None]
-    took: list[float] = []
-    deadline = time.monotonic() + _PATIENCE
-    try:
-        while len(took) < 4 and (time.monotonic() < deadline or not took):
-            start = time.perf_counter()
-            pool.render_batch(spec, noise, point)
-            took.append(time.perf_counter() - start)
-    except RenderError:
-        return None
-    return statistics.median(took[1:] or took)  # the first one warms up
+def _measure(spec: EffectSpec, report: Path | None, time_limit: float, renders: int, again: bool, json: bool) -> None:
+    from blackbox_grad.cli.deep import print_inspection, progress
+    from blackbox_grad.inspection import inspect_effect
+
+    if report is not None:
+        check_writable(report, (".html", ".htm"))
+    with progress() as on_progress:
+        found = inspect_effect(spec, time_limit=time_limit, render_limit=renders, again=again, on_progress=on_progress)
+    if report is not None:
+        from blackbox_grad.inspection.report import write_report
+
+        write_report(report, found, command=shlex.join(["blackbox-grad", *sys.argv[1:]]))
+    if json:
+        print_json(found.to_json() | {"files": [str(report)] if report else []})
+    else:
+        print_inspection(found)
+        if report is not None:
+            say("\n", ("report   ", "dim"), str(report))
+    if found.stopped == "interrupted":
+        raise typer.Exit(130)
 
 
 def _kind(parameter: Parameter) -> str:
@@ -96,9 +114,7 @@ def _as_json(spec: EffectSpec, info: EffectInfo, cost: float | None) -> dict[str
 
 def _print(spec: EffectSpec, info: EffectInfo, cost: float | None) -> None:
     say((info.name, "bold"), f"  {spec.address}\n")
-    speed = (
-        f"more than {_PATIENCE:g} s" if cost is None else f"{1000 * cost:.3g} ms ({1 / max(cost, 1e-9):.0f} times real time)"
-    )
+    speed = f"more than {PATIENCE:g} s" if cost is None else f"{1000 * cost:.3g} ms ({1 / max(cost, 1e-9):.0f} times real time)"
     repeatable = "bit-equal" if info.repeatability == 0 else f"relative error {info.repeatability:.2g} between equal renders"
     latency = f"{info.latency} samples ({1000 * info.latency / spec.sample_rate:.3g} ms), taken out of every render"
     facts = {

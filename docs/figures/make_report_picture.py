@@ -16,18 +16,23 @@ WIDTH, HEIGHT = 1000, 1800
 
 
 def main() -> None:
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        sys.exit("make_report_picture needs Chromium; on Debian: apt-get install chromium")
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-c", "from blackbox_grad.cli import main; main()", "demo", "--output", folder]
         subprocess.run(command, check=True)
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={WIDTH},{HEIGHT}"]
-        shot = Path(folder) / "report.png"
-        page = (Path(folder) / "report.html").as_uri()
-        subprocess.run([browser, *options, f"--screenshot={shot}", page], check=True, stderr=subprocess.DEVNULL)
-        _shrink(shot, PICTURE)
-    print(f"{PICTURE}: {PICTURE.stat().st_size / 1000:.0f} kB")
+        photograph(Path(folder) / "report.html", PICTURE, WIDTH, HEIGHT)
+
+
+def photograph(page: Path, picture: Path, width: int, height: int) -> None:
+    """A screenshot of the top of a page."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        sys.exit("pictures of pages need Chromium; on Debian: apt-get install chromium")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size={width},{height}"]
+    with tempfile.TemporaryDirectory() as folder:
+        shot = Path(folder) / "page.png"
+        subprocess.run([browser, *options, f"--screenshot={shot}", page.as_uri()], check=True, stderr=subprocess.DEVNULL)
+        _shrink(shot, picture)
+    print(f"{picture}: {picture.stat().st_size / 1000:.0f} kB")
 
 
 def _shrink(source: Path, target: Path) -> None:

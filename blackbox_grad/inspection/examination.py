@@ -1,0 +1,190 @@
+"""The examination: first of the effect as a whole, then of one parameter after the other, until all is known or a limit is met."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from blackbox_grad.effects import EffectSpec, as_spec
+from blackbox_grad.errors import RenderError
+from blackbox_grad.hosts import Host
+from blackbox_grad.hosts.process_pool import ProcessPool
+from blackbox_grad.inspection import one_parameter, whole
+from blackbox_grad.inspection.renders import LimitMet, Progress, Renders
+from blackbox_grad.inspection.results import Inspection, ParameterInspection
+from blackbox_grad.memory import Memory, file_stamp
+from blackbox_grad.parameters import FloatArray, Selection
+
+#: Counts up when measurements change, so that those of older code are made again.
+_METHOD = 1
+
+#: Libraries whose version may change what an effect does.
+_LIBRARIES = ("blackbox-grad", "pedalboard", "dawdreamer")
+
+#: A change of the output counts if it is so many times larger than what the effect changes of itself.
+_ABOVE_NOISE = 4.0
+
+#: A parameter that changes the output by this part around the defaults is looked at there, and one that does not where it does.
+_PLAIN = 1e-3
+
+#: Where the progress bar stands after the effect as a whole, the search for what is heard, and the first looks.
+_WHOLE, _HEARD, _LOOKED = 0.05, 0.1, 0.45
+
+#: Seconds for one render of the test signals; one that takes longer, or crashes, is reported.
+_TIME_LIMIT = 20.0
+
+
+def inspect_effect(
+    effect: str | os.PathLike[str] | EffectSpec,
+    sample_rate: float = 44100.0,
+    *,
+    parameters: Selection = "all",
+    time_limit: float = 120.0,
+    render_limit: int = 20_000,
+    again: bool = False,
+    host: Host | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    **options: Any,
+) -> Inspection:
+    """Measure what an effect really does, on a recording of a guitar and on bursts of noise.
+
+    It ends at a limit, or with Ctrl-C, with what was found so far; `Inspection.stopped` says so. The result is remembered until the
+    plug-in's file or a version changes.
+
+    Args:
+        effect: an address, or a spec, which brings sample rate, parameters and options itself.
+        sample_rate: Hz.
+        parameters: those to inspect: names, "continuous", "trainable" or "all".
+        time_limit: seconds it may take; renders that have begun are waited for.
+        render_limit: renders, of 1.5 s of audio each, that it may make.
+        again: measure what is remembered again.
+        host: where to render; processes of its own by default.
+        on_progress: called now and then.
+        options: passed to the backend.
+    """
+    spec = as_spec(effect, sample_rate, parameters, **options)
+    memory, key, stamp = Memory("inspections"), spec.key, _stamp(spec)
+    known = None if again else _remembered(memory.get(key, stamp))
+    if known is not None and (not known.stopped or (known.time_limit >= time_limit and known.render_limit >= render_limit)):
+        return known
+    with contextlib.ExitStack() as stack:
+        pool = alone = host
+        if pool is None:
+            pool = stack.enter_context(ProcessPool(time_limit=_TIME_LIMIT))
+            alone = pool if pool.hosts == 1 else stack.enter_context(ProcessPool(1, time_limit=_TIME_LIMIT))
+        assert alone is not None
+        found = _examined(Renders(spec, pool, alone, time_limit, render_limit, on_progress))
+    if found.stopped != "interrupted":
+        memory.put(key, stamp, found.to_json())
+    return found
+
+
+def _remembered(data: Any) -> Inspection | None:
+    try:
+        return None if data is None else Inspection.from_json(data)
+    except (ValueError, TypeError, KeyError):  # a damaged file
+        return None
+
+
+def _stamp(spec: EffectSpec) -> str:
+    """Changes with the files of the plug-ins, the libraries, and the way it is measured."""
+    parts = spec.parts or (spec,)
+    versions = []
+    for library in _LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            versions.append((library, version(library)))
+    seen = (_METHOD, versions, [file_stamp(part.address) for part in parts])
+    return hashlib.sha256(repr(seen).encode()).hexdigest()[:32]
+
+
+def _examined(renders: Renders) -> Inspection:
+    """Everything, or what a limit or Ctrl-C left time for."""
+    info = renders.info
+    found = Inspection(
+        renders.spec.address,
+        info.name,
+        renders.spec.sample_rate,
+        info.layout,
+        info.latency,
+        tuple(ParameterInspection(p.name, p.kind) for p in info.parameters),
+        time_limit=renders.time_limit,
+        render_limit=renders.render_limit,
+        notes=(renders.note,) if renders.note else (),
+    )
+    try:
+        for stage in _stages(renders, found):
+            found = stage
+    except LimitMet as limit:
+        found = replace(found, stopped=limit.which)
+    except KeyboardInterrupt:
+        found = replace(found, stopped="interrupted")
+    renders.tell(1.0, "done")
+    return replace(found, renders=renders.made, seconds=round(renders.seconds, 3))
+
+
+def _stages(renders: Renders, found: Inspection) -> Iterator[Inspection]:
+    """The inspection, more complete each time."""
+    renders.tell(0.0, "the effect as a whole")
+    history = whole.history(renders)
+    found = replace(found, repeatability=history.repeatability, leakage=history.leakage)
+    yield found
+    found = replace(found, seconds_per_second=whole.seconds_per_second(renders.alone, renders.spec, renders.info))
+    yield found
+    found = replace(found, measured_latency=whole.measured_latency(renders))
+    yield found
+    failures = whole.failures(renders)
+    found = replace(found, nonfinite=failures.nonfinite, silent=failures.silent, bad_settings=failures.example)
+    yield found
+
+    tolerance = _ABOVE_NOISE * max(history.repeatability, history.leakage)
+    places: dict[int, tuple[float, FloatArray]] = {}
+    faint = list(range(len(renders.space)))
+    bases = one_parameter.bases(renders)
+    for n, base in enumerate(bases):
+        renders.tell(_WHOLE + (_HEARD - _WHOLE) * n / len(bases), "which parameters are heard")
+        for i, change in one_parameter.effects_of(renders, faint, base).items():
+            if change > max(tolerance, places[i][0] if i in places else 0.0):
+                places[i] = change, base
+                found = _with(found, i, replace(found.parameters[i], reaches_sound=True))
+        faint = [i for i in faint if i not in places or places[i][0] < _PLAIN]
+        yield found
+    for i in set(range(len(renders.space))) - set(places):
+        found = _with(found, i, replace(found.parameters[i], reaches_sound=False))
+    yield found
+
+    # a look at every one before the rest is measured of the first: where time runs out, the looks are worth more
+    order = sorted(places)
+    looked: dict[int, one_parameter.Looked] = {}
+    for n, i in enumerate(order):
+        renders.tell(_HEARD + (_LOOKED - _HEARD) * n / len(order), renders.space.names[i])
+        with _reported(found.parameters[i]) as result:
+            looked[i] = one_parameter.look(renders, i, places[i][1], tolerance)
+            result.append(looked[i].found)
+        found = _with(found, i, result[-1])
+        yield found
+    for n, i in enumerate(looked):
+        renders.tell(_LOOKED + (1.0 - _LOOKED) * n / len(looked), renders.space.names[i])
+        with _reported(found.parameters[i]) as result:
+            result.append(one_parameter.refine(renders, looked[i], i, places[i][1], tolerance))
+        found = _with(found, i, result[-1])
+        yield found
+
+
+@contextlib.contextmanager
+def _reported(known: ParameterInspection) -> Iterator[list[ParameterInspection]]:
+    """A render that fails in the block is noted with what is known of the parameter."""
+    result = [known]
+    try:
+        yield result
+    except RenderError as error:
+        result.append(replace(known, note=str(error)))
+
+
+def _with(found: Inspection, index: int, parameter: ParameterInspection) -> Inspection:
+    parameters = found.parameters
+    return replace(found, parameters=(*parameters[:index], parameter, *parameters[index + 1 :]))

@@ -1,0 +1,117 @@
+"""Renders of the test signals through one effect: counted, and ended at the limits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blackbox_grad.effects import Audio, EffectInfo, EffectSpec
+from blackbox_grad.errors import AudioError
+from blackbox_grad.hosts import Host
+from blackbox_grad.inspection.listening import signals
+from blackbox_grad.inspection.results import Stopped
+from blackbox_grad.parameters import FloatArray, ParameterSpace
+
+#: Renders made at once, between two looks at the clock.
+_CHUNK = 24
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an inspection is: `done` of 1, what it is at, the renders and seconds so far, and what it may use."""
+
+    done: float
+    what: str
+    renders: int
+    seconds: float
+    render_limit: int
+    time_limit: float
+
+
+class LimitMet(Exception):
+    """No more renders are allowed."""
+
+    def __init__(self, which: Stopped) -> None:
+        self.which = which
+
+
+class Renders:
+    """The effect under inspection, and its test signals.
+
+    Attributes:
+        signals: `[S, C, T]`.
+        points are `[K, P]`, audio comes back as `[K, S, C, T]`.
+    """
+
+    def __init__(
+        self,
+        spec: EffectSpec,
+        host: Host,
+        alone: Host,
+        time_limit: float,
+        render_limit: int,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self.started = time.monotonic()
+        self.spec, self.host, self.alone = spec, host, alone
+        self.time_limit, self.render_limit = time_limit, render_limit
+        self.made = 0
+        self._on_progress, self._done, self._what = on_progress, 0.0, "opening"
+        self.tell()
+        self.info: EffectInfo = host.open(spec)
+        self.space: ParameterSpace = self.info.parameters
+        self.signals, self.note = self._fitting_signals()
+
+    def _fitting_signals(self) -> tuple[Audio, str]:
+        """Stereo, or mono for an effect that two channels do not fit."""
+        stereo = signals(self.spec.sample_rate, 2)
+        try:
+            self.host.render_batch(self.spec, stereo[0][:1, :, :64], self.space.defaults[None])
+        except AudioError:
+            return signals(self.spec.sample_rate, 1)
+        return stereo
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def tell(self, done: float | None = None, what: str | None = None) -> None:
+        """Say how far it is."""
+        self._done = self._done if done is None else done
+        self._what = self._what if what is None else what
+        limits = self.render_limit, self.time_limit
+        self._on_progress(Progress(self._done, self._what, self.made, self.seconds, *limits))
+
+    def __call__(
+        self, points: FloatArray, which: slice = slice(None), *, in_order: bool = False
+    ) -> tuple[Audio, NDArray[np.bool_]]:
+        """Render at `points: [K, P]`: audio `[K, S, C, T]`, zero where it is not finite, and which are finite, `[K, S]`.
+
+        Args:
+            points: `[K, P]`.
+            which: of the signals.
+            in_order: one after the other in a single process, so that what one leaves behind is heard in the next.
+        """
+        audio = self.signals[which]
+        host = self.alone if in_order else self.host
+        rows = max(1, _CHUNK // len(audio))
+        parts = []
+        for start in range(0, len(points), rows):
+            chunk = np.repeat(points[start : start + rows, None], len(audio), axis=1)
+            self._charge(chunk.shape[0] * chunk.shape[1])
+            parts.append(host.render_batch(self.spec, audio, chunk))
+            self.tell()
+        y, finite = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        y[~finite] = 0.0
+        return y, finite
+
+    def _charge(self, count: int) -> None:
+        if self.seconds > self.time_limit:
+            raise LimitMet("time")
+        if self.made + count > self.render_limit:
+            raise LimitMet("renders")
+        self.made += count

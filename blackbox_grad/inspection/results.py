@@ -1,0 +1,196 @@
+"""What an inspection found: plain data that goes to JSON and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeAlias
+
+from blackbox_grad.errors import ParameterError, suggest
+
+Probes: TypeAlias = Literal["cotangent", "loss"]
+Stopped: TypeAlias = Literal["", "time", "renders", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Values of one parameter, from `low` to `high`, at which the effect is "silent" or "non-finite"."""
+
+    kind: Literal["silent", "non-finite"]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well differences over ±`step` tell where a known target lies, over many starts and targets on a sweep.
+
+    Attributes:
+        step: distance of the probes, normalised.
+        linear: cosine between the changes of the loss that its linearisation at the output predicts (what a cotangent probe sees)
+            and the true ones. 1: the parameter is smooth at this step; near 0: it moves phase. None where nothing changes.
+        cotangent, loss: share of starts and targets where the difference of such probes points toward the target; 0.5 is chance.
+    """
+
+    step: float
+    linear: float | None
+    cotangent: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A sweep of one parameter, all others held. One number for each of `values`; None without sound, or where it is not finite.
+
+    Attributes:
+        values: normalised.
+        distance: root-mean-square difference of log spectra from the setting the sweep was made around, dB.
+        level: root-mean-square level, dB relative to full scale.
+        brightness: spectral centroid, Hz.
+        crest: peak over root-mean-square level, dB.
+    """
+
+    values: tuple[float, ...]
+    distance: tuple[float | None, ...]
+    level: tuple[float | None, ...]
+    brightness: tuple[float | None, ...]
+    crest: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class ParameterInspection:
+    """One parameter. What was not measured is None.
+
+    `noise` and `curvature` are those of the function of this parameter that estimators see, `φ`, a probe of a log-spectral loss
+    toward another setting, relative to that loss: 0.01 is a hundredth of the way.
+
+    Attributes:
+        name, kind: as in `Parameter`.
+        reaches_sound: whether any value, with any of the other settings tried, changed the output.
+        influence: root-mean-square change of the log spectrum over its range, dB.
+        steps: the true number of different settings; None if there are more than can be told apart.
+        resolution: width of the widest step, normalised; 0 if continuous.
+        noise: standard deviation of `φ`, by ECnoise.
+        curvature: `|φ''|`.
+        step: the recommended distance of one-sided differences, normalised.
+        central_step: the same for two-sided ones.
+        probes: what to estimate its gradient from. "loss" where it moves phase, so that a linearised loss says nothing.
+        agreements: the measurements behind `probes`, by step.
+        regions: values without usable sound.
+        curve: the sweep.
+        around: the settings of the others in the sweep that are not their defaults: name -> normalised.
+        note: what went wrong.
+    """
+
+    name: str
+    kind: str
+    reaches_sound: bool | None = None
+    influence: float | None = None
+    steps: int | None = None
+    resolution: float | None = None
+    noise: float | None = None
+    curvature: float | None = None
+    step: float | None = None
+    central_step: float | None = None
+    probes: Probes | None = None
+    agreements: tuple[Agreement, ...] = ()
+    regions: tuple[Region, ...] = ()
+    curve: Curve | None = None
+    around: tuple[tuple[str, float], ...] = ()
+    note: str = ""
+
+    @property
+    def direction(self) -> float | None:
+        """Share of starts and targets where the recommended probes, at about the recommended step, point toward the target."""
+        if not self.agreements or self.probes is None or self.step is None:
+            return None
+        wanted = math.log(self.step)
+        nearest = min(self.agreements, key=lambda a: abs(math.log(a.step) - wanted))
+        return nearest.loss if self.probes == "loss" else nearest.cotangent
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """An effect.
+
+    Attributes:
+        address, name, sample_rate, layout: as in `EffectInfo`.
+        parameters: one for each free parameter, in the order of a point.
+        repeatability: largest relative error between renders of the same, one after the other; 0 is bit-equal.
+        leakage: the same after other settings were rendered in between.
+        latency: samples that the plug-in reports, and that every render takes out.
+        measured_latency: samples by which its sound is truly late; None where the output resembles the input too little to tell.
+        seconds_per_second: time to render one second of audio, seconds; None if it took too long.
+        nonfinite, silent: share of random settings without usable sound.
+        bad_settings: one of them, name -> normalised.
+        renders, seconds: what the inspection cost.
+        stopped: why it ended early; empty if everything was measured.
+        time_limit, render_limit: what it was allowed.
+        notes: what else there is to know.
+    """
+
+    address: str
+    name: str
+    sample_rate: float
+    layout: str
+    latency: int
+    parameters: tuple[ParameterInspection, ...]
+    repeatability: float | None = None
+    leakage: float | None = None
+    measured_latency: int | None = None
+    seconds_per_second: float | None = None
+    nonfinite: float | None = None
+    silent: float | None = None
+    bad_settings: tuple[tuple[str, float], ...] = ()
+    renders: int = 0
+    seconds: float = 0.0
+    stopped: Stopped = ""
+    time_limit: float = 0.0
+    render_limit: int = 0
+    notes: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> ParameterInspection:
+        """A parameter by its name."""
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        raise ParameterError(f"{self.address}: no parameter {name!r}; {suggest(name, [p.name for p in self.parameters])}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists, numbers and texts; infinity is the text "inf"."""
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Inspection:
+        """The inverse of `to_json`. Raises `ValueError`, `TypeError` or `KeyError` on anything else."""
+        made: Inspection = _made(cls, data)
+        return made
+
+
+_PARTS: dict[str, Any] = {"agreements": Agreement, "regions": Region, "curve": Curve, "parameters": ParameterInspection}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(v) for name, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _made(kind: Any, data: Mapping[str, Any]) -> Any:
+    known = {f.name for f in fields(kind)}
+    if set(data) != known:
+        raise ValueError(f"{kind.__name__} has the fields {sorted(known)}, got {sorted(data)}")
+    return kind(**{name: _value(name, value) for name, value in data.items()})
+
+
+def _value(name: str, value: Any) -> Any:
+    part = _PARTS.get(name)
+    if part is not None and isinstance(value, Mapping):
+        return _made(part, value)
+    if isinstance(value, list):
+        return tuple(_made(part, v) if part and isinstance(v, Mapping) else _value("", v) for v in value)
+    return float(value) if value in ("inf", "-inf", "nan") else value

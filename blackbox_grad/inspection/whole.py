@@ -1,0 +1,117 @@
+"""What is measured of an effect as a whole: does it repeat, does it forget, how late and how dear is it, where does it fail."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from blackbox_grad.effects import Audio, EffectInfo, EffectSpec
+from blackbox_grad.errors import RenderError
+from blackbox_grad.hosts import Host
+from blackbox_grad.inspection.listening import SILENCE
+from blackbox_grad.inspection.renders import Renders
+from blackbox_grad.parameters import FloatArray
+
+#: Seconds that measuring the speed may take.
+PATIENCE = 20.0
+
+#: Random settings that are listened to.
+_RANDOM = 32
+
+#: Cosine of input and output, at the best lag, from which on the lag is the effect's latency and not an echo of its own.
+_LIKENESS = 0.5
+
+
+def relative_error(expected: Audio, got: Audio) -> float:
+    """`‖got - expected‖ / ‖expected‖`: 0 for equal bits, infinite for a sound where silence is expected."""
+    if np.array_equal(expected, got, equal_nan=True):
+        return 0.0
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        error = np.linalg.norm(got.astype(np.float64) - expected) / np.linalg.norm(expected.astype(np.float64))
+    return float(error) if np.isfinite(error) else np.inf
+
+
+def seconds_per_second(host: Host, spec: EffectSpec, info: EffectInfo) -> float | None:
+    """Seconds to render one second of mono noise at the defaults, the median of 3; None if it takes too long."""
+    rate = round(spec.sample_rate)
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, (1, 1, rate)).astype(np.float32)
+    point = info.parameters.defaults[None]
+    took: list[float] = []
+    deadline = time.monotonic() + PATIENCE
+    try:
+        while len(took) < 4 and (time.monotonic() < deadline or not took):
+            start = time.perf_counter()
+            host.render_batch(spec, noise, point)
+            took.append(time.perf_counter() - start)
+    except RenderError:
+        return None
+    return statistics.median(took[1:] or took)  # the first one warms up
+
+
+@dataclass(frozen=True)
+class History:
+    """Largest relative errors between renders of the same: one after the other, and with others in between."""
+
+    repeatability: float
+    leakage: float
+
+
+def history(renders: Renders) -> History:
+    """Render two settings again and again, with far ones and a nudge in between."""
+    rng = np.random.default_rng(0)
+    count = len(renders.space)
+    here, inside = renders.space.defaults, rng.uniform(0.2, 0.8, count)
+    others = [np.ones(count), np.zeros(count), rng.uniform(size=count), _nudged(inside, rng)]
+    order = [here, here, inside, inside]
+    for other in others:
+        order += [other, inside, other, here]
+    heard, _ = renders(np.array(order), in_order=True)
+    first_here, first_inside = heard[1], heard[3]
+    repeats = [relative_error(heard[0], first_here), relative_error(heard[2], first_inside)]
+    returns = [relative_error(first_inside, y) for y in heard[5::4]] + [relative_error(first_here, y) for y in heard[7::4]]
+    return History(max(repeats), max(returns))
+
+
+def _nudged(point: FloatArray, rng: np.random.Generator) -> FloatArray:
+    return np.clip(point + 0.01 * rng.choice([-1.0, 1.0], size=len(point)), 0.0, 1.0)
+
+
+def measured_latency(renders: Renders) -> int | None:
+    """Samples by which the effect's sound is truly late, reported or not: the lag of input and output, at the defaults.
+
+    None where the output resembles the input too little, at any lag, to say so.
+    """
+    y, finite = renders(renders.space.defaults[None])
+    dry, wet = renders.signals[-1].mean(axis=0, dtype=np.float64), y[0, -1].mean(axis=0, dtype=np.float64)
+    size = 2 * dry.size
+    correlation = np.fft.irfft(np.fft.rfft(wet, size) * np.conj(np.fft.rfft(dry, size)), size)
+    peak = int(np.argmax(np.abs(correlation)))
+    likeness = abs(correlation[peak]) / max(float(np.linalg.norm(dry) * np.linalg.norm(wet)), 1e-12)
+    if not finite.all() or likeness < _LIKENESS:
+        return None
+    return renders.info.latency + (peak if peak < dry.size else peak - size)
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Shares of random settings without usable sound, and one of them."""
+
+    nonfinite: float
+    silent: float
+    example: tuple[tuple[str, float], ...]
+
+
+def failures(renders: Renders) -> Failures:
+    """Listen at settings all over the box (a Latin hypercube, so that every parameter is everywhere)."""
+    rng = np.random.default_rng(0)
+    count = len(renders.space)
+    points = renders.space.snap((rng.permuted(np.tile(np.arange(_RANDOM), (count, 1)), axis=1).T + 0.5) / _RANDOM)
+    y, finite = renders(points)
+    nonfinite = ~finite.all(axis=1)
+    silent = ~nonfinite & (np.abs(y).max(axis=(1, 2, 3)) < SILENCE)
+    bad = np.flatnonzero(nonfinite) if nonfinite.any() else np.flatnonzero(silent)
+    example = tuple(zip(renders.space.names, points[bad[0]].round(3).tolist(), strict=True)) if len(bad) else ()
+    return Failures(float(nonfinite.mean()), float(silent.mean()), example)
