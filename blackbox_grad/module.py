@@ -161,10 +161,11 @@ class DifferentiableEffect(nn.Module):
         x, p = self._check(x, p)
         targets = tuple(_expanded(t, x.shape[0]) for t in targets)
         per_item = _PerItem(loss_fn)
-        seed = draw_seed(self._needs_seed(x, p))
+        needs_seed = self._needs_seed(x, p)
         audio = self._shared(x)
         with torch.no_grad():
             y, finite = self._forward(x, p, audio)
+        seed = draw_seed(needs_seed)  # not before: a render that fails leaves torch's random state alone
         losses = per_item(y, *targets)
 
         def evaluate(points: Tensor) -> Tensor:
