@@ -205,6 +205,13 @@ def test_hidden_levels_are_found() -> None:
     assert found["Output"].steps is None
 
 
+def test_a_hidden_toggle_gets_a_step_that_fits_into_the_box(tmp_path: Path) -> None:
+    file = tmp_path / "switch.dsp"
+    file.write_text('process = *(select2(hslider("switch", 0, 0, 1, 0.001) > 0.3, 1.0, 0.5));')
+    (switch,) = inspect_effect(file).parameters
+    assert (switch.kind, switch.steps, switch.step, switch.probes) == ("continuous", 2, 0.5, "loss")
+
+
 @pytest.mark.plugins
 def test_a_parameter_that_is_not_heard_is_named_and_one_silent_at_the_defaults_is_looked_at_elsewhere() -> None:
     found = inspect_effect("pedalboard:ZamEQ2.vst3", parameters=["Peaks ON", "Frequency 1", "Boost/Cut 1"])

@@ -54,6 +54,9 @@ _NEAR = 1e-3
 #: Recommended steps stay within these: below, float32 parameters are not resolved; above, nothing is local.
 _SHORTEST, _LONGEST = 1e-5, 0.1
 
+#: A step that fits into the box from everywhere, for parameters with very few settings.
+_HALFWAY = 0.5
+
 #: Of two steps for loss probes that point toward the target this nearly as often, the shorter is better.
 _AS_OFTEN = 0.02
 
@@ -124,8 +127,12 @@ def refine(renders: Renders, looked: Looked, index: int, base: FloatArray, toler
     few = line.sweep(np.linspace(0.0, 1.0, _FEW))
     steps = resolution(lambda values: list(line.render(values, few.heard)[0]), line.differs)
     found = replace(found, steps=steps.steps, resolution=steps.widest)
+    resolved = min(2.0 * steps.widest, _HALFWAY)
     if found.probes is None:
-        return found
+        if steps.steps is None:
+            return found
+        # no difference crossed the edge of a step: one that does, and what is never wrong
+        return replace(found, step=resolved, central_step=resolved, probes="loss", note="")
     noise = line.noise(line.starts(few), found.probes)
     known = max(noise or 0.0, _ROUNDING)
     every = [d for differences in looked.differences for d in differences.derivatives(found.probes, known)]
@@ -136,7 +143,7 @@ def refine(renders: Renders, looked: Looked, index: int, base: FloatArray, toler
         forward = central = next(a.step for a in found.agreements if a.loss >= often)
     else:
         forward, central = noises.forward_step(known, second), noises.central_step(known, third)
-    shortest = max(_SHORTEST, 2.0 * steps.widest, _trusted_from(found) if found.probes == "cotangent" else 0.0)
+    shortest = max(_SHORTEST, resolved, _trusted_from(found) if found.probes == "cotangent" else 0.0)
     bounds = shortest, max(_LONGEST, shortest)
     forward, central = (float(np.clip(step, *bounds)) for step in (forward, central))
     return replace(found, noise=noise, curvature=second, step=forward, central_step=central)
