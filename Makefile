@@ -20,7 +20,7 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench estimators compatibility lint format docs wheel plugins constraints clean distclean
+.PHONY: help demo test bench estimators compatibility tutorial lint format docs wheel plugins constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ estimators: $(INSTALLED)-bench plugins ## measure estimators on the tasks of the
 
 compatibility: $(INSTALLED)-bench plugins ## check every effect of the plug-in packages, and write docs/plug-ins.md
 	$(BIN)/python benchmarks/compatibility.py $(ARGS)
+
+tutorial: $(INSTALLED)-test plugins ## learn hidden settings from three seeds, and write the tutorial's tables and figures
+	$(BIN)/python docs/tutorials/write_results.py
 
 lint: $(INSTALLED)-lint ## check style, format and types
 	$(BIN)/ruff check .

@@ -8,8 +8,9 @@ The page `learn-hidden-settings.md` explains it step by step.
 from __future__ import annotations
 
 import argparse
+import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,43 +20,30 @@ from torch import Tensor, nn
 
 from blackbox_grad import DifferentiableEffect, FiniteDifference
 
-BURSTS, SAMPLES = 6, 4096  # how many, and how long: 93 ms
-SWEEP = 0.03  # the accuracy asked for: a parameter is moved by so much to hear what it does
-FLOOR = 1e-4  # -80 dB: a change of the output that is smaller, relative to it, is one that cannot be heard
+BURSTS, SAMPLES = 2, 4096  # how many, and how long: 93 ms
+AUDIBLE = 1e-3  # -60 dB: training ends when the sound is right to this, relative to it
+ACCURACY = 0.03  # a setting that may be further off, when the sound is right, cannot be told from it
 
-
-@dataclass(frozen=True)
-class Example:
-    """Normalised settings by name: the hidden ones (others are drawn by the seed), and where to start if not in the middle."""
-
-    hidden: dict[str, float] = field(default_factory=dict)
-    start: dict[str, float] = field(default_factory=dict)
-
-
-EXAMPLES = {
-    "dawdreamer:http://drobilla.net/plugins/mda/Combo": Example(
-        {"Drive": 0.3, "Bias": 0.35, "Output": 0.4, "HPF Freq": 0.45, "HPF Reso": 0.6},
-        start={"Drive": 0.4},  # above 0.5 it is another circuit: no gradient leads across a switch
-    ),
-    "dawdreamer:http://drobilla.net/plugins/mda/RezFilter": Example(
-        {"Output": 0.6, "Env->VCF": 0.7, "LFO->VCF": 0.8, "LFO Rate": 0.5, "Trigger": 0.05}
-        | {"Max Freq": 0.9, "Attack": 0.2, "Release": 0.4, "Freq": 0.45, "Res": 0.5},
-        start={"Env->VCF": 0.85, "LFO->VCF": 0.7, "Trigger": 0.08, "Max Freq": 0.75, "Attack": 0.1, "Freq": 0.33, "Res": 0.7},
-    ),
-    "pedalboard:ZamEQ2.vst3": Example(
-        {"Boost/Cut 1": 0.5, "Bandwidth 1": 0.6, "Frequency 1": 0.3, "Boost/Cut 2": 0.3, "Bandwidth 2": 0.4, "Frequency 2": 0.6}
-        | {"Boost/Cut L": 0.4, "Frequency L": 0.4, "Boost/Cut H": 0.45, "Frequency H": 0.6, "Master Gain": 0.6},
-        # two equal bands that change places sound the same: begin with them in order
-        start={"Frequency 1": 0.35},
-    ),
+#: Where hidden settings are drawn from, normalised; the network begins in the middle.
+USUAL_RANGE = (0.2, 0.8)
+#: Parameters that are two in one: a gradient leads to the hidden setting only on its own side of the switch.
+RANGES = {
+    "dawdreamer:http://drobilla.net/plugins/mda/Combo": {"Drive": (0.05, 0.45)},  # above 0.5 another circuit
+    "dawdreamer:http://drobilla.net/plugins/mda/RezFilter": {
+        "Env->VCF": (0.55, 0.95),  # below 0.5 the envelope closes the filter
+        "LFO->VCF": (0.55, 0.95),  # below 0.5 a staircase in place of a sine
+        "Trigger": (0.0, 0.1),  # above, the envelope waits for a trigger
+        "Max Freq": (0.7, 0.95),  # below, the limit may be all that is heard
+    },
 }
 
 
-def noise_bursts(generator: torch.Generator) -> Tensor:
-    """`[BURSTS, 1, SAMPLES]`: white noise, each burst with a level and a decay of its own, so that dynamics can be heard too."""
-    level = 0.3 * 10 ** -torch.rand(BURSTS, 1, 1, generator=generator)
-    decay = 8 * torch.rand(BURSTS, 1, 1, generator=generator)
-    return level * torch.exp(-decay * torch.linspace(0, 1, SAMPLES)) * torch.randn(BURSTS, 1, SAMPLES, generator=generator)
+def noise_bursts() -> Tensor:
+    """`[BURSTS, 1, SAMPLES]`: pink noise (all octaves alike), from loud to quiet, each burst with a decay of its own."""
+    spectrum = torch.fft.rfft(torch.randn(BURSTS, 1, SAMPLES))
+    noise = torch.fft.irfft(spectrum / torch.arange(1, SAMPLES // 2 + 2).sqrt())
+    level, decay = torch.logspace(-0.5, -1.5, BURSTS).view(-1, 1, 1), 8 * torch.rand(BURSTS, 1, 1)
+    return level * torch.exp(-decay * torch.linspace(0, 1, SAMPLES)) * noise / noise.std()
 
 
 class Controller(nn.Module):
@@ -65,169 +53,174 @@ class Controller(nn.Module):
         super().__init__()
         self.ear = nn.Sequential(nn.Conv1d(1, 16, 64, 16), nn.LeakyReLU(), nn.Conv1d(16, 16, 16, 8), nn.LeakyReLU())
         self.head = nn.Sequential(nn.Linear(16, 32), nn.LeakyReLU(), nn.Linear(32, len(start)))
-        self.start = torch.logit(start.clamp(0.01, 0.99))
+        self.start = torch.logit(start)
 
     def forward(self, audio: Tensor) -> Tensor:
         return torch.sigmoid(self.start + self.head(self.ear(audio).mean(dim=2)))
 
 
-def jacobian(layer: DifferentiableEffect, audio: Tensor, point: Tensor, step: float = 0.002) -> Tensor:
-    """`[B·C·T, P]`: how the output changes with each parameter, by central differences around `point: [P]`."""
-    columns = []
-    for axis in torch.eye(len(point)):
-        up, down = (point + step * axis).clamp(0, 1), (point - step * axis).clamp(0, 1)
-        columns.append((layer(audio, up[None]) - layer(audio, down[None])).flatten() / (up - down).sum())
-    return torch.stack(columns, dim=1)
-
-
-@dataclass(frozen=True)
-class Audibility:
-    """What can be told about the settings from the sound.
-
-    Attributes:
-        change: `[P]`, the largest relative change of the output when a parameter is moved by `SWEEP`, alone.
-        partners: for each parameter, the others that can make up for it, so that only their combination can be heard.
-    """
-
-    change: Tensor
-    partners: list[list[int]]
-
-    def heard(self, parameter: int) -> bool:
-        return float(self.change[parameter]) > FLOOR
-
-    def identifiable(self, parameter: int) -> bool:
-        return self.heard(parameter) and not self.partners[parameter]
-
-
-@torch.no_grad()
-def audibility(layer: DifferentiableEffect, audio: Tensor, hidden: Tensor) -> Audibility:
-    """Measured with a few renders around the hidden settings."""
-    y = layer(audio, hidden[None])
-    moved = [(hidden + side * axis).clamp(0, 1) for side in (-SWEEP, SWEEP) for axis in torch.eye(len(hidden))]
-    distances = torch.stack([(layer(audio, point[None]) - y).norm() / y.norm() for point in moved])
-    change = distances.view(2, -1).amax(dim=0)
-
-    _, sizes, directions = torch.linalg.svd(jacobian(layer, audio, hidden) / y.norm(), full_matrices=False)
-    silent = directions[sizes * SWEEP < FLOOR]  # ways to move all parameters at once that leave the output as it is
-    shares = silent.T @ silent
-    heard = [i for i in range(len(hidden)) if change[i] > FLOOR]
-    partners = [[j for j in heard if i in heard and i != j and abs(shares[i, j]) > 0.1] for i in range(len(hidden))]
-    return Audibility(change, partners)
+def relative(change: Tensor, target: Tensor) -> Tensor:
+    """A change of the target, each burst relative to its norm; the sum of squares is the mean over the bursts: 1e-6 is -60 dB."""
+    return (change / target.square().sum(dim=(1, 2), keepdim=True).sqrt()).flatten() / len(target) ** 0.5
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a training left: `predictions [steps, P]`, `losses [steps]`, and `settings [P]` predicted for noise it never heard."""
+    """What a training left.
+
+    Attributes:
+        predictions: `[steps + 1, P]`, the mean over the bursts.
+        losses: `[steps + 1]`.
+        settings: `[BURSTS, P]`, predicted for noise that the network never heard.
+        jacobian: `[B·C·T, P]`, how the target changes with each parameter, `relative`, around the hidden settings.
+    """
 
     effect: str
+    seed: int
     names: tuple[str, ...]
     hidden: Tensor
     predictions: Tensor
     losses: list[float]
     settings: Tensor
-    audibility: Audibility
+    jacobian: Tensor
     seconds: float
 
     @property
     def errors(self) -> Tensor:
-        return (self.settings - self.hidden).abs()
+        """`[P]`, of the burst for which the parameter is predicted worst."""
+        return (self.settings - self.hidden).abs().amax(dim=0)
+
+    def leeway(self, level: float) -> Tensor:
+        """`[P]`, from 0 to 1: how far each parameter may be off, the others helping, while the sound is right to `level`.
+
+        The largest `|d_i|` of all small changes `d` of the settings with `|J d|² + level² |d|² <= level²`; the second term keeps
+        those that are not heard inside the range.
+        """
+        return level * self._compliance(level).diagonal().sqrt()
 
     def verdict(self, parameter: int) -> str:
-        if not self.audibility.heard(parameter):
+        """Whether a sound that is right to `AUDIBLE` tells the parameter to `ACCURACY`."""
+        if self.jacobian[:, parameter].norm() * ACCURACY < AUDIBLE:
             return "cannot be heard"
-        others = ", ".join(self.names[i] for i in self.audibility.partners[parameter])
-        return f"only together with {others}" if others else "heard"
+        if self.leeway(AUDIBLE)[parameter] <= ACCURACY:
+            return "heard"
+        helpers = self._compliance(AUDIBLE)[parameter].abs()
+        helpers[parameter] = 0
+        return f"only together with {self.names[int(helpers.argmax())]}"
+
+    @property
+    def told(self) -> list[int]:
+        """The parameters that can be told from the sound."""
+        return [i for i in range(len(self.names)) if self.verdict(i) == "heard"]
+
+    def _compliance(self, level: float) -> Tensor:
+        jacobian = self.jacobian.double()
+        return torch.linalg.inv(jacobian.T @ jacobian + level**2 * torch.eye(len(self.names)))
 
 
-def learn(effect: str, steps: int = 150, seed: int = 0) -> Run:
-    """Train a network until the effect, set by it, sounds as it does at the hidden settings."""
+def jacobian(layer: DifferentiableEffect, audio: Tensor, target: Tensor, point: Tensor, step: float = 0.002) -> Tensor:
+    """`[B·C·T, P]`: how the target changes with each parameter, `relative`, by central differences around `point: [P]`."""
+    columns = []
+    for axis in torch.eye(len(point)):
+        up, down = (point + step * axis).clamp(0, 1), (point - step * axis).clamp(0, 1)
+        columns.append(relative(layer(audio, up[None]) - layer(audio, down[None]), target) / (up - down).sum())
+    return torch.stack(columns, dim=1)
+
+
+def learn(effect: str, steps: int = 100, seed: int = 0) -> Run:
+    """Train a network until the effect, set by it, sounds as it does at hidden settings drawn by `seed`."""
     began = time.perf_counter()
     torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
-    layer = DifferentiableEffect(effect, estimator=FiniteDifference(step=0.002))
+    layer = DifferentiableEffect(effect, estimator=FiniteDifference("forward", step=0.002))
     names = layer.parameter_space.names
-    example = EXAMPLES.get(effect, Example())
-    drawn = 0.2 + 0.6 * torch.rand(len(names), generator=generator)
-    hidden = torch.tensor([example.hidden.get(name, float(value)) for name, value in zip(names, drawn, strict=True)])
+    low, high = torch.tensor([RANGES.get(effect, {}).get(name, USUAL_RANGE) for name in names]).T
+    hidden = low + (high - low) * torch.rand(len(names))
 
-    audio = noise_bursts(generator)
+    audio = noise_bursts()
     target = layer(audio, hidden[None])
-    network = Controller(torch.tensor([example.start.get(name, 0.5) for name in names]))
+    network = Controller(start=(low + high) / 2)
     optimiser = torch.optim.LBFGS(
         network.parameters(),
         max_iter=1,
         max_eval=20,
         history_size=50,
-        tolerance_grad=0.0,
-        tolerance_change=0.0,
+        tolerance_grad=0,
+        tolerance_change=0,
         line_search_fn="strong_wolfe",
     )
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = (layer(audio, network(audio)) - target).square().mean() / target.square().mean()
+        loss = relative(layer(audio, network(audio)) - target, target).square().sum()
         loss.backward()
         return loss
 
-    predictions, losses = [network(audio).detach().mean(dim=0)], [closure().item()]
-    for _ in range(steps):
-        optimiser.step(closure)
+    predictions, losses = [], []
+    while True:
         with torch.no_grad():
             settings = network(audio)
             predictions.append(settings.mean(dim=0))
-            losses.append(((layer(audio, settings) - target).square().mean() / target.square().mean()).item())
-        if losses[-1] < 1e-11 or losses[-1] > 0.98 * losses[max(0, len(losses) - 41)]:
+            losses.append(relative(layer(audio, settings) - target, target).square().sum().item())
+        if losses[-1] < AUDIBLE**2 or len(losses) > steps:
             break
-        if losses[-1] >= losses[-2]:  # what was learnt of the curvature misleads: begin anew
-            optimiser.state.clear()
+        optimiser.step(closure)
 
-    unheard = noise_bursts(generator)
-    settings = network(unheard).detach().mean(dim=0)
-    measured = audibility(layer, unheard, hidden)
-    return Run(effect, names, hidden, torch.stack(predictions), losses, settings, measured, time.perf_counter() - began)
+    with torch.no_grad():
+        settings = network(noise_bursts())
+        slopes = jacobian(layer, audio, target, hidden)
+    return Run(effect, seed, names, hidden, torch.stack(predictions), losses, settings, slopes, time.perf_counter() - began)
 
 
 def print_table(run: Run) -> None:
-    table = Table("parameter", "hidden", "predicted", "error", f"heard, moved by {SWEEP}", "", title=run.effect)
+    table = Table("parameter", "hidden", "predicted", "error", "could be off by", "", title=f"{run.effect}, seed {run.seed}")
+    columns = torch.stack([run.hidden, run.settings.mean(dim=0), run.errors, run.leeway(run.losses[-1] ** 0.5)], dim=1)
     for i, name in enumerate(run.names):
-        decibels = 20 * run.audibility.change[i].clamp(min=1e-8).log10()
-        numbers = [f"{values[i]:.3f}" for values in (run.hidden, run.settings, run.errors)]
-        table.add_row(name, *numbers, f"{decibels:.0f} dB", run.verdict(i))
+        table.add_row(name, *(f"{number:.4f}" for number in columns[i]), run.verdict(i))
     Console(width=120).print(table)
-    print(f"{len(run.losses) - 1} steps, {run.seconds:.0f} s, relative error of the sound {run.losses[-1]:.1e}")
+    decibels = 10 * math.log10(run.losses[-1])
+    print(f"{len(run.losses) - 1} steps, {run.seconds:.0f} s, relative error of the sound {decibels:.0f} dB")
 
 
-def draw(run: Run, file: Path) -> None:
-    """Predictions over the steps; hidden values dashed; what cannot be told from the sound in grey."""
+def draw(runs: list[Run], file: Path) -> None:
+    """Predictions over the steps, a panel a run; hidden settings dashed; what cannot be told from the sound in grey."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
-    colours = iter(pyplot.colormaps["tab10"].colors + pyplot.colormaps["Dark2"].colors)
-    for i, name in enumerate(run.names):
-        told = run.audibility.identifiable(i)
-        colour, label = (next(colours), name) if told else ("0.75", f"{name}: {run.verdict(i)}")
-        axes.plot(run.predictions[:, i], color=colour, label=label)
-        axes.axhline(float(run.hidden[i]), color=colour, linestyle="--", linewidth=0.8)
-    axes.set(xlabel="step", ylabel="setting (0 to 1)", ylim=(0, 1), title=run.effect.rsplit("/", 1)[-1])
-    figure.legend(loc="outside right upper", fontsize="small", frameon=False)
+    names = runs[0].names
+    few, many = pyplot.colormaps["tab10"].colors, pyplot.colormaps["turbo"]
+    figure, panels = pyplot.subplots(
+        1, len(runs), figsize=(3.2 * len(runs) + 1.6, 3.6), sharey=True, squeeze=False, layout="constrained"
+    )
+    for i, name in enumerate(names):
+        colour = few[i] if len(names) <= len(few) else many(i / len(names))
+        for panel, run in zip(panels[0], runs, strict=True):
+            shade = colour if i in run.told else "0.75"
+            panel.plot(run.predictions[:, i], color=shade, linewidth=1.2)
+            panel.axhline(float(run.hidden[i]), color=shade, linestyle="--", linewidth=0.8)
+        panels[0, 0].plot([], color=colour if any(i in run.told for run in runs) else "0.75", label=name)
+    for panel, run in zip(panels[0], runs, strict=True):
+        panel.set(xlabel="step", ylim=(0, 1), title=f"seed {run.seed}")
+    panels[0, 0].set(ylabel="setting (0 to 1)")
+    figure.legend(loc="outside right upper", fontsize="x-small", frameon=False, ncols=1 + len(names) // 20)
     figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
     pyplot.close(figure)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--effect", default="pedalboard-builtin:Distortion | pedalboard-builtin:LadderFilter")
-    parser.add_argument("--steps", type=int, default=300, help="at most so many")
-    parser.add_argument("--seed", type=int, default=0, help="of the noise, the network, and hidden settings that are not given")
+    parser.add_argument("--effect", default="pedalboard-builtin:LadderFilter")
+    parser.add_argument("--steps", type=int, default=100, help="at most so many")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the hidden settings, the noise and the network")
     parser.add_argument("--figure", type=Path, help="where to draw the predictions, .svg or .png")
     arguments = parser.parse_args()
-    run = learn(arguments.effect, arguments.steps, arguments.seed)
-    print_table(run)
+    runs = []
+    for seed in arguments.seeds:
+        runs.append(learn(arguments.effect, arguments.steps, seed))
+        print_table(runs[-1])
     if arguments.figure is not None:
-        draw(run, arguments.figure)
+        draw(runs, arguments.figure)
 
 
 if __name__ == "__main__":
