@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from benchmarks.estimators import page, quality, report
@@ -23,6 +25,7 @@ from benchmarks.estimators.methods import RATES, RIVALS, Method
 from benchmarks.estimators.progress import COUNTS, LEVELS, progress
 from benchmarks.estimators.quality import differences, trusted_gradient
 from benchmarks.estimators.results import KEYS, Row, Table
+from benchmarks.estimators.runner import run
 from benchmarks.estimators.tasks import EFFECTS, TASKS, host, layer_for, matching, posed
 
 ROOT = Path(__file__).parent.parent
@@ -106,12 +109,27 @@ def test_the_step_size_is_the_best_for_all_tasks_or_for_each():
     assert report.by_method(table, ["a", "b", "c"]) == []  # not run on all
 
 
+def begun(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    """A run, in a process group of its own, that has its first row."""
+    run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not (folder / "progress.csv").exists() and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return run
+
+
+def test_a_run_whose_processes_are_all_ended_at_once_ends(tmp_path: Path):
+    run = begun(
+        bench(tmp_path, "--tasks", "*-guitar-*", "--estimator", "finite-difference", "--again", "--jobs", "2"), tmp_path
+    )
+    os.killpg(run.pid, signal.SIGTERM)
+    assert run.wait(30) == 130
+    assert rows(tmp_path)
+
+
 def test_an_interrupted_run_keeps_whole_rows_and_goes_on(tmp_path: Path):
     command = bench(tmp_path, "--tasks", "chorus-guitar", "--estimator", "finite-difference:step=0.02", "--kinds", "cotangent")
-    first = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "progress.csv").exists() and first.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+    first = begun(command, tmp_path)
     first.send_signal(signal.SIGINT)
     assert first.wait(60) == 130
     kept = rows(tmp_path)
@@ -198,3 +216,23 @@ def test_a_wrong_option_says_what_is_right(wrong: list[str], said: str):
     done = CliRunner().invoke(app, wrong, env={"COLUMNS": "3000"})
     assert done.exit_code == 2
     assert said in done.output
+
+
+def _cell(what: str) -> list[Row]:
+    """A measurement that goes as its argument says; at the top level, so that another process finds it."""
+    match what:
+        case "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "raises":
+            raise ValueError("no luck")
+    return [{"method": what, "kind": "loss", "rate": 0.1, "seed": 0, "loss": 1.0}]
+
+
+def test_a_measurement_that_fails_or_kills_its_process_is_told_and_ends_no_other(tmp_path: Path):
+    table = Table("amortised", tmp_path)
+    said = io.StringIO()
+    cells = [(_cell, (what,)) for what in ("a", "dies", "b", "raises", "c")]
+    assert run(cells, table, jobs=2, console=Console(file=said, width=300), title="") == 2
+    assert {"a", "b", "c"} <= {row["method"] for row in Table("amortised", tmp_path).rows}
+    assert "_cell('dies',): its process ended with exit code -9" in said.getvalue()
+    assert "_cell('raises',): ValueError: no luck" in said.getvalue()

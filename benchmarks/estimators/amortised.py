@@ -26,7 +26,7 @@ BATCH = 8
 TRAINING, VALIDATION = 256, 48
 
 #: Renders of training, forward ones counted, after which the validation loss is noted.
-COUNTS = (2400, 4800, 9600)
+COUNTS = (1200, 2400, 4800)
 
 #: Learning rates of Adam for the network's weights: the same for all estimators.
 RATES = (3e-4, 1e-3, 3e-3)
@@ -85,7 +85,7 @@ class Predictor(nn.Module):
         edges = torch.logspace(1.9, 4.05, _BANDS + 1)  # Hz
         frequencies = torch.linspace(0.0, SAMPLE_RATE / 2, 1025)
         bands = torch.stack([(frequencies >= a) & (frequencies < b) for a, b in pairwise(edges)])
-        self.register_buffer("bands", bands.float() / bands.sum(1, keepdim=True).clamp(min=1))
+        self.bands = bands.float() / bands.sum(1, keepdim=True).clamp(min=1)
         sizes = (4 * _BANDS, 128, 64)
         hidden = [layer for pair in pairwise(sizes) for layer in (nn.Linear(*pair), nn.ReLU())]
         self.layers = nn.Sequential(nn.LayerNorm(sizes[0]), *hidden, nn.Linear(sizes[-1], parameters))

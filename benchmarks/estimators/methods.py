@@ -46,7 +46,7 @@ class Method:
 PUBLISHED = Method("spsa", "cotangent")
 
 #: Those that are run on all tasks.
-RIVALS = (
+RIVALS: tuple[Method, ...] = (
     PUBLISHED,
     Method("spsa", "loss"),
     Method(DEFAULT_ESTIMATOR, "cotangent"),
@@ -66,7 +66,7 @@ RIVALS = (
 COLUMNS = (
     PUBLISHED,
     Method(DEFAULT_ESTIMATOR, "loss"),
-    Method("finite-difference:scheme=forward", "loss"),
+    Method("finite-difference:scheme=forward", "cotangent"),
     Method("CMA", "search"),
 )
 
@@ -82,7 +82,12 @@ FAMILIES = (
 )
 
 #: Those that a network is trained with.
-TRAINERS = tuple(m for m in RIVALS if m.name in ("spsa", DEFAULT_ESTIMATOR, "finite-difference:scheme=forward"))
+TRAINERS: tuple[Method, ...] = (
+    PUBLISHED,
+    Method(DEFAULT_ESTIMATOR, "cotangent"),
+    Method(DEFAULT_ESTIMATOR, "loss"),
+    Method("finite-difference:scheme=forward", "cotangent"),
+)
 
 
 def at_two_renders(family: str) -> str:

@@ -20,6 +20,7 @@ from blackbox_grad.audio_files import replacing
 
 matplotlib.use("svg")
 from matplotlib import pyplot
+from matplotlib.figure import Figure
 
 _TEMPLATE = Path(__file__).parent / "page.md.jinja"
 
@@ -150,7 +151,7 @@ def _quality_figure(families: Sequence[report.Quality], path: Path) -> None:
     _save(figure, path)
 
 
-def _save(figure: pyplot.Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     with replacing(path) as temporary, pyplot.rc_context({"svg.hashsalt": path.stem}):
         figure.savefig(temporary, format="svg", metadata={"Date": None})
     pyplot.close(figure)

@@ -22,6 +22,9 @@ REPEATS = 5
 #: Steps of the central differences that a trusted gradient is made of.
 _STEPS = (8e-3, 4e-3, 2e-3, 1e-3, 5e-4)
 
+#: With a smaller error than this, no better one is sought.
+_GOOD = 1e-3
+
 #: A gradient with a larger relative error is not trusted.
 TRUSTED = 0.1
 
@@ -96,9 +99,11 @@ def differences(task_name: str) -> tuple[NDArray[np.float64], float]:
     best, smallest = np.zeros(posed(task_name).start.shape[1]), math.inf
     kinds: tuple[Kind, ...] = ("cotangent", "loss")
     for kind in kinds:
-        at = [gradient(task_name, f"finite-difference:step={step}", kind)[0] for step in _STEPS]
+        at = (gradient(task_name, f"finite-difference:step={step}", kind)[0] for step in _STEPS)
         for coarse, fine in pairwise(at):
-            error = float(np.linalg.norm(fine - coarse) / max(np.linalg.norm(fine), 1e-30))
+            error = float(np.linalg.norm(fine - coarse)) / max(float(np.linalg.norm(fine)), 1e-30)
             if error < smallest:
                 best, smallest = (4 * fine - coarse) / 3, error
+            if smallest < _GOOD:
+                return best, smallest
     return best, smallest

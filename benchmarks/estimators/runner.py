@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from rich.console import Console
@@ -15,8 +17,8 @@ from benchmarks.estimators.results import Row, Table
 #: A measurement: a function that can be pickled, and its arguments. It returns rows.
 Cell = tuple[Callable[..., list[Row]], tuple[Any, ...]]
 
-#: Seconds without any result after which a run is given up.
-_PATIENCE = 600.0
+#: Rows, or why there are none.
+Answer = tuple[list[Row], str]
 
 
 def run(cells: Sequence[Cell], table: Table, jobs: int, console: Console, title: str) -> int:
@@ -24,7 +26,7 @@ def run(cells: Sequence[Cell], table: Table, jobs: int, console: Console, title:
     failed = 0
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        for rows, error in progress.track(_results(cells, jobs), total=len(cells)):
+        for rows, error in progress.track(_answers(cells, jobs), total=len(cells)):
             if error:
                 failed += 1
                 progress.console.print(error, markup=False)
@@ -33,28 +35,72 @@ def run(cells: Sequence[Cell], table: Table, jobs: int, console: Console, title:
     return failed
 
 
-def _results(cells: Sequence[Cell], jobs: int) -> Iterator[tuple[list[Row], str]]:
+def _answers(cells: Sequence[Cell], jobs: int) -> Iterator[Answer]:
+    """An answer for each cell, as they come.
+
+    Each process has a connection of its own. With the shared queues of `multiprocessing.Pool`, a process that is killed while it
+    answers would leave a lock behind that nobody opens.
+    """
     if jobs == 1:
         yield from map(_measured, cells)
         return
-    with multiprocessing.get_context("spawn").Pool(min(jobs, max(1, len(cells))), _begin) as pool:
-        found = pool.imap_unordered(_measured, cells)
-        for _ in cells:
-            yield found.next(timeout=_PATIENCE)
+    left = deque(cells)
+    at_work: dict[Connection, tuple[multiprocessing.process.BaseProcess, Cell]] = {}
+    try:
+        while left or at_work:
+            while left and len(at_work) < jobs:
+                connection, process = _start()
+                at_work[connection] = process, left.popleft()
+                connection.send(at_work[connection][1])
+            for connection in [c for c in wait(list(at_work)) if isinstance(c, Connection)]:
+                process, cell = at_work.pop(connection)
+                try:
+                    answer: Answer = connection.recv()
+                except (EOFError, OSError):
+                    process.join()
+                    yield [], f"{_described(cell)}: its process ended with exit code {process.exitcode}"
+                    continue
+                if left:
+                    at_work[connection] = process, left.popleft()
+                    connection.send(at_work[connection][1])
+                else:
+                    connection.close()
+                yield answer
+    finally:
+        for process, _ in at_work.values():
+            process.kill()
 
 
-def _begin() -> None:
-    """In a new process: Ctrl-C is for its parent, and torch has one core."""
+def _start() -> tuple[Connection, multiprocessing.process.BaseProcess]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,), daemon=True)
+    process.start()
+    theirs.close()  # or its death would not be seen here
+    return ours, process
+
+
+def _serve(connection: Connection) -> None:
+    """In a process of its own: measure what comes, until nothing comes any more."""
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the connection
     torch.set_num_threads(1)
+    while True:
+        try:
+            cell = connection.recv()
+        except EOFError:
+            return
+        connection.send(_measured(cell))
 
 
-def _measured(cell: Cell) -> tuple[list[Row], str]:
+def _measured(cell: Cell) -> Answer:
     function, arguments = cell
     try:
         return function(*arguments), ""
     except Exception as error:  # one measurement that fails must not end the others
-        return [], f"{function.__name__}{arguments}: {type(error).__name__}: {error}"
+        return [], f"{_described(cell)}: {type(error).__name__}: {error}"
+
+
+def _described(cell: Cell) -> str:
+    return f"{cell[0].__name__}{cell[1]}"

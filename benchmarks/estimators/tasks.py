@@ -96,7 +96,6 @@ zam-comp    band    auraloss  2
 zam-comp    riff    l1        3
 zam-delay   speech  mrstft    1
 zam-delay   guitar  mrstft    2
-zam-geq31   band    mrstft    1
 multicomp   band    mrstft    1
 multicomp   speech  mrstft    2
 compressor  speech  mrstft    3
@@ -114,6 +113,7 @@ chain       speech  auraloss  2
 chain       band    mrstft    3
 biquad           guitar  mrstft  1
 reference-delay  guitar  mrstft  1
+zam-geq31        band    mrstft  1
 """
 
 
