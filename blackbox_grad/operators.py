@@ -63,7 +63,7 @@ class _Rendered(torch.autograd.Function):
         x, p, y, finite, seed = ctx.saved_tensors
         problem = ctx.module._cotangent_problem(x, p, y, finite, cotangent, seed, ctx.audio)
         ctx.audio = None  # a second backward through the same graph is rare, and copies
-        return *_final(*ctx.module._gradients(problem, x, p, finite, *ctx.needs_input_grad[:2])), None, None
+        return *_final(x, p, *ctx.module._gradients(problem, x, p, finite, *ctx.needs_input_grad[:2])), None, None
 
 
 @torch.library.custom_op("blackbox_grad::render", mutates_args=())
@@ -153,21 +153,21 @@ class EstimatedLoss(torch.autograd.Function):
             weight = upstream[0]
             to_x = None if to_x is None else to_x * weight[:, None, None].to(x)
             to_p = None if to_p is None else to_p * weight[:, None].to(p)
-        return *_final(to_x, to_p), None, None, None, None
+        return *_final(x, p, to_x, to_p), None, None, None, None
 
 
 class _Final(torch.autograd.Function):
-    """The identity, which refuses to be differentiated."""
+    """The identity of a gradient, which depends on `x` and `p` and refuses to be differentiated."""
 
     @staticmethod
-    def forward(ctx: Any, gradient: Tensor) -> Tensor:
+    def forward(ctx: Any, gradient: Tensor, x: Tensor, p: Tensor) -> Tensor:
         return gradient.clone()
 
     backward = staticmethod(_refuse_second_derivative)
 
 
-def _final(*gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+def _final(x: Tensor, p: Tensor, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
     """The gradients, refusing to be differentiated if autograd would (`create_graph=True`)."""
     if not torch.is_grad_enabled():
         return gradients
-    return tuple(None if g is None else _Final.apply(g.detach().requires_grad_()) for g in gradients)  # type: ignore[no-untyped-call]
+    return tuple(None if g is None else _Final.apply(g.detach(), x, p) for g in gradients)  # type: ignore[no-untyped-call]

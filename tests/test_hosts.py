@@ -148,6 +148,18 @@ def test_a_render_that_raises_is_reported_with_effect_parameter_and_value(pool):
         pool.render_batch(faulty("raise"), AUDIO, np.array([[0.1], [0.9], [0.1], [0.1]]))
 
 
+def test_a_host_that_dies_after_another_has_failed_changes_nothing(pool):
+    with pytest.raises(RenderError, match=r"not in the mood \(item 0"):
+        pool.render_batch(faulty("raise-or-crash"), AUDIO, np.array([[0.7], [0.9], [0.1], [0.1]]))
+
+
+def test_a_host_is_missed_though_a_program_that_it_started_lives_on(pool):
+    start = time.monotonic()
+    with pytest.raises(RenderError, match="crashed with SIGSEGV"):
+        pool.render_batch(faulty("crash-beside-a-program"), AUDIO, np.full((4, 1), 0.9))
+    assert time.monotonic() - start < 15.0
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
     [

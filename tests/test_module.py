@@ -208,7 +208,9 @@ def test_second_derivatives_are_refused(clip, mode):
     )
     (gradient,) = torch.autograd.grad(loss, p, create_graph=True)
     with pytest.raises(errors.SecondDerivativeError, match="create_graph"):
-        gradient.sum().backward()
+        gradient.sum().backward(retain_graph=True)
+    with pytest.raises(errors.SecondDerivativeError, match="create_graph"):
+        torch.autograd.grad(p.sum() + gradient.sum(), p)
 
 
 def test_a_layer_that_only_the_graph_still_holds():

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+import torch
 
 import blackbox_grad as bg
 from blackbox_grad.hosts.shared import SharedMemory
@@ -56,6 +57,19 @@ def test_a_data_set_of_results_does_not_use_up_file_descriptors():
         assert len(os.listdir("/proc/self/fd")) < before + 80
         expected = [bg.InProcessHost().render_batch(GAIN, LARGE, np.full((2, 1), i / 200))[0] for i in range(200)]
         np.testing.assert_array_equal(kept, expected)
+
+
+@pytest.mark.parametrize("samples", [64, 50_000])
+def test_graphs_that_wait_for_their_backward_do_not_either(samples):
+    with bg.ProcessPool(hosts=1) as pool:
+        layer = bg.DifferentiableEffect("reference:gain", host=pool)
+        p = torch.tensor([[0.5]], requires_grad=True)
+        before = len(os.listdir("/proc/self/fd"))
+        total = sum(layer(torch.ones(1, 1, samples), p).mean() for _ in range(150))
+        assert len(os.listdir("/proc/self/fd")) < before + 90
+        total.backward()
+        once = layer(torch.ones(1, 1, samples), p).mean()
+        np.testing.assert_allclose(p.grad, 150 * torch.autograd.grad(once, p)[0], rtol=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")

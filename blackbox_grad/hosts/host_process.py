@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from multiprocessing.connection import Pipe
 from multiprocessing.reduction import send_handle
 from typing import Any
@@ -77,19 +79,31 @@ class HostProcess:
         for block in blocks:
             if block.number not in self._attached:
                 self.connection.send(Attach(block.number, block.size))
-                send_handle(self.connection, block.fd, self._process.pid)
+                try:
+                    send_handle(self.connection, block.fd, self._process.pid)
+                except RuntimeError as error:  # no acknowledgement: the host has died
+                    raise OSError(str(error)) from error
                 self._attached.add(block.number)
 
     def detach_later(self, number: int) -> None:
         self._stale.add(number)
 
     def answer(self, limit: float) -> Any:
-        if not self.connection.poll(limit):
-            self.time_out()
+        deadline = time.monotonic() + limit
+        while not self.connection.poll(max(0.0, min(0.5, deadline - time.monotonic()))):
+            if time.monotonic() > deadline:
+                self.time_out()
+                self.wait()
+            if self.dead():
+                raise HostDiedError
         try:
             return self.connection.recv()
         except (EOFError, OSError) as error:
             raise HostDiedError from error
+
+    def dead(self) -> bool:
+        """Whether it has ended without an answer. A program that a plug-in has started may hold its end of the connection."""
+        return not self.alive() and not self.connection.poll(0)
 
     def alive(self) -> bool:
         return self._process.poll() is None
@@ -129,6 +143,8 @@ class HostProcess:
     def stop(self) -> None:
         """Ask it to end, by closing the connection."""
         with contextlib.suppress(OSError):
+            with socket.socket(fileno=os.dup(self.connection.fileno())) as ours:  # a forked child may hold it too
+                ours.shutdown(socket.SHUT_RDWR)
             self.connection.close()
 
     def reap(self) -> None:

@@ -114,7 +114,8 @@ class ProcessPool:
         raise AssertionError("unreachable")
 
     def share(self, audio: Audio) -> Audio:
-        return self._own_members().memory.share(audio)
+        memory = self._own_members().memory
+        return memory.share(audio) if memory.may_lend(audio) else audio
 
     def render_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray) -> tuple[Audio, NDArray[np.bool_]]:
         check_batch(self.open(spec), audio, points)
@@ -197,17 +198,21 @@ class ProcessPool:
                     answer = self._answer(call, worker)
                     if isinstance(answer, Failed) and (failure is None or answer.index < failure.index):
                         failure = answer
-                        call.take_all()
+                        call.end()
                 for connection, worker in list(active.items()):
                     if call.stuck(worker, self.open_limit, self.time_limit):
-                        del active[connection]
                         worker.time_out()
+                        worker.wait()
+                    if worker.dead():
+                        del active[connection]
                         self._answer(call, worker)
         if failure is not None:
             raise call.error(failure)
 
     def _answer(self, call: _Call, worker: HostProcess) -> Done | Failed | None:
         try:
+            if worker.dead():
+                raise EOFError
             answer = worker.connection.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
             self._give(worker, healthy=False)
@@ -220,7 +225,7 @@ class ProcessPool:
     def _after_death(self, call: _Call, worker: HostProcess) -> None:
         """Let another host take what a dead one was at; report a render that kills again."""
         culprit = call.unfinished(worker)
-        if culprit is None and call.table.taken.all():
+        if call.over or (culprit is None and call.table.taken.all()):
             return
         call.kills[culprit] += 1
         if call.kills[culprit] >= MOST_KILLS:
@@ -342,10 +347,13 @@ class _Call:
     audio: Audio
     other: Audio
     kills: Counter[int | None] = field(default_factory=Counter)
+    over: bool = False
     _at: dict[HostProcess, tuple[int | None, float]] = field(default_factory=dict)
 
     def wants_more_than(self, hosts: Iterable[HostProcess]) -> bool:
         """Whether there is a render that none of these hosts will take next."""
+        if self.over:
+            return False
         taken = self.table.taken
         beginning = sum(not (taken == host.number).any() for host in hosts)
         return int((taken == 0).sum()) > beginning
@@ -371,8 +379,9 @@ class _Call:
             return False
         return time.monotonic() - since > GRACE + (open_limit if render is None else time_limit)
 
-    def take_all(self) -> None:
-        """Let no further render begin."""
+    def end(self) -> None:
+        """Let no further render begin: the call has failed."""
+        self.over = True
         self.table.taken[self.table.taken == 0] = -1
 
     def error(self, failure: Failed) -> Exception:

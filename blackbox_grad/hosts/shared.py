@@ -162,10 +162,16 @@ class SharedMemory:
 
     def give(self, array: NDArray[Any]) -> NDArray[Any]:
         """A finished array for a caller to keep: itself, or a copy of a small one and where many are kept already."""
-        if array.nbytes < _SMALLEST_LENT or len(self._lent) > _MOST_LENT:
+        if not self.may_lend(array):
             return array.copy()
         self.block_of(array).ready = True
         return array
+
+    def may_lend(self, array: NDArray[Any]) -> bool:
+        """Whether a block is worth it for an array to be kept."""
+        with self._lock:
+            self._collect()
+            return array.nbytes >= _SMALLEST_LENT and len(self._lent) <= _MOST_LENT
 
     def spoil(self, array: NDArray[Any]) -> None:
         """Never use its block again: a host that is being killed may still write to it."""
@@ -194,6 +200,9 @@ class SharedMemory:
 
     def close(self) -> None:
         """Let everything go but what callers hold, which stays as it is."""
+        with self._lock:
+            self._collect()
+            self._spare.clear()
         for block in tuple(self._lent.values()):
             if block.ready:
                 block.close()

@@ -152,7 +152,9 @@ class Worker:
                 self._specs[message.key] = message.spec
                 sys.path.extend(entry for entry in message.path if entry not in sys.path)
             case Attach():
-                self._blocks[message.block] = Block(message.block, message.size, recv_handle(self._connection))
+                fd = recv_handle(self._connection)
+                os.set_inheritable(fd, False)
+                self._blocks[message.block] = Block(message.block, message.size, fd)
             case Detach():
                 del self._blocks[message.block]
             case Open():
@@ -203,6 +205,7 @@ def _portable(error: Exception, spec: EffectSpec) -> Exception:
 
 def main() -> None:
     fd, parent = int(sys.argv[1]), int(sys.argv[2])
+    os.set_inheritable(fd, False)  # a program that a plug-in starts must not keep it open
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     Worker(Connection(fd)).serve()
     os._exit(0)  # a plug-in's static destructors may hang or crash; nothing of ours is left to do

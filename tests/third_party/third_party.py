@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -33,6 +34,7 @@ class FaultyEffect(PluginEffect):
             time.sleep(3600)
 
     def process(self, audio, values):
+        self._level = values[0]
         if values[0] > 0.5 and not self._spent():
             getattr(self, "_" + self.name.replace("-", "_"))()
             if self.name == "nan":
@@ -60,6 +62,16 @@ class FaultyEffect(PluginEffect):
 
     def _raise(self) -> None:
         raise ValueError("the plug-in is not in the mood")
+
+    def _raise_or_crash(self) -> None:
+        if self._level < 0.8:
+            self._raise()
+        time.sleep(0.3)
+        self._crash()
+
+    def _crash_beside_a_program(self) -> None:
+        subprocess.Popen(["sleep", "20"], close_fds=False)
+        self._crash()
 
     def _nan(self) -> None:
         pass
