@@ -123,7 +123,11 @@ def _progress_figure(found: Sequence[report.Progress], path: Path) -> None:
                 counts, *np.quantile(p.losses, (0.25, 0.75), axis=0), color=style["color"], alpha=0.15, linewidth=0
             )
     loss.set(
-        xscale="log", yscale="log", xlabel="renders", ylabel="loss / loss at the start", title="Median (first, SPSA: quartiles)"
+        xscale="log",
+        yscale="log",
+        xlabel="renders",
+        ylabel="loss / loss at the start",
+        title="Medians; quartiles of the first and of SPSA",
     )
     solved.set(
         xscale="log", xlim=(5, COUNTS[-1]), ylim=(0, 1), xlabel="renders", title="Share of tasks below 20 % of the start"

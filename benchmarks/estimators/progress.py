@@ -76,6 +76,8 @@ def progress(task_name: str, name: str, kind: Kind, rate: float, seed: int, budg
             layer.loss(task.audio, point, meter).backward()
         else:
             meter(layer(task.audio, point)).mean().backward()
+        assert point.grad is not None
+        point.grad.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)  # where the loss is not finite, momentum leads on
         adam.step()
         point.data.clamp_(0.0, 1.0)
     return meter.run()
