@@ -12,9 +12,9 @@ TORCH := 2.13.0
 DEBIAN_PLUGINS := mda-lv2 zam-plugins
 
 EXTRAS_demo := pedalboard,match
-EXTRAS_test := all,test
+EXTRAS_test := all,test,bench
 EXTRAS_bench := all,test,bench
-EXTRAS_lint := all,test,lint
+EXTRAS_lint := all,test,bench,lint
 EXTRAS_docs := docs
 INSTALLED := $(VENV)/.installed
 
