@@ -1,0 +1,10 @@
+"""`blackbox-grad style`: the commands of style matching."""
+
+from __future__ import annotations
+
+import typer
+
+from blackbox_grad_adapters.style_matching.commands import corpus
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Set an effect so that one recording sounds like another.")
+app.add_typer(corpus.app, name="corpus")
