@@ -25,7 +25,7 @@ class Augmentation:
         tempo: largest factor, faster or slower; 1.25 is from 0.8 to 1.25 times the tempo. At most 1.25.
     """
 
-    probability: float = 0.5
+    probability: float = 0.4
     semitones: float = 4.0
     tempo: float = 1.25
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
@@ -15,6 +16,7 @@ from blackbox_grad import ProcessPool
 from blackbox_grad.effects import Audio
 from blackbox_grad.errors import AudioError, RenderError
 from blackbox_grad.hosts import usable_cores
+from blackbox_grad.memory import file_stamp
 from blackbox_grad_adapters.style_matching import excerpts
 from blackbox_grad_adapters.style_matching.augmentation import Augmentation
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath, normalise
@@ -127,7 +129,7 @@ class PairDataset(IterableDataset[Pair]):
         if silent(rendered).any():
             return None
         y = self._here.finish(rendered)
-        return y if (similarity(x, y, self.path.sample_rate) >= SIMILARITY).all() else None
+        return y if (similarity(self._here.dry(x), y, self.path.sample_rate) >= SIMILARITY).all() else None
 
     def _halves(self, rng: np.random.Generator) -> Audio:
         """`[2, C, T]`: both halves of an excerpt, in either order."""
@@ -140,6 +142,25 @@ class PairDataset(IterableDataset[Pair]):
             excerpt = change.apply(excerpt, length, self.path.sample_rate, self._here.effect.host)
         halves = excerpt.reshape(len(excerpt), 2, self.length).transpose(1, 0, 2)
         return np.ascontiguousarray(halves[::-1] if rng.random() < 0.5 else halves)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """All that the pairs depend on, as JSON can hold it."""
+        spec = self.path.spec
+        return {
+            "effect": spec.address,
+            "spec": spec.key,
+            "plug-in": [file_stamp(part.address) for part in spec.parts or (spec,)],
+            "parameters": self.path.names,
+            "settings": "random" if self.settings is None else self.settings.tolist(),
+            "sample rate": self.path.sample_rate,
+            "recordings": self.tracks.key,
+            "length": self.length,
+            "channels": self.tracks.channels,
+            "seed": self.seed,
+            "clean": self.clean,
+            "augmentation": None if self.augmentation is None else asdict(self.augmentation),
+        }
 
     @property
     def _here(self) -> EffectPath:
