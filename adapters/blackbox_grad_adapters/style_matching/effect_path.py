@@ -33,7 +33,7 @@ class EffectPath(nn.Module):
 
     Args:
         effect: an address, an `EffectSpec`, or a `DifferentiableEffect`, which then brings everything else itself.
-        sample_rate: Hz.
+        sample_rate: Hz; 24 kHz by default.
         options: for `DifferentiableEffect`: `parameters` (by default the continuous ones; the others stay at their defaults),
             `fixed`, `estimator`, `host`, … Renders with NaN or infinity become silence unless `on_nonfinite="raise"`.
 
@@ -44,16 +44,18 @@ class EffectPath(nn.Module):
     def __init__(
         self,
         effect: str | os.PathLike[str] | EffectSpec | DifferentiableEffect,
-        sample_rate: float = SAMPLE_RATE,
+        sample_rate: float | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
         if isinstance(effect, DifferentiableEffect):
-            if options:
-                raise EffectLoadError(f"{effect.spec.address}: an opened effect brings {', '.join(sorted(options))} itself")
+            beside = sorted(options) + ["sample_rate"] * (sample_rate is not None)
+            if beside:
+                raise EffectLoadError(f"{effect.spec.address}: an opened effect brings {', '.join(beside)} itself")
             self.effect = effect
         else:
-            rate = effect.sample_rate if isinstance(effect, EffectSpec) else sample_rate
+            own = effect.sample_rate if isinstance(effect, EffectSpec) else SAMPLE_RATE
+            rate = own if sample_rate is None else sample_rate
             self.effect = DifferentiableEffect(effect, rate, **{"on_nonfinite": "silence", **options})
 
     @property

@@ -14,9 +14,10 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from blackbox_grad import ProcessPool
 from blackbox_grad.effects import Audio
-from blackbox_grad.errors import AudioError, RenderError
+from blackbox_grad.errors import AudioError, NonFiniteAudioError, RenderError
 from blackbox_grad.hosts import usable_cores
 from blackbox_grad.memory import file_stamp
+from blackbox_grad.parameters import FloatArray
 from blackbox_grad_adapters.style_matching import excerpts
 from blackbox_grad_adapters.style_matching.augmentation import Augmentation
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath, normalise
@@ -112,9 +113,9 @@ class PairDataset(IterableDataset[Pair]):
             for _ in range(_EXCERPTS_TRIED):
                 x = normalise(torch.from_numpy(self._halves(rng)))
                 if clean:
-                    return _pair(x, self._here.dry(x), torch.from_numpy(self._here.effect.parameter_space.defaults), clean)
+                    return _pair(x, self._here.dry(x), _float32(self._here.effect.parameter_space.defaults), clean)
                 for _ in range(_SETTINGS_TRIED if self.settings is None else 1):
-                    p = torch.from_numpy(rng.uniform(size=self._here.size)) if self.settings is None else self.settings
+                    p = self._random_settings(rng) if self.settings is None else self.settings
                     wet = self._heard(x, p)
                     if wet is not None:
                         return _pair(x, wet, p, clean)
@@ -123,9 +124,16 @@ class PairDataset(IterableDataset[Pair]):
             f"{'whatever settings' if self.settings is None else 'the settings asked for'}; choose others, or other parameters"
         )
 
+    def _random_settings(self, rng: np.random.Generator) -> Tensor:
+        space = self._here.effect.parameter_space
+        return _float32(space.snap(rng.uniform(size=len(space))))
+
     def _heard(self, x: Tensor, p: Tensor) -> Tensor | None:
         """Both halves, `[2, C, T]`, through the path; None if one of them became silence or noise."""
-        rendered = self._here.render(x, p.float()[None])
+        try:
+            rendered = self._here.render(x, p[None])
+        except NonFiniteAudioError:
+            return None
         if silent(rendered).any():
             return None
         y = self._here.finish(rendered)
@@ -174,10 +182,15 @@ class PairDataset(IterableDataset[Pair]):
 
 
 def _pair(x: Tensor, y: Tensor, p: Tensor, clean: bool) -> Pair:
-    return Pair(input=x[0], reference=y[1], truth=y[0], p=p.float(), clean=torch.tensor(clean))
+    return Pair(input=x[0], reference=y[1], truth=y[0], p=p, clean=torch.tensor(clean))
 
 
 def _fixed(path: EffectPath, settings: Any) -> Tensor:
     """`[P]`, checked."""
     space = path.effect.parameter_space
-    return torch.from_numpy(space.point(settings) if isinstance(settings, Mapping) else space.check(settings))
+    return _float32(space.point(settings) if isinstance(settings, Mapping) else space.check(settings))
+
+
+def _float32(point: FloatArray) -> Tensor:
+    """Settings as a network will give them, so that what is rendered at them is the same to the bit."""
+    return torch.from_numpy(point.astype(np.float32))

@@ -128,7 +128,7 @@ class Tracks:
         self.key = _key(recordings, sample_rate, channels)
         cache = user_cache_path("blackbox-grad", appauthor=False) / "decoded" if folder is None else folder
         self._file, self._table = cache / f"{self.key}.f32", cache / f"{self.key}.json"
-        table = _table_of(self._table, self._file)
+        table = _table_of(self._table, self._file, channels)
         if table is None:
             table = self._decode(recordings)
         self.groups: list[str] = [group for group, _ in table]
@@ -214,8 +214,11 @@ def _key(recordings: list[Recording], sample_rate: float, channels: int) -> str:
     return hashlib.sha256(repr((states, float(sample_rate), channels, SHORT)).encode()).hexdigest()[:32]
 
 
-def _table_of(table: Path, file: Path) -> list[tuple[str, int]] | None:
+def _table_of(path: Path, file: Path, channels: int) -> list[tuple[str, int]] | None:
+    """Group and length of each track; None unless the file is there and as long as they say."""
     try:
-        return [(group, length) for group, length in json.loads(table.read_text("utf-8"))] if file.exists() else None
-    except (OSError, ValueError):
+        table = [(str(group), int(length)) for group, length in json.loads(path.read_text("utf-8"))]
+        expected = sum(length for _, length in table) * channels * np.dtype(np.float32).itemsize
+        return table if file.stat().st_size == expected else None
+    except (OSError, ValueError, TypeError):
         return None

@@ -15,7 +15,7 @@ from platformdirs import user_cache_path
 from torch.utils.data import DataLoader, Dataset
 
 from blackbox_grad.audio_files import replacing
-from blackbox_grad.errors import AudioError
+from blackbox_grad.errors import AudioError, BlackboxGradError
 from blackbox_grad.hosts import usable_cores
 from blackbox_grad.registry import library
 from blackbox_grad_adapters.style_matching.pairs import Pair, PairDataset
@@ -73,12 +73,15 @@ class PairShards(Dataset[Pair]):
 
         Raises:
             AudioError: the disk is full.
+            RenderError: the effect fails.
         """
         total = -(-self.count // SIZE)
         missing = [number for number in range(total) if self._whole(number) is None]
         there = total - len(missing)
         workers = min(usable_cores() if workers is None else workers, len(missing))
-        for _ in DataLoader(_Rendering(self, missing), batch_size=None, num_workers=workers):
+        for trouble in DataLoader(_Rendering(self, missing), batch_size=None, num_workers=workers):
+            if trouble is not None:
+                raise trouble
             there += 1
             if on_progress is not None:
                 on_progress(there, total)
@@ -109,8 +112,8 @@ class PairShards(Dataset[Pair]):
         return {**self.__dict__, "_open": {}}
 
 
-class _Rendering(Dataset[int]):
-    """Renders a shard for each item that is asked for, in whichever process asks."""
+class _Rendering(Dataset[BlackboxGradError | None]):
+    """Renders a shard for each item that is asked for, in whichever process asks, and answers with what went wrong."""
 
     def __init__(self, shards: PairShards, numbers: list[int]) -> None:
         self._shards = shards
@@ -119,9 +122,12 @@ class _Rendering(Dataset[int]):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __getitem__(self, index: int) -> int:
-        self._shards._render(self._numbers[index])
-        return index
+    def __getitem__(self, index: int) -> BlackboxGradError | None:
+        try:
+            self._shards._render(self._numbers[index])
+        except BlackboxGradError as error:  # a worker would wrap it into its traceback
+            return error
+        return None
 
 
 def _digest(content: bytes) -> str:
