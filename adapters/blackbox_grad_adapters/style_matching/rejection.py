@@ -40,18 +40,18 @@ def mfcc(x: Tensor, sample_rate: float) -> Tensor:
     size = max(16, 2 * round(sample_rate * _WINDOW / 2))
     window = torch.hann_window(size)
     power = torch.stft(x.mean(dim=1), size, size // 2, window=window, pad_mode="constant", return_complex=True).abs().square()
-    decibels = 10.0 * torch.log10((_mel(sample_rate, size) @ power).clamp_min(1e-10))
+    decibels = 10.0 * torch.log10((mel_filters(sample_rate, size) @ power).clamp_min(1e-10))
     floor = decibels.amax(dim=(1, 2), keepdim=True) - _RANGE
     return _cosines() @ torch.maximum(decibels, floor)
 
 
 @functools.cache
-def _mel(sample_rate: float, size: int) -> Tensor:
+def mel_filters(sample_rate: float, size: int, bands: int = _BANDS) -> Tensor:
     """Triangles equally spaced on the mel scale 2595·log10(1 + f/700): `[bands, size // 2 + 1]`."""
     highest = 2595.0 * math.log10(1.0 + sample_rate / 2 / 700.0)
-    edges = 700.0 * (10.0 ** (torch.linspace(0.0, highest, _BANDS + 2) / 2595.0) - 1.0)
+    edges = 700.0 * (10.0 ** (torch.linspace(0.0, highest, bands + 2) / 2595.0) - 1.0)
     bins = torch.linspace(0.0, sample_rate / 2, size // 2 + 1)
-    low, centre, high = (edges[i : i + _BANDS, None] for i in range(3))
+    low, centre, high = (edges[i : i + bands, None] for i in range(3))
     return torch.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)).clamp_min(0.0)
 
 

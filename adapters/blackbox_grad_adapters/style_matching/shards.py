@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import torch
 from platformdirs import user_cache_path
@@ -18,7 +18,6 @@ from blackbox_grad.audio_files import replacing
 from blackbox_grad.errors import AudioError, BlackboxGradError
 from blackbox_grad.hosts import usable_cores
 from blackbox_grad.registry import library
-from blackbox_grad_adapters.style_matching.pairs import Pair, PairDataset
 
 #: Pairs in a shard.
 SIZE = 64
@@ -27,7 +26,23 @@ SIZE = 64
 _FORMAT = 1
 
 
-class PairShards(Dataset[Pair]):
+P_co = TypeVar("P_co", covariant=True)
+
+
+class Pairs(Protocol[P_co]):
+    """Numbered pairs, such as `PairDataset`: dicts of tensors."""
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """All that the pairs depend on, as JSON can hold it."""
+        ...
+
+    def pair(self, index: int) -> P_co:
+        """Pair number `index`, the same each time."""
+        ...
+
+
+class PairShards(Dataset[P_co], Generic[P_co]):
     """The first `count` pairs of a dataset, from the cache; a missing or spoiled shard is rendered when it is needed.
 
     Args:
@@ -38,7 +53,7 @@ class PairShards(Dataset[Pair]):
     A shard is a safetensors file whose name ends in its SHA-256. Pairs at the default length take 0.8 MB each.
     """
 
-    def __init__(self, pairs: PairDataset, count: int, folder: Path | None = None) -> None:
+    def __init__(self, pairs: Pairs[P_co], count: int, folder: Path | None = None) -> None:
         if count < 1:
             raise AudioError(f"count={count} must be 1 or more")
         self.pairs = pairs
@@ -52,7 +67,7 @@ class PairShards(Dataset[Pair]):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> Pair:
+    def __getitem__(self, index: int) -> P_co:
         if not 0 <= index < self.count:
             raise IndexError(f"pair {index} of {self.count}")
         number, place = divmod(index, SIZE)
@@ -60,7 +75,7 @@ class PairShards(Dataset[Pair]):
             file = self._whole(number) or self._render(number)
             self._open[number] = library("safetensors", "the cache of pairs").safe_open(file, "pt")
         shard = self._open[number]
-        return cast(Pair, {name: shard.get_slice(name)[place] for name in Pair.__annotations__})
+        return cast("P_co", {name: shard.get_slice(name)[place] for name in shard.keys()})  # noqa: SIM118 (it is no dict)
 
     def build(self, workers: int | None = None, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Render the shards that are missing or spoiled.
@@ -115,7 +130,7 @@ class PairShards(Dataset[Pair]):
 class _Rendering(Dataset[BlackboxGradError | None]):
     """Renders a shard for each item that is asked for, in whichever process asks, and answers with what went wrong."""
 
-    def __init__(self, shards: PairShards, numbers: list[int]) -> None:
+    def __init__(self, shards: PairShards[Any], numbers: list[int]) -> None:
         self._shards = shards
         self._numbers = numbers
 

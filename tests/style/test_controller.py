@@ -1,0 +1,82 @@
+"""The controller: starts in the middle, and comes back from the ends."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from blackbox_grad import audio_files
+from blackbox_grad_adapters.style_matching.controller import PRESETS, Controller, into_box
+from blackbox_grad_adapters.style_matching.effect_path import EffectPath
+from blackbox_grad_adapters.style_matching.spectral_loss import distance, spectra
+
+DELAY = "dawdreamer:http://drobilla.net/plugins/mda/Delay"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_it_starts_in_the_middle_whatever_it_hears(preset):
+    controller = Controller(16, 5, PRESETS[preset])
+    assert (controller(10 * torch.randn(7, 16), torch.randn(7, 16)) == 0.5).all()
+
+
+def test_settings_lie_in_the_box():
+    controller = Controller(16, 5)
+    torch.nn.init.normal_(controller.head.weight)
+    p = controller(torch.randn(50, 16), torch.randn(50, 16))
+    assert p.min() == 0.0
+    assert p.max() == 1.0
+
+
+def test_inside_the_box_the_gradient_is_passed_on():
+    u = torch.tensor([[0.0, 0.3, 1.0]], requires_grad=True)
+    into_box(u).backward(torch.tensor([[1.0, -2.0, 3.0]]))
+    assert u.grad.tolist() == [[1.0, -2.0, 3.0]]
+
+
+@pytest.mark.parametrize("gradient", [-1.0, 0.0, 1.0])
+def test_outside_the_box_descent_leads_back(gradient):
+    u = torch.tensor([[-0.5, 1.5]], requires_grad=True)
+    into_box(u).backward(torch.full((1, 2), gradient))
+    assert u.grad[0, 0] < 0  # descent goes up
+    assert u.grad[0, 1] > 0
+
+
+@pytest.mark.plugins
+@pytest.mark.parametrize("end", [0.0, 1.0])
+def test_saturated_on_delay_it_comes_out(end):
+    """All outputs far beyond an end; the loss is of the sound alone, the gradient estimated through the plug-in."""
+    torch.manual_seed(0)
+    path = EffectPath(
+        DELAY, parameters=["FX Mix", "Feedback"], estimator="spsa:samples=2,sides=1,directions=orthogonal,step=0.05"
+    )
+    audio, rate = audio_files.example()
+    x = torch.from_numpy(audio_files.resample(audio[:1], rate, 24_000))[None, :, :32_768]
+    with torch.no_grad():
+        wanted = spectra(path(x, torch.tensor([[0.5, 0.5]])))
+    controller = Controller(4, 2, dropout=0.0)
+    torch.nn.init.constant_(controller.head.bias, 3.0 * end - 1.0)  # 2 or -1
+    optimiser = torch.optim.Adam(controller.parameters(), 1e-2)
+    e = torch.randn(2, 1, 4)
+    losses = []
+    for _ in range(60):
+        p = controller(*e)
+        loss = path.loss(x, p, lambda y: distance(y, *wanted))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    p = controller(*e).detach()
+    assert ((p > 0.1) & (p < 0.9)).all(), p
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_saved_one_answers_the_same(tmp_path):
+    torch.manual_seed(0)
+    controller = Controller(16, 3, PRESETS["paper"]).eval()
+    torch.nn.init.normal_(controller.head.weight, std=0.05)
+    controller.save(tmp_path / "c.safetensors", {"effect": "x"})
+    loaded = Controller.load(tmp_path / "c.safetensors")
+    e = torch.randn(2, 9, 16)
+    assert torch.allclose(loaded(*e), controller(*e), atol=5e-3)
+    assert loaded.header["effect"] == "x"
+    assert loaded.header["dimensions"] == {"latent": 16, "parameters": 3, "widths": [128, 128, 64, 32]}
