@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from blackbox_grad import default_host
+from blackbox_grad import audio_files, default_host
 from blackbox_grad_adapters.style_matching.augmentation import Augmentation, Change
 
 RATE, LENGTH = 24_000.0, 48_000
@@ -40,16 +40,28 @@ def test_a_change_moves_pitch_and_tempo_as_told(semitones, tempo):
     assert envelope_period(faster) == pytest.approx(0.5 / tempo, abs=0.03)
 
 
+def test_a_recording_that_is_only_played_faster_is_not_shifted():
+    """Its pitch follows, and nothing else of it changes: the resampled recording is there to the sample."""
+    change = Change(12 * np.log2(1.25), 1.25)
+    x = bursts(change.needs(LENGTH))
+    assert np.array_equal(change.apply(x, LENGTH, RATE, host=None), audio_files.resample(x, 1.25 * RATE, RATE)[:, :LENGTH])
+
+
 def test_changes_are_drawn_within_their_bounds():
     rng = np.random.default_rng(0)
-    drawn = [Augmentation(0.5, semitones=2.0, tempo=1.1).draw(rng) for _ in range(400)]
+    drawn = [Augmentation(0.5, independent=0.5, semitones=2.0, tempo=1.1).draw(rng) for _ in range(800)]
     changes = [c for c in drawn if c is not None]
-    assert 150 < len(changes) < 250
-    assert -2 <= min(c.semitones for c in changes) < -1.5
-    assert 1.5 < max(c.semitones for c in changes) <= 2
-    assert 1 / 1.1 <= min(c.tempo for c in changes) < 0.93
-    assert 1.07 < max(c.tempo for c in changes) <= 1.1
+    assert 340 < len(changes) < 460
+    assert 1 / 1.1 <= min(c.tempo for c in changes) < 0.92
+    assert 1.08 < max(c.tempo for c in changes) <= 1.1
+    independent = [c for c in changes if c.semitones != 12 * np.log2(c.tempo)]
+    assert 0.4 < len(independent) / len(changes) < 0.6
+    assert -2 <= min(c.semitones for c in independent) < -1.8
+    assert 1.8 < max(c.semitones for c in independent) <= 2
+
+
+def test_changes_that_are_too_far_are_refused():
     with pytest.raises(ValueError, match=r"tempo=3 in \[1, 1\.25\]"):
         Augmentation(tempo=3)
-    with pytest.raises(ValueError, match=r"probability=2 must lie in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"probability=2 and independent=0\.25 must lie in \[0, 1\]"):
         Augmentation(2)
