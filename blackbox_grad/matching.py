@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import signal
 import threading
@@ -17,14 +18,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from blackbox_grad.effects import Audio, EffectInfo, EffectSpec, as_spec, check_audio
+from blackbox_grad.emulator import Emulator
 from blackbox_grad.errors import AudioError, EstimatorError, NonFiniteAudioError, RenderError
 from blackbox_grad.estimators import Estimator
-from blackbox_grad.estimators.spsa import SPSA
 from blackbox_grad.hosts import Host, default_host
 from blackbox_grad.losses import loss_for
 from blackbox_grad.parameters import FloatArray, Selection
 from blackbox_grad.registry import estimator as find_estimator
-from blackbox_grad.search import BudgetSpent, Descent, Kind, Objective, Polish, distinct, global_search
+from blackbox_grad.search import BudgetSpent, Descent, Emulation, Kind, Objective, Polish, distinct, global_search
 
 #: Peaks below this, -100 dBFS, are silence.
 _SILENCE = 1e-5
@@ -52,7 +53,7 @@ class Progress:
         loss: of this step's best start.
         best: the best so far.
         start: at the default settings.
-        phase: "search", "descent" or "polish".
+        phase: "search", "emulation" or "descent", "polish".
     """
 
     renders: int
@@ -74,8 +75,8 @@ class Match:
         loss_start: at the effect's defaults.
         loss_dry: of the unprocessed input.
         loss_name: name of the loss.
-        probes: what gradients were estimated from: "loss" or "cotangent".
-        probes_reason: why, one sentence.
+        method: how it was found: "emulator", the estimator and what it probed, or "search" where that was all.
+        method_reason: why, one sentence.
         renders: plug-in renders used.
         seconds: time taken.
         history: one `Progress` a step.
@@ -94,8 +95,8 @@ class Match:
     loss_start: float
     loss_dry: float
     loss_name: str
-    probes: str
-    probes_reason: str
+    method: str
+    method_reason: str
     renders: int
     seconds: float
     history: list[Progress]
@@ -142,8 +143,8 @@ class Match:
             "loss_start": number(self.loss_start),
             "loss_dry": number(self.loss_dry),
             "loss_name": self.loss_name,
-            "probes": self.probes,
-            "probes_reason": self.probes_reason,
+            "method": self.method,
+            "method_reason": self.method_reason,
             "renders": self.renders,
             "seconds": self.seconds,
             "seed": self.seed,
@@ -181,11 +182,11 @@ def match(
         sample_rate: Hz.
         parameters: what may change: "trainable" (stepped ones and toggles too), "continuous", "all", or names.
         fixed: values of others, by name.
-        loss: name of the distance: "mrstft" or "l1".
+        loss: the distance: "mrstft", "mel", "envelope", "l1", or a sum with weights ("mrstft + 0.5*envelope").
         renders: the most renders of the plug-in.
-        estimator: of gradients: an `Estimator`, or its name with options; by default SPSA with orthogonal one-sided probes,
-            whose step shrinks.
-        probes: estimate from differences of the "loss" or from the "cotangent" product; "auto" measures which one suits.
+        estimator: descend its gradients: an `Estimator`, or its name with options. By default an emulator of the effect foretells
+            where the loss is low, which needs fewer renders.
+        probes: an estimator's: differences of the "loss" or the "cotangent" product; "auto" measures which one suits.
         seed: the same seed gives the same settings, whatever the number of hosts.
         host: where to render; by default the pool of processes that all modules share.
         excerpt: seconds of the loudest part to search on; None for the whole recording. The result is checked on the whole.
@@ -203,6 +204,8 @@ def match(
     began = time.monotonic()
     if probes not in ("auto", "loss", "cotangent"):
         raise EstimatorError(f"match: probes={probes!r} is unknown; allowed are 'auto', 'loss' and 'cotangent'")
+    if probes != "auto" and estimator is None:
+        raise EstimatorError(f"match: probes={probes!r} are those of an estimator; give one, such as estimator='spsa'")
     if not (isinstance(renders, int) and renders >= 8):
         raise EstimatorError(f"match: renders={renders!r} must be a whole number, 8 or more")
     if not (isinstance(seed, int) and abs(seed) < 2**63):
@@ -257,8 +260,8 @@ def match(
         loss_start=run.start if whole else losses[1],
         loss_dry=chosen.dry(),
         loss_name=loss,
-        probes=run.probes,
-        probes_reason=run.reason,
+        method=run.method,
+        method_reason=run.reason,
         renders=objective.renders + len(candidates),
         seconds=time.monotonic() - began,
         history=run.history,
@@ -279,50 +282,67 @@ class _Run:
         self.history: list[Progress] = []
         self.start = math.inf
         self.phase = "search"
-        self.probes = "loss"
-        self.reason = "No gradient was estimated: the search ended before."
+        self.enough = 0.0
+        self.method = "search"
+        self.reason = "All renders went into the search for a start."
 
     def everything(self, estimator: Estimator | None, probes: str) -> None:
-        """Search, descent, polish. Raises `BudgetSpent` where the renders do not suffice."""
-        objective, count = self.objective, len(self.objective.space)
+        """Search, emulation or descent, polish. Raises `BudgetSpent` where the renders do not suffice."""
+        objective = self.objective
         self.start = float(objective.evaluate(objective.space.defaults[None])[0])
         self._tell(self.start)
-        if count == 0:
-            self.reason = "No gradient was estimated: no parameter is free."
+        if len(objective.space) == 0:
+            self.reason = "Nothing was searched: no parameter is free."
             return
-        enough = _ENOUGH * self.start
+        self.enough = _ENOUGH * self.start
+        others = self._emulate() if estimator is None else self._descend(estimator, probes)
+        self.phase = "polish"
+        # polish other starts too, until four of them in a row bring nothing
+        failures = 0
+        for start in itertools.chain([objective.best_point], others()):
+            if objective.best_loss <= self.enough or failures == 4:
+                return
+            before = objective.best_loss
+            Polish(enough=self.enough).run(objective, start, self._tell)
+            failures = 0 if objective.best_loss < 0.98 * before else failures + 1
+
+    def _emulate(self) -> Callable[[], FloatArray]:
+        """Where an emulator expects the lowest loss; returns a function that gives other good settings."""
+        objective, count = self.objective, len(self.objective.space)
+        objective.emulator = emulator = Emulator(objective.space, self.seed)
+        self.method = "emulator"
+        self.reason = "No gradient was estimated: settings were tried where an emulator of the effect expected a low loss."
+        global_search(objective, min(max(6, count + 2), 16, objective.limit // 4), self.seed, self._tell)
+        self.phase = "emulation"
+        random = np.random.default_rng([self.seed % 2**63, 0])
+        Emulation(max(60, 3 * count), self.enough).run(objective, emulator, random, self._tell)
+        return lambda: distinct(emulator.points, emulator.losses, 8)[1:]
+
+    def _descend(self, estimator: Estimator, probes: str) -> Callable[[], FloatArray]:
+        """Down the gradients of an estimator; returns a function that gives other good settings."""
+        objective, count = self.objective, len(self.objective.space)
         generator = torch.Generator().manual_seed(self.seed)
         points, losses = global_search(objective, max(4, min(32 + 12 * count, objective.limit // 5)), self.seed, self._tell)
         starts = distinct(points, losses, 4)
         kind = self._choose(probes, starts, generator)
+        self.method = f"{estimator!r}, {kind} probes"
         self.phase = "descent"
-        # half of the starts go on to each next stage, with smaller steps
-        for kept, step, rate, steps in [(4, 0.08, 0.06, 12), (2, 0.03, 0.03, 16)]:
-            starts = starts[:kept]
-            used = estimator or SPSA(samples=2 if count > 2 else 1, sides=1, directions="orthogonal", step=step)
-            starts, lowest = Descent(used, kind, rate, steps).run(objective, starts, generator, self._tell)
+        # half of the starts go on to the next stage, with smaller steps
+        for kept, rate, steps in [(4, 0.06, 12), (2, 0.03, 16)]:
+            starts, lowest = Descent(estimator, kind, rate, steps).run(objective, starts[:kept], generator, self._tell)
             starts = starts[np.argsort(lowest, kind="stable")]
-            if objective.best_loss <= enough:
-                return
-        self.phase = "polish"
-        # polish other starts too, until four of them in a row bring nothing
-        failures = 0
-        for start in [objective.best_point, *starts[1:], *distinct(points, losses, 8)]:
-            before = objective.best_loss
-            Polish(enough=enough).run(objective, start, self._tell)
-            failures = 0 if objective.best_loss < 0.98 * before else failures + 1
-            if objective.best_loss <= enough or failures == 4:
-                return
+            if objective.best_loss <= self.enough:
+                break
+        return lambda: np.concatenate([starts[1:], distinct(points, losses, 8)])
 
     def _choose(self, probes: str, points: FloatArray, generator: torch.Generator) -> Kind:
         """Which of the two functions gradients are estimated from, by measurement if it is left to us."""
         if probes != "auto":
-            self.probes, self.reason = probes, f"Chosen by the caller: {probes} probes."
+            self.reason = f"Chosen by the caller: {probes} probes."
             return "loss" if probes == "loss" else "cotangent"
         signs = torch.randint(0, 2, (6, points.shape[1]), generator=generator).double().numpy() * 2 - 1
         agreement = self.objective.agreement(points[:2], 0.05 * signs)
         trusted = agreement >= _AGREEMENT
-        self.probes = "cotangent" if trusted else "loss"
         verdict = f"at least the {_AGREEMENT} at which" if trusted else f"less than the {_AGREEMENT} from which"
         self.reason = (
             f"Over steps of 0.05, cotangents foretell the changes of the loss with a cosine of {agreement:.2f}, {verdict} "

@@ -109,7 +109,9 @@ def test_names_are_text_and_never_markup(found: Match, audio: np.ndarray, target
     info = dataclasses.replace(found.info, name=evil, layout=evil, parameters=space)
     spec = dataclasses.replace(found.spec, address=evil)
     history = [dataclasses.replace(step, phase=evil) for step in found.history]
-    bad = dataclasses.replace(found, info=info, spec=spec, loss_name=evil, probes_reason=evil, notes=[evil], history=history)
+    bad = dataclasses.replace(
+        found, info=info, spec=spec, loss_name=evil, method=evil, method_reason=evil, notes=[evil], history=history
+    )
     page = Page(render_report(bad, audio, target, command=evil))
     assert page.words.count(evil) >= 6
     for tag in ("img", "script"):

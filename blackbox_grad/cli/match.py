@@ -46,12 +46,16 @@ def match(
     ] = None,
     settings: Set = None,
     renders: Annotated[int, typer.Option(min=8, metavar="N", help="The most renders of the effect.")] = 2000,
-    loss: Annotated[str, typer.Option(metavar="NAME", help="The distance: mrstft or l1.")] = "mrstft",
+    loss: Annotated[
+        str, typer.Option(metavar="NAME", help="The distance: mrstft, mel, envelope, l1, or a sum: 'mrstft + 0.5*l1'.")
+    ] = "mrstft",
     estimator: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Of gradients: spsa:samples=4, finite-difference, …", show_default=False),
+        typer.Option(
+            metavar="NAME", help="Descend its gradients instead of emulating the effect: spsa:samples=4, …", show_default=False
+        ),
     ] = None,
-    probes: Annotated[str, typer.Option(metavar="KIND", help="Gradients from: loss, cotangent, or auto.")] = "auto",
+    probes: Annotated[str, typer.Option(metavar="KIND", help="The estimator's: loss, cotangent, or auto.")] = "auto",
     excerpt: Annotated[
         float, typer.Option(min=0.0, metavar="SECONDS", help="Search on the loudest part only; 0 for all of it.")
     ] = 4.0,
@@ -238,7 +242,7 @@ def print_match(found: Match, truth: Mapping[str, str] | None = None) -> None:
     if found.finished == "failed":
         say(("Stopped by an error; these are the best settings so far.", "yellow"))
     improved: list[Any] = [f"loss {found.loss_start:.4g} → ", (f"{found.loss:.4g}", "bold green")]
-    say(*improved, f" ({found.loss_name}; {found.renders} renders in {found.seconds:.1f} s, {found.probes} probes)")
+    say(*improved, f" ({found.loss_name}; {found.renders} renders in {found.seconds:.1f} s; {found.method})")
 
 
 @contextlib.contextmanager
