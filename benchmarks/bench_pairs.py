@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
@@ -44,7 +43,7 @@ def tracks(tmp_path_factory: pytest.TempPathFactory) -> Tracks:
     (folder / "guitar").mkdir()
     for number in range(3):
         audio_files.write(folder / "guitar" / f"{number}.wav", *audio_files.example())
-    return Tracks(in_folder(folder), SAMPLE_RATE, folder=Path(folder))
+    return Tracks(in_folder(folder), SAMPLE_RATE, folder=folder)
 
 
 @pytest.mark.parametrize("augmentation", [None, Augmentation()], ids=["as it is", "augmented"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -34,7 +35,10 @@ def test_blocks_name_their_language():
 
 @pytest.mark.parametrize("source", blocks("python"))
 def test_python_runs(source, tmp_path):
-    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}  # what a block remembers is nobody's here
+    done = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=120, cwd=tmp_path, env=environment
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -37,14 +37,16 @@ def test_a_pair_is_a_function_of_the_seed_and_its_number(reverb, tracks):
     assert not same(PairDataset(reverb, tracks, length=LENGTH, seed=4).pair(0), pairs[0])
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_workers_make_the_same_pairs_with_hosts_of_their_own(reverb, tracks, workers):
+@pytest.mark.parametrize(("workers", "start"), [(1, "fork"), (2, "fork"), (1, "spawn")])
+def test_workers_make_the_same_pairs_with_hosts_of_their_own(reverb, tracks, workers, start):
     data = PairDataset(reverb, tracks, length=LENGTH, count=6)
     here = {pair["truth"].numpy().tobytes() for pair in data}
-    loader = DataLoader(data, batch_size=3 if workers == 2 else 2, num_workers=workers, timeout=60)
+    renders = reverb.effect.host.renders
+    loader = DataLoader(data, batch_size=3, num_workers=workers, timeout=60, multiprocessing_context=start)
     batches = list(loader)
     assert {truth.numpy().tobytes() for batch in batches for truth in batch["truth"]} == here
     assert batches[0]["clean"].dtype == torch.bool
+    assert reverb.effect.host.renders == renders
 
 
 @pytest.mark.parametrize(("rate", "channels", "length"), [(16_000, 1, 5000), (44_100, 2, 12_345)])
@@ -122,6 +124,8 @@ def test_fixed_settings_are_those_of_all_pairs(tracks):
         assert same(by_name.pair(i), by_number.pair(i))
     with pytest.raises(ParameterError, match="no parameter 'mxi'"):
         PairDataset(path, tracks, settings={"mxi": 0.25})
+    with pytest.raises(ParameterError, match="settings='fixed' is unknown; allowed are 'random'"):
+        PairDataset(path, tracks, settings="fixed")
 
 
 def test_stepped_settings_lie_on_their_levels(tracks):

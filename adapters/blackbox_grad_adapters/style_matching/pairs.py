@@ -14,7 +14,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from blackbox_grad import ProcessPool
 from blackbox_grad.effects import Audio
-from blackbox_grad.errors import AudioError, NonFiniteAudioError, RenderError
+from blackbox_grad.errors import AudioError, NonFiniteAudioError, ParameterError, RenderError
 from blackbox_grad.hosts import usable_cores
 from blackbox_grad.memory import file_stamp
 from blackbox_grad.parameters import FloatArray
@@ -92,7 +92,7 @@ class PairDataset(IterableDataset[Pair]):
         self.length = length
         self.seed = seed
         self.clean = clean
-        self.settings = None if isinstance(settings, str) else _fixed(path, settings)
+        self.settings = None if settings == "random" else _fixed(path, settings)
         self.augmentation = augmentation
         self.count = count
         self._own: tuple[int, EffectPath] = (os.getpid(), path)
@@ -187,6 +187,10 @@ def _pair(x: Tensor, y: Tensor, p: Tensor, clean: bool) -> Pair:
 
 def _fixed(path: EffectPath, settings: Any) -> Tensor:
     """`[P]`, checked."""
+    if isinstance(settings, str):
+        raise ParameterError(
+            f"settings={settings!r} is unknown; allowed are 'random', a dict by name, or one number a parameter"
+        )
     space = path.effect.parameter_space
     return _float32(space.point(settings) if isinstance(settings, Mapping) else space.check(settings))
 

@@ -107,7 +107,7 @@ class PairShards(Dataset[P_co], Generic[P_co]):
             if file.stem.partition("-")[2] == _digest(file.read_bytes()):
                 return file
             warnings.warn(f"{file} is spoiled, and is rendered again", stacklevel=2)
-            file.unlink()
+            file.unlink(missing_ok=True)  # another process may have noticed too
         return None
 
     def _render(self, number: int) -> Path:
