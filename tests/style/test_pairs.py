@@ -14,7 +14,7 @@ from blackbox_grad.errors import AudioError, ParameterError, RenderError
 from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath
 from blackbox_grad_adapters.style_matching.pairs import PairDataset
 from blackbox_grad_adapters.style_matching.recordings import Tracks, in_folder
-from blackbox_grad_adapters.style_matching.rejection import silent
+from blackbox_grad_adapters.style_matching.rejection import SIMILARITY, silent, similarity
 
 GAIN, REVERB, DELAY = (f"pedalboard-builtin:{name}" for name in ("Gain", "Reverb", "Delay"))
 LENGTH = 8192
@@ -40,11 +40,11 @@ def test_a_pair_is_a_function_of_the_seed_and_its_number(reverb, tracks):
 @pytest.mark.parametrize(("workers", "start"), [(1, "fork"), (2, "fork"), (1, "spawn")])
 def test_workers_make_the_same_pairs_with_hosts_of_their_own(reverb, tracks, workers, start):
     data = PairDataset(reverb, tracks, length=LENGTH, count=6)
-    here = {pair["truth"].numpy().tobytes() for pair in data}
+    here = sorted(pair["truth"].numpy().tobytes() for pair in data)
     renders = reverb.effect.host.renders
     loader = DataLoader(data, batch_size=3, num_workers=workers, timeout=60, multiprocessing_context=start)
     batches = list(loader)
-    assert {truth.numpy().tobytes() for batch in batches for truth in batch["truth"]} == here
+    assert sorted(truth.numpy().tobytes() for batch in batches for truth in batch["truth"]) == here
     assert batches[0]["clean"].dtype == torch.bool
     assert reverb.effect.host.renders == renders
 
@@ -105,6 +105,17 @@ def test_settings_that_silence_the_recording_are_drawn_again(tracks):
         assert not silent(path.render(pair["input"][None], pair["p"][None])).any()
     uniform = np.random.default_rng(0).uniform(size=20)
     assert min(pair["p"].item() for pair in pairs) > uniform.min()
+
+
+def test_settings_that_leave_only_noise_are_drawn_again(tracks):
+    path = EffectPath('faust:import("stdfaust.lib"); a = hslider("noise", 0.5, 0, 1, 0.01); process = *(1 - a) + a * no.noise;')
+    data = PairDataset(path, tracks, length=LENGTH, clean=0.0, augmentation=None)
+    for i in range(20):
+        pair = data.pair(i)
+        assert similarity(path.dry(pair["input"][None]), pair["truth"][None], path.sample_rate) >= SIMILARITY
+        assert pair["p"].item() < 0.9
+    with pytest.raises(RenderError, match="20 excerpts became silence or noise"):
+        PairDataset(path, tracks, length=LENGTH, clean=0.0, settings=[1.0], augmentation=None).pair(0)
 
 
 @pytest.mark.parametrize("given", [{"gain_db": "-60 dB"}, [0.0]])
