@@ -14,11 +14,11 @@ from blackbox_grad.registry import library
 _LIBRARIES = ("blackbox-grad", "torch", "pedalboard", "dawdreamer", "numpy")
 
 
-def render_page(template: str, **values: Any) -> str:
-    """A template of `templates/`, filled in."""
+def render_page(template: str, *, package: str = "blackbox_grad", **values: Any) -> str:
+    """A template of the folder `templates` of a package, filled in. It may include those of `blackbox_grad`."""
     jinja2 = library("jinja2", "the report")
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("blackbox_grad", "templates"),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in dict.fromkeys((package, "blackbox_grad"))]),
         autoescape=True,  # names come from plug-ins and files
         trim_blocks=True,
         lstrip_blocks=True,

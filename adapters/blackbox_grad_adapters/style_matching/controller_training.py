@@ -231,6 +231,7 @@ class Trained:
             "ratio after settings" before its second stage, "ratio of the middle" of all settings at 0.5; "explained" by parameter.
         examples: the pairs to validate on.
         p, y: what the controller makes of them, `[B, P]` and `[B, C, T]`.
+        fixed: all pairs have the same settings.
         interrupted: Ctrl-C ended it.
     """
 
@@ -241,6 +242,7 @@ class Trained:
     examples: Pair
     p: Tensor
     y: Tensor
+    fixed: bool
     interrupted: bool
 
 
@@ -249,7 +251,7 @@ def train_controller(
     validation: PairDataset,
     encoder: Encoder,
     folder: Path,
-    plan: Plan = Plan(),
+    plan: Plan,
     *,
     caches: Path | None = None,
     on_epoch: OnEpoch | None = None,
@@ -317,4 +319,4 @@ def train_controller(
         "ratio of the middle": second.ratio(middle),
         "explained": dict(zip(path.names, explained(controller(*known.means()), known.p, known.clean).tolist(), strict=True)),
     }
-    return Trained(controller, path, stages, results, judged, p, y, interrupted)
+    return Trained(controller, path, stages, results, judged, p, y, train.settings is not None, interrupted)

@@ -1,0 +1,203 @@
+"""`blackbox-grad style train-encoder` and `train`."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from blackbox_grad.cli.arguments import Address, Json, Set, values_of
+from blackbox_grad.cli.console import err, out, print_json, say, table
+
+if TYPE_CHECKING:
+    from blackbox_grad_adapters.style_matching.training import OnEpoch
+
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Of the run; named again, it goes on there.")]
+Recordings = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--recordings",
+        metavar="FOLDER",
+        help="Train with the audio in it, not with the corpora. Repeatable.",
+        show_default=False,
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="The same seed repeats a run.")]
+Hosts = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Processes that render; one a core by default.", show_default=False)
+]
+
+
+def train_encoder(
+    output: Output,
+    effect: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS", help="Listen to this effect; by default, to all with weights in the package. Repeatable."
+        ),
+    ] = None,
+    preset: Annotated[str, typer.Option(metavar="NAME", help="statistics, or paper: the original's network.")] = "statistics",
+    latent: Annotated[int, typer.Option(min=1, metavar="N", help="Size of an embedding.")] = 128,
+    pairs: Annotated[int, typer.Option(min=2, metavar="N", help="Of recordings, for each effect.")] = 2048,
+    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Times that all are heard.")] = 20,
+    beta: Annotated[float, typer.Option(min=0.0, help="Weight of the divergence.")] = 0.05,
+    settings: Annotated[
+        float, typer.Option(min=0.0, help="Weight of reading settings from the latent; 0 for a plain VAE.")
+    ] = 5.0,
+    recordings: Recordings = None,
+    seed: Seed = 0,
+    hosts: Hosts = None,
+    json: Json = False,
+) -> None:
+    """Train the encoder, which hears how recordings sound, on several effects.
+
+    \b
+    Examples:
+      blackbox-grad style train-encoder -o runs/encoder
+      blackbox-grad style train-encoder -o runs/mine --effect ZamTube.vst3 --effect ZamDelay.vst3 --recordings music/
+    """
+    from blackbox_grad_adapters.style_matching import run, shipped
+
+    with _working(hosts) as (host, on_epoch, on_progress):
+        file, fitted = run.run_encoder(
+            effect or shipped.EFFECTS,
+            output,
+            run.sides(recordings or []),
+            preset=preset,
+            latent=latent,
+            pairs=pairs,
+            epochs=epochs,
+            beta=beta,
+            settings=settings,
+            seed=seed,
+            host=host,
+            command=_command(),
+            on_epoch=on_epoch,
+            on_progress=on_progress,
+        )
+    best = fitted.best("validation/loss")
+    if json:
+        print_json({"encoder": str(file), "results": best, "interrupted": fitted.interrupted})
+    else:
+        for name in ("reconstruction", "divergence", "explained"):
+            say(f"{name:<15}", f"{best.get(f'validation/{name}', float('nan')):.3f}")
+        say(("encoder        ", "dim"), str(file))
+    _end(fitted.interrupted)
+
+
+def train(
+    address: Address,
+    output: Output,
+    settings: Set = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="NAME", help="Set this parameter and leave others at their defaults. Repeatable."),
+    ] = None,
+    encoder: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Its weights; by default the package's.", show_default=False)
+    ] = None,
+    preset: Annotated[str, typer.Option(metavar="NAME", help="small, or paper: the original's network.")] = "small",
+    pairs: Annotated[int, typer.Option(min=2, metavar="N", help="That settings are learnt from.")] = 2048,
+    settings_epochs: Annotated[int, typer.Option(min=0, metavar="N", help="Of the first stage, on settings.")] = 15,
+    audio_epochs: Annotated[int, typer.Option(min=0, metavar="N", help="Of the second, on the sound.")] = 10,
+    audio_steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps of an epoch on the sound.")] = 20,
+    recordings: Recordings = None,
+    seed: Seed = 0,
+    hosts: Hosts = None,
+    json: Json = False,
+) -> None:
+    """Train a controller, which sets the effect at ADDRESS so that one recording sounds like another.
+
+    With --set, all pairs have these settings, and the rest their defaults. Writes weights and a report to listen to.
+    Ctrl-C ends it with the best so far.
+
+    \b
+    Examples:
+      blackbox-grad style train pedalboard-builtin:Reverb -o runs/reverb
+      blackbox-grad style train http://drobilla.net/plugins/mda/Delay -o runs/fixed --set 'FX Mix=0.6' --set 'L Delay=0.3'
+      tensorboard --logdir runs
+    """
+    from blackbox_grad_adapters.style_matching import run, shipped
+    from blackbox_grad_adapters.style_matching.controller import PRESETS
+    from blackbox_grad_adapters.style_matching.controller_training import Plan
+    from blackbox_grad_adapters.style_matching.report import write_run_report
+
+    if preset not in PRESETS:
+        raise typer.BadParameter(f"no controller {preset!r}; known are {', '.join(PRESETS)}")
+    ears = shipped.encoder(encoder)
+    plan = Plan(
+        pairs=pairs,
+        settings_epochs=settings_epochs,
+        audio_epochs=audio_epochs,
+        audio_steps=audio_steps,
+        widths=PRESETS[preset],
+        seed=seed,
+    )
+    with _working(hosts) as (host, on_epoch, on_progress):
+        file, trained = run.run_controller(
+            address,
+            output,
+            run.sides(recordings or [], ears.sample_rate),
+            ears,
+            plan,
+            settings=values_of(settings) if settings else "random",
+            parameters=only or "continuous",
+            host=host,
+            command=_command(),
+            on_epoch=on_epoch,
+            on_progress=on_progress,
+        )
+        report = output / "report.html"
+        write_run_report(report, trained, _command())
+    if json:
+        print_json({"controller": str(file), "report": str(report), **trained.results, "interrupted": trained.interrupted})
+    else:
+        _print(trained.results)
+        for name, path in (("controller", file), ("report", report)):
+            say((f"{name:<11}", "dim"), str(path))
+    _end(trained.interrupted)
+
+
+def _print(results: dict[str, Any]) -> None:
+    rows = table("parameter", "explained", right=["explained"])
+    for name, share in results["explained"].items():
+        rows.add_row(name, f"{share:.2f}")
+    out().print(rows)
+    say("")
+    say("distance to the truth / that of the dry input: ", (f"{results['ratio']:.3f}", "bold green"))
+    say(
+        f"before the stage on the sound {results['ratio after settings']:.3f}, of the middle {results['ratio of the middle']:.3f}"
+    )
+
+
+def _end(interrupted: bool) -> None:
+    if interrupted:
+        say(("Stopped by Ctrl-C; this is the best so far. The same command goes on.", "yellow"))
+        raise typer.Exit(130)
+
+
+def _command() -> str:
+    return shlex.join(["blackbox-grad", *sys.argv[1:]])
+
+
+@contextlib.contextmanager
+def _working(hosts: int | None) -> Iterator[tuple[Any, OnEpoch, Callable[[str, int, int], None]]]:
+    """A pool of hosts, and what tells how far the work is."""
+    from blackbox_grad.hosts.process_pool import ProcessPool
+
+    def on_epoch(stage: str, row: dict[str, float]) -> None:
+        shown = {name.partition("/")[2] or name: value for name, value in row.items() if not name.startswith("parameters/")}
+        shown.pop("epoch")
+        err().print(f"{stage} {row['epoch']:.0f}: " + ", ".join(f"{name} {value:.3g}" for name, value in shown.items()))
+
+    def on_progress(name: str, done: int, total: int) -> None:
+        if done in (1, total) or done % max(1, total // 4) == 0:
+            err().print(f"{name}: {done}/{total} shards of pairs")
+
+    with contextlib.closing(ProcessPool(hosts)) as host:
+        yield host, on_epoch, on_progress

@@ -1,0 +1,220 @@
+"""Inference: an effect set by ear, so that one recording sounds like another."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from blackbox_grad import EffectSpec, Host
+from blackbox_grad.audio_files import resample
+from blackbox_grad.effects import Audio, EffectInfo, check_audio
+from blackbox_grad.errors import AudioError
+from blackbox_grad.registry import resolve_address
+from blackbox_grad_adapters.style_matching import shipped
+from blackbox_grad_adapters.style_matching.controller import Controller
+from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath
+from blackbox_grad_adapters.style_matching.encoder import Encoder
+from blackbox_grad_adapters.style_matching.refinement import refined
+from blackbox_grad_adapters.style_matching.spectral_loss import multi_resolution_stft
+from blackbox_grad_adapters.style_matching.weight_file import WeightsError
+
+#: A peak below this, -100 dBFS, is silence.
+_SILENCE = 1e-5
+
+#: An effect sounds another way at another sample rate if its result is this much of the way from dry to wet away.
+_OTHER = 0.5
+
+
+@dataclass(frozen=True)
+class StyleMatch:
+    """What `StyleMatcher.match` found.
+
+    Attributes:
+        y: `[C, T] float32`: the input through the effect, with the input's peak.
+        p: `[P]`, the settings.
+        sample_rate: Hz, of `y`.
+        info: the effect.
+        gain: in dB: the input is this much louder when it goes into the effect, its peak at -12 dBFS as in training.
+        renders: spent on the settings.
+        distance, distance_before: in the embedding, between the reference and the input through the effect, and the input as it is.
+    """
+
+    y: NDArray[np.float32]
+    p: NDArray[np.float64]
+    sample_rate: float
+    info: EffectInfo
+    gain: float
+    renders: int
+    distance: float
+    distance_before: float
+
+    def settings(self) -> dict[str, str]:
+        """The free parameters as the effect writes them, by name."""
+        space = self.info.parameters
+        return {parameter.name: parameter.text(float(value)) for parameter, value in zip(space, self.p, strict=True)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the audio, ready for `json.dumps`."""
+        names = self.info.parameters.names
+        texts = self.settings()
+        return {
+            "effect": self.info.spec.address,
+            "sample_rate": self.sample_rate,
+            "input_gain_db": self.gain,
+            "parameters": [
+                {"name": name, "normalised": float(value), "native": texts[name]}
+                for name, value in zip(names, self.p, strict=True)
+            ],
+            "renders": self.renders,
+            "distance": self.distance,
+            "distance_before": self.distance_before,
+        }
+
+
+class StyleMatcher:
+    """An encoder, a controller and its effect.
+
+    Args:
+        controller: trained, with its header.
+        encoder: that it was trained with.
+        host: where to render; by default the pool of processes that all modules share.
+
+    Attributes:
+        path: the effect at the encoder's sample rate, as in training.
+    """
+
+    def __init__(self, controller: Controller, encoder: Encoder, host: Host | None = None) -> None:
+        self.controller, self.encoder = controller.eval(), encoder.eval()
+        try:
+            address, names = controller.header["effect"], tuple(controller.header["parameters"])
+        except KeyError as error:
+            raise WeightsError(f"the controller's header does not name its {error}") from error
+        spec = EffectSpec.of(address, encoder.sample_rate, names)
+        self.path = EffectPath(spec, host=host)
+        if self.path.names != names:
+            raise WeightsError(
+                f"{address} has the parameters {', '.join(self.path.names)}, and the controller was trained for {', '.join(names)}"
+            )
+
+    @classmethod
+    def load(cls, model: str | os.PathLike[str], host: Host | None = None, *, effect: str | None = None) -> StyleMatcher:
+        """Of an effect with weights in the package (its address, or its end: "Overdrive"), a file of weights, or a run's folder.
+
+        Args:
+            effect: that the model must be of, if it is given.
+
+        Raises:
+            WeightsError: there are no such weights, they are damaged, or of another effect.
+            EffectNotFoundError: the effect is not installed.
+        """
+        matcher = cls(*shipped.controller(model), host)
+        address = matcher.path.spec.address
+        if effect is not None and effect != shipped.short_name(address) and resolve_address(effect) != address:
+            raise WeightsError(f"{model}: is a controller of {address}, not of {effect}")
+        return matcher
+
+    def predict(self, x: Tensor, reference: Tensor) -> Tensor:
+        """Settings `[B, P]` with which `x: [B, C, T]` sounds like `reference: [B, C, T']`, both at the encoder's sample rate."""
+        with torch.no_grad():
+            p: Tensor = self.controller(self.encoder.embed(x), self.encoder.embed(reference))
+        return p
+
+    def refine(self, x: Tensor, reference: Tensor, p: Tensor, renders: int, seed: int = 0) -> Tensor:
+        """Better settings `[P]` than `p: [P]` for one `x: [C, T]` and `reference: [C, T']`, at the encoder's sample rate."""
+        return refined(self.encoder, self.path, x, reference, p, renders, seed)
+
+    def match(
+        self,
+        x: ArrayLike | Tensor,
+        reference: ArrayLike | Tensor,
+        sample_rate: float,
+        reference_rate: float | None = None,
+        *,
+        refine: int = 0,
+        seed: int = 0,
+    ) -> StyleMatch:
+        """Set the effect so that `x` sounds like `reference`.
+
+        Args:
+            x, reference: `[C, T]` each, of any length and number of channels.
+            sample_rate: Hz, of `x` and of the result.
+            reference_rate: Hz, of the reference, if it is another one.
+            refine: renders to spend on better settings.
+            seed: of the refinement.
+
+        Warns if the effect sounds another way at `sample_rate` than at the encoder's rate, for which it is set.
+
+        Raises:
+            AudioError: a recording is silent, or holds NaN or infinity.
+        """
+        audio, other = _audible(x, "the input"), _audible(reference, "the reference")
+        heard, wanted = (
+            torch.from_numpy(self._resampled(a, rate))[None]
+            for a, rate in ((audio, sample_rate), (other, reference_rate or sample_rate))
+        )
+        p = self.predict(heard, wanted)
+        if refine:
+            p = self.refine(heard[0], wanted[0], p[0], refine, seed)[None]
+        with torch.no_grad():
+            goal = self.encoder.embed(wanted)
+            distances = [float((self.encoder.embed(a) - goal).norm()) for a in (self.path(heard, p), heard)]
+        return StyleMatch(
+            y=self._render(audio, sample_rate, p),
+            p=p[0].double().numpy(),
+            sample_rate=float(sample_rate),
+            info=self.path.effect.info,
+            gain=20.0 * float(np.log10(PEAK / np.abs(audio).max())),
+            renders=refine,
+            distance=distances[0],
+            distance_before=distances[1],
+        )
+
+    def _resampled(self, audio: Audio, rate: float) -> Audio:
+        return audio if rate == self.encoder.sample_rate else resample(audio, rate, self.encoder.sample_rate)
+
+    def _render(self, audio: Audio, rate: float, p: Tensor) -> Audio:
+        """The whole recording at its own rate, as loud as it was."""
+        spec = EffectSpec.of(self.path.spec.address, rate, self.path.names)
+        path = EffectPath(spec, host=self.path.effect.host)
+        with torch.no_grad():
+            y: Audio = path.render(torch.from_numpy(audio)[None], p)[0].numpy()
+        if rate != self.encoder.sample_rate:
+            self._compare(audio, y, rate, p)
+        peak = np.abs(y).max()
+        return y * (np.abs(audio).max() / peak) if peak > _SILENCE else y
+
+    def _compare(self, audio: Audio, y: Audio, rate: float, p: Tensor) -> None:
+        """Warn if `y`, the effect at `rate`, is not what it is at the encoder's rate."""
+        dry = torch.from_numpy(self._resampled(audio, rate))[None]
+        with torch.no_grad():
+            here, there, nothing = (
+                self.path.finish(torch.from_numpy(self._resampled(y, rate))[None]),
+                self.path(dry, p),
+                self.path.dry(dry),
+            )
+            moved, whole = (float(multi_resolution_stft(a, there).mean()) for a in (here, nothing))
+        if moved > _OTHER * whole:
+            meant = self.encoder.sample_rate
+            warnings.warn(
+                f"{self.path.spec.address} sounds another way at {rate:g} Hz than at {meant:g} Hz, for which it was set; give it "
+                f"audio at {meant:g} Hz to have it as it was meant",
+                stacklevel=4,
+            )
+
+
+def _audible(audio: Any, name: str) -> Audio:
+    checked = check_audio(audio.detach().cpu() if isinstance(audio, Tensor) else audio)
+    if not np.isfinite(checked).all():
+        raise AudioError(f"{name} holds NaN or infinity")
+    if np.abs(checked).max(initial=0.0) < _SILENCE:
+        raise AudioError(
+            f"{name} is silent: its peak lies below -100 dBFS, or it has no samples; there is nothing to hear a style in"
+        )
+    return checked

@@ -1,0 +1,222 @@
+"""Reports of style matching: one HTML page with everything in it, to listen to and to look at."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from blackbox_grad import figures
+from blackbox_grad.audio_files import resample
+from blackbox_grad.effects import Audio
+from blackbox_grad.pages import render_page, write_page
+from blackbox_grad.registry import library
+from blackbox_grad.report import MOST_SECONDS, flac
+
+if TYPE_CHECKING:
+    from blackbox_grad_adapters.style_matching.controller_training import Trained
+    from blackbox_grad_adapters.style_matching.matching import StyleMatch
+
+#: Pairs to listen to in the report of a run.
+_EXAMPLES = 6
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A recording: what it is, a player and a spectrogram, both data URIs."""
+
+    title: str
+    source: str
+    picture: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """Recordings that belong together, and settings beside them: name, found, and what is right or None."""
+
+    title: str
+    sounds: list[Sound]
+    settings: list[tuple[str, float, float | None]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure: a data URI, and what it shows."""
+
+    title: str
+    source: str
+    note: str
+
+
+def write_run_report(path: str | os.PathLike[str], trained: Trained, command: str) -> None:
+    """What a training did: curves, parameters, and pairs it never learnt from to listen to.
+
+    Raises:
+        AudioError: the path cannot be written.
+    """
+    results, names = trained.results, trained.path.names
+    rate = trained.path.sample_rate
+    pairs = trained.examples
+    examples = []
+    for i in range(min(_EXAMPLES, len(trained.p))):
+        parts = {
+            "Input": pairs["input"][i],
+            "Reference: another part, through the effect": pairs["reference"][i],
+            "Truth: the input through the effect": pairs["truth"][i],
+            "Match: the input through the effect, as the controller sets it": trained.y[i],
+        }
+        clean = bool(pairs["clean"][i])
+        settings = [
+            (name, float(found), None if clean else float(right))
+            for name, found, right in zip(names, trained.p[i], pairs["p"][i], strict=True)
+        ]
+        title = f"Pair {i + 1}" + (": the reference is dry" if clean else "")
+        examples.append(Example(title, _sounds({name: audio.numpy() for name, audio in parts.items()}, rate), settings))
+    facts = [
+        ("distance / dry", f"{results['ratio']:.2f}", "to the truth; 1 is what doing nothing gives"),
+        ("after settings", f"{results['ratio after settings']:.2f}", "before the stage on the sound"),
+        ("middle", f"{results['ratio of the middle']:.2f}", "all settings at 0.5"),
+        ("time", _minutes(trained), "of training, without the rendering of pairs"),
+    ]
+    page = render_page(
+        "style.html",
+        package=__package__,
+        kicker="style train",
+        title=trained.path.effect.info.name,
+        address=trained.path.spec.address,
+        facts=facts,
+        pictures=[_curves(trained), *_parameters(trained)],
+        examples=examples,
+        explained=results["explained"],
+        frequency_ticks=figures.frequency_ticks(rate),
+        command=command,
+    )
+    write_page(path, page)
+
+
+def write_match_report(
+    path: str | os.PathLike[str], found: StyleMatch, audio: Audio, reference: Audio, reference_rate: float, command: str
+) -> None:
+    """A match to listen to: input, reference and result.
+
+    Raises:
+        AudioError: the path cannot be written.
+    """
+    rate = found.sample_rate
+    other = reference if reference_rate == rate else resample(reference, reference_rate, rate)
+    most = int(MOST_SECONDS * rate)
+    parts = {"Input": audio, "Reference": other, "Match: the input through the effect": found.y}
+    settings: list[tuple[str, float, float | None]] = [
+        (name, float(value), None) for name, value in zip(found.info.parameters.names, found.p, strict=True)
+    ]
+    page = render_page(
+        "style.html",
+        package=__package__,
+        kicker="style match",
+        title=found.info.name,
+        address=found.info.spec.address,
+        facts=[
+            ("distance", f"{found.distance_before:.3g} → {found.distance:.3g}", "to the reference, in the embedding"),
+            ("input gain", f"{found.gain:+.1f} dB", "before the effect"),
+            ("renders", str(found.renders), "spent on better settings"),
+        ],
+        pictures=[],
+        examples=[Example("Listen", _sounds({name: part[:, :most] for name, part in parts.items()}, rate), settings)],
+        explained={},
+        frequency_ticks=figures.frequency_ticks(rate),
+        command=command,
+    )
+    write_page(path, page)
+
+
+def _sounds(parts: dict[str, Audio], rate: float) -> list[Sound]:
+    """Each with its own length; all spectrograms have one colour scale."""
+    loudest = max(float(np.abs(audio).max(initial=0.0)) for audio in parts.values())
+    gain = min(1.0, 0.999 / max(loudest, 1e-9))
+    levels = {name: figures.spectrogram(audio, rate, audio.shape[1]) for name, audio in parts.items()}
+    top = max(float(level.max()) for level in levels.values())
+    return [
+        Sound(
+            name,
+            flac(audio * gain, rate),
+            figures.png(np.maximum(levels[name] - top, figures.FLOOR), figures.FLOOR, 0.0, "magma"),
+        )
+        for name, audio in parts.items()
+    ]
+
+
+def _minutes(trained: Trained) -> str:
+    seconds = sum(fitted.history[-1]["seconds"] for fitted in trained.stages.values() if fitted.history)
+    return f"{seconds / 60:.1f} min"
+
+
+def _curves(trained: Trained) -> Picture:
+    """What each stage was trained on and judged by."""
+    pyplot = _pyplot()
+    kept = {"settings": ("settings/train", "settings/validation"), "audio": ("audio/train", "audio/ratio")}
+    titles = {"settings": "squared error of settings", "audio": "distance of the sound"}
+    figure, panels = pyplot.subplots(1, max(1, len(trained.stages)), figsize=(8.6, 3.0), squeeze=False, layout="constrained")
+    for panel, (stage, fitted) in zip(panels[0], trained.stages.items(), strict=False):
+        epochs = [row["epoch"] + 1 for row in fitted.history]
+        for name in kept[stage]:
+            panel.plot(epochs, [row.get(name, math.nan) for row in fitted.history], marker=".", label=name.partition("/")[2])
+        if stage == "audio":
+            panel.axhline(trained.results["ratio after settings"], color="0.5", linestyle=":", label="ratio before")
+        panel.set(title=titles[stage], xlabel="epoch")
+        panel.legend(frameon=False)
+    note = "“ratio”: mean distance to the truth over that of the dry input, on pairs of other recordings."
+    return Picture("Losses", _svg(figure), note)
+
+
+def _parameters(trained: Trained) -> Sequence[Picture]:
+    """The predictions over the epochs, and against what is right."""
+    pyplot = _pyplot()
+    names = trained.path.names
+    pictures = []
+    fitted = trained.stages.get("audio")
+    if fitted is not None and fitted.history:
+        figure, panel = pyplot.subplots(figsize=(8.6, 3.0), layout="constrained")
+        for name, right in zip(names, trained.examples["p"][0], strict=True):
+            (line,) = panel.plot([row[f"parameters/{name}"] for row in fitted.history], marker=".", label=name)
+            if trained.fixed:
+                panel.axhline(float(right), color=line.get_color(), linestyle="--", linewidth=0.8)
+        panel.set(xlabel="epoch of the stage on the sound", ylabel="mean prediction", ylim=(-0.02, 1.02))
+        panel.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        note = "Dashed: the settings of all pairs." if trained.fixed else "Means over the pairs to validate on."
+        pictures.append(Picture("Parameters while training", _svg(figure), note))
+    if not trained.fixed:
+        columns = min(4, len(names))
+        rows = -(-len(names) // columns)
+        figure, panels = pyplot.subplots(rows, columns, figsize=(8.6, 2.2 * rows), squeeze=False, layout="constrained")
+        wet = ~trained.examples["clean"]
+        for panel, i in zip(panels.flat, range(rows * columns), strict=True):
+            if i >= len(names):
+                panel.axis("off")
+                continue
+            panel.scatter(trained.examples["p"][wet, i], trained.p[wet, i], s=9, alpha=0.7)
+            panel.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
+            panel.set(title=names[i], xlim=(0, 1), ylim=(0, 1), xticks=(0, 1), yticks=(0, 1))
+        note = "Across: right; up: found. What cannot be heard is answered with what does little harm."
+        pictures.append(Picture("Settings of pairs to validate on", _svg(figure), note))
+    return pictures
+
+
+def _pyplot() -> Any:
+    matplotlib = library("matplotlib", "the report")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _svg(figure: Any) -> str:
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    _pyplot().close(figure)
+    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,89 @@
+"""The weights that come with the package, and those of a run's folder: which file is meant."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from blackbox_grad.errors import suggest
+from blackbox_grad.registry import resolve_address
+from blackbox_grad_adapters.style_matching.controller import Controller
+from blackbox_grad_adapters.style_matching.encoder import Encoder
+from blackbox_grad_adapters.style_matching.weight_file import SUFFIX, WeightsError
+
+FOLDER = Path(__file__).parent / "weights"
+
+#: Names of the files in the folder of a run.
+ENCODER, CONTROLLER = f"encoder{SUFFIX}", f"controller{SUFFIX}"
+
+_MDA = "dawdreamer:http://drobilla.net/plugins/mda"
+_NINE = ("Overdrive", "Combo", "MultiBand", "RingMod", "Delay", "ThruZero", "Dynamics", "Ambience", "Leslie")
+_BUILT_IN = ("Distortion", "Reverb", "Compressor", "Delay")
+
+#: The effects with a trained controller in the package.
+EFFECTS = (*(f"{_MDA}/{name}" for name in _NINE), *(f"pedalboard-builtin:{name}" for name in _BUILT_IN))
+
+
+def file_of(address: str, folder: Path = FOLDER) -> Path:
+    """The file with the weights for an effect, there or not."""
+    return folder / (re.sub(r"[^a-z0-9]+", "-", address.lower()).strip("-") + SUFFIX)
+
+
+def short_name(address: str) -> str:
+    """The end of an address: "Overdrive"."""
+    return re.split("[/:]", address)[-1]
+
+
+def encoder(path: str | os.PathLike[str] | None = None) -> Encoder:
+    """The encoder of a file or of a run's folder; by default the package's.
+
+    Raises:
+        WeightsError: it is not there, or damaged.
+    """
+    if path is None:
+        return Encoder.load(FOLDER / ENCODER)
+    path = Path(path)
+    return Encoder.load(path / ENCODER if path.is_dir() else path)
+
+
+def controller(name: str | os.PathLike[str]) -> tuple[Controller, Encoder]:
+    """A controller with the encoder it was trained with.
+
+    Args:
+        name: the address of an effect with weights in the package, the end of such an address ("Overdrive"), a file, or the
+            folder of a run.
+
+    Raises:
+        WeightsError: there is none, or its encoder is not there.
+    """
+    file = _file(name)
+    found = Controller.load(file)
+    wanted = found.header.get("encoder")
+    for place in (file.parent / ENCODER, FOLDER / ENCODER):
+        if place.exists() and (ears := Encoder.load(place)).fingerprint == wanted:
+            return found, ears
+    raise WeightsError(
+        f"{file}: was trained with the encoder {wanted}, which is neither beside it as {ENCODER} nor in the package; copy it there"
+    )
+
+
+def _file(name: str | os.PathLike[str]) -> Path:
+    path = Path(name)
+    if path.is_dir():
+        return path / CONTROLLER
+    if path.suffix == SUFFIX:
+        return path
+    text = str(name)
+    ending = [address for address in EFFECTS if short_name(address) == text]
+    if len(ending) > 1:
+        raise WeightsError(f"{text!r} is the name of several effects; write {' or '.join(ending)}")
+    address = ending[0] if ending else resolve_address(text)
+    file = file_of(address)
+    if not file.exists():
+        known = [known for known in EFFECTS if file_of(known).exists()]
+        raise WeightsError(
+            f"no trained controller for {text!r}: train one (blackbox-grad style train {address}), or name its file; "
+            f"{suggest(address, known)}"
+        )
+    return file
