@@ -97,6 +97,8 @@ def decode(path: Path) -> tuple[Audio, float]:
         samples = g722.G722(_G722_RATE, _G722_BITS).decode(path.read_bytes())
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(samples) == 0:
+        raise AudioError(f"{path}: holds no samples")
     return np.asarray(samples, np.float32)[None] / np.float32(2**15), float(_G722_RATE)
 
 
