@@ -20,10 +20,10 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench estimators compatibility tutorial lint format docs wheel plugins constraints clean distclean
+.PHONY: help demo test bench estimators compatibility tutorial style-weights lint format docs wheel plugins constraints clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  ARGS=… is passed on to demo, test, bench, estimators, compatibility and docs: make test ARGS='-k spsa'"
 	@echo "  PYTHON=… picks the interpreter of a new .venv: make test PYTHON=python3.12"
 
@@ -46,6 +46,9 @@ compatibility: $(INSTALLED)-bench plugins ## check every effect of the plug-in p
 
 tutorial: $(INSTALLED)-test plugins ## learn hidden settings from three seeds, and write the tutorial's tables and figures
 	$(BIN)/python docs/tutorials/write_results.py
+
+style-weights: $(INSTALLED)-test plugins ## train the weights of style matching that come with the package
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/style_weights.py $(ARGS)
 
 lint: $(INSTALLED)-lint ## check style, format and types
 	$(BIN)/ruff check .

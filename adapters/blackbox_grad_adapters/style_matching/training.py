@@ -115,7 +115,7 @@ def fit(stage: Stage, folder: Path, *, epochs: int, patience: int | None = None,
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        with contextlib.suppress(_Stopped):
+        with contextlib.suppress(_Stopped), interrupt.listening():
             trainer.fit(stage, ckpt_path=_checked(resumed) if resumed.exists() else None, weights_only=True)
     if best.best_model_path:
         stage.load_state_dict(_checkpoint(Path(best.best_model_path))["state_dict"])
@@ -156,23 +156,28 @@ class _Interrupt(L.Callback):
     """Ctrl-C ends the training with the best so far; pressed again, it is obeyed at once."""
 
     pressed = False
-    _usual: Any = None
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if threading.current_thread() is threading.main_thread():
-            self._usual = signal.signal(signal.SIGINT, self._press)
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Around `Trainer.fit`, which puts handlers of its own in place and takes them away."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        usual = signal.getsignal(signal.SIGINT)
 
-    def _press(self, number: int, frame: Any) -> None:
-        self.pressed = True
-        signal.signal(signal.SIGINT, self._usual)
+        def press(number: int, frame: Any) -> None:
+            self.pressed = True
+            signal.signal(signal.SIGINT, usual)
+
+        signal.signal(signal.SIGINT, press)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, usual)
 
     def on_train_batch_end(self, *_: Any, **__: Any) -> None:
         if self.pressed:
             raise _Stopped
-
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if self._usual is not None:
-            signal.signal(signal.SIGINT, self._usual)
 
 
 class _History(L.Callback):

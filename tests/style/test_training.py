@@ -1,0 +1,161 @@
+"""Training runs: they learn, they are repeatable, and they survive what happens to long work."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+
+import pytest
+import torch
+
+from blackbox_grad_adapters.style_matching import run, shipped
+from blackbox_grad_adapters.style_matching.controller import Controller
+from blackbox_grad_adapters.style_matching.controller_training import Plan
+from blackbox_grad_adapters.style_matching.encoder import Encoder
+from blackbox_grad_adapters.style_matching.recordings import Tracks, in_folder
+from blackbox_grad_adapters.style_matching.weight_file import WeightsError
+
+DRIVE = "pedalboard-builtin:Distortion"
+RATE, LENGTH = 24_000, 22_528
+PLAN = Plan(
+    pairs=64,
+    sounds=32,
+    judged=8,
+    settings_epochs=3,
+    settings_batch=16,
+    audio_epochs=3,
+    audio_steps=3,
+    audio_batch=8,
+    widths=(32,),
+)
+
+
+@pytest.fixture(scope="module")
+def sides(recordings, tmp_path_factory):
+    """Tracks to train and to validate with."""
+    first, second = in_folder(recordings)
+    folder = tmp_path_factory.mktemp("decoded sides")
+    return Tracks([first], RATE, folder=folder), Tracks([second], RATE, folder=folder)
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory):
+    return tmp_path_factory.mktemp("caches")
+
+
+@pytest.fixture(scope="module")
+def encoder(sides, caches, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder run")
+    effects = (DRIVE, "pedalboard-builtin:Delay")
+    file, fitted = run.run_encoder(effects, folder, sides, latent=16, length=LENGTH, pairs=64, epochs=8, caches=caches)
+    rows = fitted.history
+    assert rows[-1]["train/reconstruction"] < 0.8 * rows[0]["train/reconstruction"]
+    assert rows[-1]["validation/reconstruction"] < rows[0]["validation/reconstruction"]
+    return Encoder.load(file)
+
+
+@pytest.fixture
+def train(sides, caches, encoder):
+    def of(folder, plan=PLAN, **options):
+        return run.run_controller(DRIVE, folder, sides, encoder, plan, caches=caches, **options)
+
+    return of
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_in(stage, epoch):
+    def on_epoch(name, row):
+        if (name, row["epoch"]) == (stage, epoch):
+            raise Killed
+
+    return on_epoch
+
+
+def weights(file):
+    return torch.cat([weight.flatten() for weight in Controller.load(file).state_dict().values()])
+
+
+def test_a_run_repeats_itself_and_learns(train, encoder, tmp_path):
+    (first, trained), (second, _) = train(tmp_path / "a"), train(tmp_path / "b")
+    assert (weights(first) == weights(second)).all()
+    assert trained.results["ratio"] <= trained.results["ratio after settings"]
+    assert trained.results["ratio"] < trained.results["ratio of the middle"]
+    header = Controller.load(first).header
+    assert header["effect"] == DRIVE
+    assert header["parameters"] == ["drive_db"]
+    assert header["encoder"] == encoder.fingerprint == Encoder.load(tmp_path / "a" / shipped.ENCODER).fingerprint
+    assert header["seed"] == 0
+    assert header["seconds"] > 0
+    assert header["recordings"]["train"]["groups"] == ["first"]
+
+
+def test_another_seed_is_another_run(train, tmp_path):
+    (first, _), (second, _) = train(tmp_path / "a"), train(tmp_path / "b", dataclasses.replace(PLAN, seed=1))
+    assert (weights(first) != weights(second)).any()
+
+
+@pytest.mark.parametrize(("stage", "epoch"), [("settings", 1), ("audio", 1)])
+def test_what_was_killed_goes_on_to_the_same_end(train, tmp_path, stage, epoch):
+    whole, _ = train(tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", on_epoch=killed_in(stage, epoch))
+    epochs = []
+    resumed, _ = train(tmp_path / "killed", on_epoch=lambda name, row: epochs.append((name, row["epoch"])))
+    assert epochs[0] == (stage, epoch)  # killed before its checkpoint was written: again
+    assert (weights(resumed) == weights(whole)).all()
+
+
+def test_ctrl_c_keeps_the_best_and_goes_on_later(train, tmp_path):
+    def press(name, row):
+        if (name, row["epoch"]) == ("audio", 0):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    whole, _ = train(tmp_path / "whole")
+    file, trained = train(tmp_path / "pressed", on_epoch=press)
+    assert trained.interrupted
+    assert Controller.load(file).header["interrupted"]
+    assert len(trained.stages["audio"].history) == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    file, trained = train(tmp_path / "pressed")
+    assert not trained.interrupted
+    assert (weights(file) == weights(whole)).all()
+
+
+def test_a_damaged_checkpoint_is_said(train, tmp_path):
+    with pytest.raises(Killed):
+        train(tmp_path, on_epoch=killed_in("settings", 1))
+    checkpoint = tmp_path / "settings" / "last.ckpt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match=r"last\.ckpt: the checkpoint cannot be read .* delete it"):
+        train(tmp_path)
+
+
+def test_a_folder_with_another_run_is_left_alone(train, tmp_path):
+    train(tmp_path, dataclasses.replace(PLAN, audio_epochs=0))
+    before = (tmp_path / shipped.CONTROLLER).read_bytes()
+    with pytest.raises(WeightsError, match=r"other settings \(audio_epochs, seed differ\)"):
+        train(tmp_path, dataclasses.replace(PLAN, seed=3))
+    assert (tmp_path / shipped.CONTROLLER).read_bytes() == before
+
+
+def test_fixed_settings_are_found_by_their_sound_alone(train, tmp_path):
+    plan = dataclasses.replace(PLAN, settings_epochs=0, audio_epochs=12, audio_steps=4, audio_rate=3e-3, patience=12)
+    _, trained = train(tmp_path, plan, settings={"drive_db": 0.3})
+    assert not trained.examples["clean"].any()
+    assert (trained.p - 0.3).abs().mean() < 0.03
+    assert trained.results["ratio of the middle"] > 3 * trained.results["ratio"]
+
+
+def test_tensorboard_has_curves_and_sounds(train, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(tmp_path)
+    events = EventAccumulator(str(tmp_path / "audio" / "tensorboard"))
+    events.Reload()
+    assert {"audio/ratio", "audio/settings", "parameters/drive_db"} <= set(events.Tags()["scalars"])
+    assert {"0/input", "0/reference", "0/truth", "0/match"} <= set(events.Tags()["audio"])
+    assert len(events.Audio("0/match")) == 3
