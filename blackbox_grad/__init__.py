@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from blackbox_grad.effects import load as load
     from blackbox_grad.estimators import Estimate as Estimate
     from blackbox_grad.estimators import Estimator as Estimator
+    from blackbox_grad.estimators.auto import Auto as Auto
     from blackbox_grad.estimators.finite_difference import FiniteDifference as FiniteDifference
     from blackbox_grad.estimators.lti import LTI as LTI
     from blackbox_grad.estimators.spsa import SPSA as SPSA
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from blackbox_grad.scanning import scan as scan
 
 _HOME = {
+    "Auto": "estimators.auto",
     "Backend": "effects",
     "DifferentiableEffect": "module",
     "Effect": "effects",

@@ -9,6 +9,7 @@ ICML 2019, arXiv:1906.01537.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,6 +32,9 @@ _FEW_LEVELS = 8
 
 #: Variance of the kernel's constant, in units of what the settings do to the features.
 _CONSTANT = 100.0
+
+#: Settings that differ by less are the same.
+_SAME = 1e-4
 
 #: Distances at which candidates are drawn around the best settings.
 _DISTANCES = (0.3, 0.1, 0.03, 0.01, 0.003)
@@ -206,6 +210,7 @@ class Emulator:
 
         at, prior, spread = torch.from_numpy(self._at), torch.from_numpy(self._prior), torch.from_numpy(self._spread)
 
+        @torch.enable_grad()
         def improbable(given: FloatArray) -> tuple[float, FloatArray]:
             theta = torch.from_numpy(given.copy()).requires_grad_()
             factor, failed = torch.linalg.cholesky_ex(self._kernel(at, at, theta) + theta[-1].exp() * unit)
@@ -214,9 +219,8 @@ class Emulator:
             scale = torch.cholesky_solve(self._products, factor).diagonal().mean()
             fit = count * torch.log(scale) + 2.0 * torch.log(factor.diagonal()).sum()
             value = 0.5 * outputs * fit + 0.5 * ((theta - prior) / spread).square().sum()
-            value.backward()
-            assert theta.grad is not None
-            return float(value.detach()), np.nan_to_num(theta.grad.numpy())
+            (slope,) = torch.autograd.grad(value, theta)
+            return float(value.detach()), np.nan_to_num(slope.numpy())
 
         bounds = [(-3.0, 4.0)] * len(self.space) + [(-6.0, 5.0)] * len(self.space) + [(math.log(1e-8), 0.0)]
         self._theta, _ = _minimum(improbable, self._theta, bounds, 20)
@@ -252,6 +256,54 @@ class Emulator:
             self._signs = torch.from_numpy(self._random.choice(np.array([-1.0, 1.0], np.float32), length))
         signed = torch.nn.functional.pad(residuals * self._signs, (0, -length % _SKETCH))
         return signed.reshape(-1, _SKETCH).sum(0).double()
+
+
+class Pursuit:
+    """The settings to try next, of three kinds in turn: where an emulator expects the lowest loss, where it knows little, mutants.
+
+    A mutant is a step of an evolution strategy from the best settings, longer after a success and shorter after a failure; it
+    needs no emulator, and so goes on where one is no help (H.-P. Schwefel, "Numerical optimization of computer models", 1981,
+    the (1+1) strategy).
+    """
+
+    def __init__(self, emulator: Emulator, seed: int = 0) -> None:
+        self.emulator = emulator
+        self._random = np.random.default_rng([seed % 2**63, 0])
+        self._length, self._mutant = 0.2, np.full(len(emulator.space), np.nan)
+        self._kinds = itertools.cycle(("expected", "unknown", "mutant"))
+        self._curiosities = itertools.cycle((0.5, 0.5, 1.5))
+
+    def next(self, count: int) -> FloatArray:
+        """`[count, P]`: settings in the box, stepped parameters at their levels. The emulator must know some renders."""
+        emulator, space = self.emulator, self.emulator.space
+        emulator.fit()
+        best = emulator.points[emulator.losses.argmin()]
+        if np.isfinite(self._mutant).all():
+            success = np.array_equal(best, self._mutant)
+            self._length = min(0.4, 1.6 * self._length) if success else max(0.003, 0.88 * self._length)
+            self._mutant = np.full(len(space), np.nan)
+        trials: list[FloatArray] = []
+        for kind in itertools.islice(self._kinds, count):
+            if kind == "mutant":
+                trial = self._mutated(best, self._length)
+            else:
+                trial = space.snap(emulator.propose(best, 0.0 if kind == "expected" else next(self._curiosities)))
+            # a render that was made already says nothing new
+            if any(np.abs(trial - other).max() < _SAME for other in [*emulator.points, *trials]):
+                trial = self._mutated(best, 0.3 * self._length) if kind != "unknown" else self._random.uniform(size=len(best))
+                trial = space.snap(trial)
+            if kind == "mutant":
+                self._mutant = trial
+            trials.append(trial)
+        return np.stack(trials)
+
+    def _mutated(self, point: FloatArray, length: float) -> FloatArray:
+        """`point` with some of its parameters moved."""
+        count = len(point)
+        moved = self._random.uniform(size=count) < max(1.0 / count, 0.35)
+        moved[self._random.integers(count)] = True
+        mutant = np.clip(point + length * self._random.standard_normal(count) * moved, 0.0, 1.0)
+        return self.emulator.space.snap(mutant)
 
 
 def _minimum(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import signal
 import threading
@@ -18,7 +17,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from blackbox_grad.effects import Audio, EffectInfo, EffectSpec, as_spec, check_audio
-from blackbox_grad.emulator import Emulator
+from blackbox_grad.emulator import Emulator, Pursuit
 from blackbox_grad.errors import AudioError, EstimatorError, NonFiniteAudioError, RenderError
 from blackbox_grad.estimators import Estimator
 from blackbox_grad.hosts import Host, default_host
@@ -295,31 +294,37 @@ class _Run:
             self.reason = "Nothing was searched: no parameter is free."
             return
         self.enough = _ENOUGH * self.start
-        others = self._emulate() if estimator is None else self._descend(estimator, probes)
-        self.phase = "polish"
-        # polish other starts too, until four of them in a row bring nothing
-        failures = 0
-        for start in itertools.chain([objective.best_point], others()):
-            if objective.best_loss <= self.enough or failures == 4:
+        rounds = self._emulations() if estimator is None else iter([self._descend(estimator, probes)])
+        idle, before = 0, math.inf
+        for starts in rounds:
+            self.phase = "polish"
+            failures = 0  # three starts in a row that bring nothing are enough
+            for start in [objective.best_point, *starts]:
+                if objective.best_loss <= self.enough or failures == 3:
+                    break
+                lowest = objective.best_loss
+                Polish(enough=self.enough).run(objective, start, self._tell)
+                failures = 0 if objective.best_loss < 0.98 * lowest else failures + 1
+            idle = 0 if objective.best_loss < 0.98 * before else idle + 1
+            if objective.best_loss <= self.enough or idle == 2:
                 return
             before = objective.best_loss
-            Polish(enough=self.enough).run(objective, start, self._tell)
-            failures = 0 if objective.best_loss < 0.98 * before else failures + 1
 
-    def _emulate(self) -> Callable[[], FloatArray]:
-        """Where an emulator expects the lowest loss; returns a function that gives other good settings."""
+    def _emulations(self) -> Iterator[FloatArray]:
+        """Again and again: where an emulator expects the lowest loss, until that helps no more; then other good settings."""
         objective, count = self.objective, len(self.objective.space)
-        objective.emulator = emulator = Emulator(objective.space, self.seed)
         self.method = "emulator"
         self.reason = "No gradient was estimated: settings were tried where an emulator of the effect expected a low loss."
+        objective.emulator = emulator = Emulator(objective.space, self.seed)
         global_search(objective, min(max(6, count + 2), 16, objective.limit // 4), self.seed, self._tell)
-        self.phase = "emulation"
-        random = np.random.default_rng([self.seed % 2**63, 0])
-        Emulation(max(60, 3 * count), self.enough).run(objective, emulator, random, self._tell)
-        return lambda: distinct(emulator.points, emulator.losses, 8)[1:]
+        pursuit = Pursuit(emulator, self.seed)
+        while True:
+            self.phase = "emulation"
+            Emulation(max(60, 3 * count), self.enough).run(objective, pursuit, self._tell)
+            yield distinct(emulator.points, emulator.losses, 8)[1:]
 
-    def _descend(self, estimator: Estimator, probes: str) -> Callable[[], FloatArray]:
-        """Down the gradients of an estimator; returns a function that gives other good settings."""
+    def _descend(self, estimator: Estimator, probes: str) -> FloatArray:
+        """Down the gradients of an estimator; then other good settings."""
         objective, count = self.objective, len(self.objective.space)
         generator = torch.Generator().manual_seed(self.seed)
         points, losses = global_search(objective, max(4, min(32 + 12 * count, objective.limit // 5)), self.seed, self._tell)
@@ -333,7 +338,7 @@ class _Run:
             starts = starts[np.argsort(lowest, kind="stable")]
             if objective.best_loss <= self.enough:
                 break
-        return lambda: np.concatenate([starts[1:], distinct(points, losses, 8)])
+        return np.concatenate([starts[1:], distinct(points, losses, 8)])
 
     def _choose(self, probes: str, points: FloatArray, generator: torch.Generator) -> Kind:
         """Which of the two functions gradients are estimated from, by measurement if it is left to us."""

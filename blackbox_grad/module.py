@@ -7,10 +7,11 @@ thread autograd calls from.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -168,14 +169,19 @@ class DifferentiableEffect(nn.Module):
         seed = draw_seed(needs_seed)  # not before: a render that fails leaves torch's random state alone
         losses = per_item(y, *targets)
 
-        def evaluate(points: Tensor) -> Tensor:
-            values: list[Tensor] = []
+        def each(points: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
             for point in points:  # one probe of every item at a time, so memory does not grow with the number of probes
                 z, heard = self._render(x, point, audio)
                 with torch.no_grad():
                     value = per_item(z, *targets).cpu().double()
-                values.append(torch.where(heard, value, torch.nan))
-            return torch.stack(values)
+                yield torch.where(heard, value, torch.nan), z
+
+        def evaluate(points: Tensor) -> Tensor:
+            return torch.stack([value for value, _ in each(points)])
+
+        def sounds(points: Tensor) -> tuple[Tensor, Tensor]:
+            values, heard = zip(*each(points), strict=True)
+            return self._counted(torch.stack(values)), torch.stack(heard)
 
         def cotangent() -> Tensor:
             with torch.enable_grad():
@@ -184,7 +190,12 @@ class DifferentiableEffect(nn.Module):
             return gradient
 
         value = losses.detach().cpu().double()
-        problem = functools.partial(self._problem, x, p, y, finite, lambda: value, cotangent, seed, "loss", evaluate)
+
+        def problem() -> Problem:
+            posed = self._problem(x, p, y, finite, lambda: value, cotangent, seed, "loss", evaluate)
+            recordings = [t for t in targets if t.shape == y.shape and t.is_floating_point()]
+            return dataclasses.replace(posed, target=recordings[0].detach(), find_sounds=sounds) if recordings else posed
+
         estimated = EstimatedLoss.apply(x, p, losses.detach(), finite, self, problem)  # type: ignore[no-untyped-call]
         # the values of `losses` and its exact gradients for targets and weights, with the estimated ones for x and p
         return torch.mean(losses + (estimated - estimated.detach()))
@@ -303,9 +314,7 @@ class DifferentiableEffect(nn.Module):
         evaluate: Probe,
     ) -> Problem:
         def counted(points: Tensor) -> Tensor:
-            values = evaluate(points)
-            self.nonfinite += int(torch.isnan(values).sum())
-            return values
+            return self._counted(evaluate(points))
 
         def rendered(audio: Tensor, points: Tensor) -> Tensor:
             return _nan_where_not(*self._render(audio, points, self._shared(audio)))
@@ -313,6 +322,10 @@ class DifferentiableEffect(nn.Module):
         generator = torch.Generator().manual_seed(int(seed))
         output = _nan_where_not(y.detach(), finite)
         return Problem(self._points(p), self.parameter_space, generator, counted, value, kind, x, cotangent, output, rendered)
+
+    def _counted(self, values: Tensor) -> Tensor:
+        self.nonfinite += int(torch.isnan(values).sum())
+        return values
 
     def _cotangent_problem(
         self, x: Tensor, p: Tensor, y: Tensor, finite: Tensor, cotangent: Tensor, seed: Tensor, audio: Audio | None = None

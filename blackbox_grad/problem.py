@@ -16,6 +16,9 @@ from blackbox_grad.parameters import Parameter, ParameterSpace
 #: `[K, B, P] -> [K, B]`
 Probe = Callable[[Tensor], Tensor]
 
+#: `[K, B, P] -> [K, B], [K, B, C, T]`
+Listen = Callable[[Tensor], tuple[Tensor, Tensor]]
+
 #: `f(x: [N, C, T], p: [N, P]) -> [N, C, T]`
 Render = Callable[[Tensor, Tensor], Tensor]
 
@@ -34,7 +37,9 @@ class Problem:
         kind: which of the two `φ` is.
         audio: `x: [B, C, T]`, where there is audio.
         output: `f(x, point): [B, C, T]`, known from the forward render; NaN in items where the effect gave NaN or infinity.
-        evaluate, find_value, find_cotangent, find_output: what `probe`, `value`, `cotangent` and `render` call.
+        target: `[B, C, T]`: what a loss compares the output with, where it was given such a recording.
+        evaluate, find_value, find_cotangent, find_output, find_sounds: what `probe`, `value`, `cotangent`, `render` and `listen`
+            call.
         probes: counts the probes of each item made so far.
     """
 
@@ -48,6 +53,8 @@ class Problem:
     find_cotangent: Callable[[], Tensor] | None = field(default=None, repr=False)
     output: Tensor | None = field(default=None, repr=False)
     find_output: Render | None = field(default=None, repr=False)
+    target: Tensor | None = field(default=None, repr=False)
+    find_sounds: Listen | None = field(default=None, repr=False)
     probes: int = 0
 
     @functools.cached_property
@@ -75,6 +82,17 @@ class Problem:
 
         Each of the `K·B` values is one render. A NaN is to be left out of the estimate.
         """
+        points = self._counted(points)
+        return self.evaluate(points) if len(points) else points.new_zeros(0, self.batch)
+
+    def listen(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """`probe`, and what was heard there: `[K, B, P] -> [K, B], [K, B, C, T]`. Only for a loss with a `target`."""
+        if self.find_sounds is None:
+            raise EstimatorError("this problem's renders cannot be listened to; they can where a loss has a target recording")
+        return self.find_sounds(self._counted(points))
+
+    def _counted(self, points: Tensor) -> Tensor:
+        """Probe points, checked and counted."""
         points = points.detach().to("cpu", torch.float64)
         if points.ndim != 3 or points.shape[1:] != self.point.shape:
             raise EstimatorError(
@@ -87,10 +105,8 @@ class Problem:
                 f"probe {k} of item {b} has {self.space[i].name!r} = {float(points[k, b, i]):g}, outside [0, 1]; "
                 "blackbox_grad.estimators.reach() gives steps that stay inside"
             )
-        if points.shape[0] == 0:
-            return points.new_zeros(0, self.batch)
         self.probes += points.shape[0]
-        return self.evaluate(points)
+        return points
 
     def render(self, audio: Tensor, points: Tensor) -> Tensor:
         """What the effect makes of other audio: `[N, C, T], [N, P] -> [N, C, T]`, any `N` and `T`, the `C` of `self.audio`.

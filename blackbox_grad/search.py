@@ -7,7 +7,6 @@ loss, and trials of neighbouring levels.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from blackbox_grad.effects import Audio, EffectSpec
-from blackbox_grad.emulator import Emulator
+from blackbox_grad.emulator import Emulator, Pursuit
 from blackbox_grad.estimators import Estimator
 from blackbox_grad.hosts import Host
 from blackbox_grad.losses import FeatureLoss
@@ -29,9 +28,6 @@ Kind = Literal["loss", "cotangent"]
 
 #: Renders whose audio is in memory at once.
 _CHUNK = 16
-
-#: Settings that differ by less are the same.
-_SAME = 1e-4
 
 #: A stepped parameter with so many levels or fewer has all of them tried, as they may have no order.
 _FEW_LEVELS = 8
@@ -211,10 +207,7 @@ def distinct(points: FloatArray, losses: FloatArray, count: int, apart: float = 
 
 @dataclass
 class Emulation:
-    """Three renders at a time: where the emulator expects the lowest loss, where it knows little, and near the best settings.
-
-    The last is a step of an evolution strategy, longer after a success and shorter after a failure, as that needs no emulator
-    (H.-P. Schwefel, "Numerical optimization of computer models", 1981, the (1+1) strategy).
+    """Three renders at a time, at the settings that an emulator proposes.
 
     Attributes:
         patience: it ends when so many renders in a row have not lowered the best loss by a hundredth.
@@ -224,32 +217,14 @@ class Emulation:
     patience: int
     enough: float = 0.0
 
-    def run(self, objective: Objective, emulator: Emulator, random: np.random.Generator, on_step: OnStep) -> None:
-        """Until it has converged, or has lost its patience."""
-        reference, since, length, curiosity = objective.best_loss, objective.renders, 0.2, itertools.cycle((0.5, 0.5, 1.5))
+    def run(self, objective: Objective, pursuit: Pursuit, on_step: OnStep) -> None:
+        """Until it has converged, or has lost its patience. The objective's emulator must be that of `pursuit`."""
+        reference, since = objective.best_loss, objective.renders
         while objective.best_loss > self.enough and objective.renders - since < self.patience:
-            emulator.fit()
-            best, lowest = objective.best_point, objective.best_loss
-            expected, unknown = emulator.propose(best, 0.0), emulator.propose(best, next(curiosity))
-            trials = [expected, unknown, self._mutant(best, length, random)]
-            for i, trial in enumerate(trials):
-                # a render that was made already says nothing new
-                if any(np.abs(trial - other).max() < _SAME for other in [*emulator.points, *trials[:i]]):
-                    trials[i] = random.uniform(size=len(best)) if i == 1 else self._mutant(best, 0.3 * length, random)
-            losses = objective.evaluate(np.array(trials))
-            length = min(0.4, 1.6 * length) if losses[2] < lowest else max(0.003, 0.88 * length)
+            losses = objective.evaluate(pursuit.next(3))
             if objective.best_loss < 0.99 * reference:
                 reference, since = objective.best_loss, objective.renders
             on_step(float(losses.min()))
-
-    @staticmethod
-    def _mutant(point: FloatArray, length: float, random: np.random.Generator) -> FloatArray:
-        """`point` with some of its parameters moved."""
-        count = len(point)
-        moved = random.uniform(size=count) < max(1.0 / count, 0.35)
-        moved[random.integers(count)] = True
-        mutant: FloatArray = np.clip(point + length * random.standard_normal(count) * moved, 0.0, 1.0)
-        return mutant
 
 
 @dataclass

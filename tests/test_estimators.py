@@ -16,6 +16,8 @@ from blackbox_grad_backends.reference import differentiable
 
 #: The one list of estimators that every test of laws runs over.
 ESTIMATORS = [
+    "auto",
+    "auto:samples=3",
     "finite-difference",
     "finite-difference:scheme=forward",
     "lti",

@@ -38,6 +38,7 @@ def main(
     kinds: Annotated[str, typer.Option(help="What they probe.")] = "cotangent,loss",
     tasks: Annotated[str, typer.Option(help="Only tasks with one of these words or patterns in their names.")] = "*",
     parts: Annotated[str, typer.Option(help="Some of progress, quality, amortised; or none.")] = "progress,quality,amortised",
+    rates: Annotated[str, typer.Option(help="Only these step sizes of Adam; all of the grid by default.")] = "",
     seeds: Annotated[int, typer.Option(help="Runs of each method with each step size.")] = 1,
     jobs: Annotated[int, typer.Option(help="Processes; one a core by default.")] = 0,
     again: Annotated[bool, typer.Option(help="Measure what has a result, too.")] = False,
@@ -52,7 +53,7 @@ def main(
     if not chosen:
         raise typer.BadParameter(f"--tasks {tasks}: no task is called so; there are {', '.join(TASKS)}")
     try:
-        wanted = _Wanted(estimator, cast("list[Kind]", kinds.split(",")), chosen, seeds)
+        wanted = _Wanted(estimator, cast("list[Kind]", kinds.split(",")), chosen, _numbers(rates), seeds)
     except BlackboxGradError as error:
         raise typer.BadParameter(f"--estimator: {error}") from None
     tables = {part: Table(part, results) for part in KEYS}
@@ -80,6 +81,13 @@ def main(
     raise typer.Exit(1 if failed else 0)
 
 
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(number) for number in text.split(",") if number]
+    except ValueError:
+        raise typer.BadParameter(f"--rates {text}: give numbers with commas between them") from None
+
+
 def _one_of(option: str, text: str, allowed: list[str]) -> None:
     if unknown := [word for word in text.split(",") if word not in allowed]:
         raise typer.BadParameter(f"--{option} {unknown[0]}: allowed are {', '.join(allowed)}, with commas between them")
@@ -91,8 +99,9 @@ class _Wanted:
     #: what tells one measurement from another, in the order of its arguments
     keys = KEYS | {"quality": ("task", "method", "kind")}
 
-    def __init__(self, names: list[str] | None, kinds: list[Kind], tasks: list[str], seeds: int) -> None:
+    def __init__(self, names: list[str] | None, kinds: list[Kind], tasks: list[str], rates: list[float], seeds: int) -> None:
         self.tasks = tasks
+        self._rates = rates
         self._seeds = range(seeds)
         self._methods, self._trainers = RIVALS, TRAINERS
         self._families: list[tuple[str, Kind]] = [(family, kind) for family in FAMILIES for kind in kinds]
@@ -116,6 +125,7 @@ class _Wanted:
             for task in self.tasks
             for method in self._methods
             for rate in method.rates
+            if method.kind == "search" or not self._rates or rate in self._rates
             for seed in self._seeds
         ]
 

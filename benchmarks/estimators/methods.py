@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from blackbox_grad.module import DEFAULT_ESTIMATOR
-
 Kind = Literal["cotangent", "loss", "search"]
 
 #: Learning rates of Adam on the settings: the same for all estimators.
 RATES = (0.01, 0.03, 0.1)
 
+_ORTHOGONAL = "spsa:samples=2,sides=1,directions=orthogonal"
 _TORCHOPT = "benchmarks.estimators.torchopt_estimator.TorchOpt"
 
 
@@ -49,8 +48,8 @@ PUBLISHED = Method("spsa", "cotangent")
 RIVALS: tuple[Method, ...] = (
     PUBLISHED,
     Method("spsa", "loss"),
-    Method(DEFAULT_ESTIMATOR, "cotangent"),
-    Method(DEFAULT_ESTIMATOR, "loss"),
+    Method(_ORTHOGONAL, "cotangent"),
+    Method(_ORTHOGONAL, "loss"),
     Method("finite-difference:scheme=forward", "cotangent"),
     Method("finite-difference:scheme=forward", "loss"),
     Method("finite-difference", "cotangent"),
@@ -60,14 +59,17 @@ RIVALS: tuple[Method, ...] = (
     Method("CMA", "search"),
     Method("TwoPointsDE", "search"),
     Method("OnePlusOne", "search"),
+    Method("auto", "loss"),
+    Method("match", "search"),
 )
 
 #: Those that the table of effects has room for.
 COLUMNS = (
     PUBLISHED,
-    Method(DEFAULT_ESTIMATOR, "loss"),
-    Method("finite-difference:scheme=forward", "cotangent"),
+    Method(_ORTHOGONAL, "loss"),
     Method("CMA", "search"),
+    Method("auto", "loss"),
+    Method("match", "search"),
 )
 
 #: Families of estimators whose gradients are compared at equal renders: `{m}` stands for them, `{pairs}` for half as many.
@@ -84,8 +86,8 @@ FAMILIES = (
 #: Those that a network is trained with.
 TRAINERS: tuple[Method, ...] = (
     PUBLISHED,
-    Method(DEFAULT_ESTIMATOR, "cotangent"),
-    Method(DEFAULT_ESTIMATOR, "loss"),
+    Method(_ORTHOGONAL, "cotangent"),
+    Method(_ORTHOGONAL, "loss"),
     Method("finite-difference:scheme=forward", "cotangent"),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from benchmarks.estimators.methods import Kind
 from benchmarks.estimators.results import Row
 from benchmarks.estimators.tasks import Posed, host, layer_for, posed
+from blackbox_grad import match
 
 #: Renders after which the loss is noted.
 COUNTS = (10, 20, 50, 100, 150, 200, 300, 500, 700, 1000)
@@ -45,7 +47,8 @@ class _Meter:
     def renders(self) -> int:
         return host().renders - self._before
 
-    def __call__(self, audio: Tensor) -> Tensor:
+    def __call__(self, audio: Tensor, target: Tensor | None = None) -> Tensor:
+        """The loss `[B]` of `[B, 1, T]`; it knows its target, which is an argument for those estimators that listen to it."""
         losses = self._task.loss(audio)
         lowest = float(losses.detach().min())
         if self.renders <= self._budget and lowest < self._lowest[-1][1]:
@@ -65,6 +68,9 @@ def progress(task_name: str, name: str, kind: Kind, rate: float, seed: int, budg
     layer = layer_for(task.task.effect, None if kind == "search" else name)
     meter = _Meter(task, budget)
     torch.manual_seed(seed)
+    if name == "match":
+        _match(task, meter, budget, seed)
+        return meter.run()
     if kind == "search":
         _search(name, task, meter, budget, seed)
         return meter.run()
@@ -73,7 +79,7 @@ def progress(task_name: str, name: str, kind: Kind, rate: float, seed: int, budg
     while meter.renders < budget:
         adam.zero_grad()
         if kind == "loss":
-            layer.loss(task.audio, point, meter).backward()
+            layer.loss(task.audio, point, meter, task.target).backward()
         else:
             meter(layer(task.audio, point)).mean().backward()
         assert point.grad is not None
@@ -81,6 +87,30 @@ def progress(task_name: str, name: str, kind: Kind, rate: float, seed: int, budg
         adam.step()
         point.data.clamp_(0.0, 1.0)
     return meter.run()
+
+
+class _Overheard:
+    """The host, and a meter that hears all of its renders."""
+
+    def __init__(self, meter: _Meter) -> None:
+        self._meter = meter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(host(), name)
+
+    def render_batch(self, *arguments: Any) -> tuple[Any, Any]:
+        audio, finite = host().render_batch(*arguments)
+        with torch.no_grad():
+            for item in torch.from_numpy(audio[finite]):
+                self._meter(item.reshape(1, *item.shape[-2:]))
+        return audio, finite
+
+
+def _match(task: Posed, meter: _Meter, budget: int, seed: int) -> None:
+    """`match`, which starts at the effect's defaults, and has a loss of its own in place of auraloss."""
+    audio, target = task.audio[0].numpy(), task.target[0].numpy()
+    loss = "l1" if task.task.loss == "l1" else "mrstft"
+    match(layer_for(task.task.effect).spec, audio, target, loss=loss, renders=budget, seed=seed, host=_Overheard(meter))
 
 
 def _search(name: str, task: Posed, meter: Callable[[Tensor], Tensor], budget: int, seed: int) -> None:

@@ -165,6 +165,7 @@ class Posed:
     Attributes:
         audio: `[1, 1, T]`.
         hidden, start: `[1, P] float64` in [0, 1]: the settings behind the target, and those to begin with.
+        target: `[1, 1, T]`.
         loss: `[B, 1, T]` -> `[B]`; 0 at the hidden settings.
         initial: the loss at the start.
     """
@@ -185,6 +186,7 @@ class Posed:
         else:
             raise RuntimeError(f"{task.name}: no settings found at which the effect is neither silent nor broken")
         self.hidden, self.start = points[:1], points[1:]
+        self.target = audio[:1]
         self.loss = _loss(task.loss, audio[0])
         with torch.no_grad():
             self.initial = float(self.loss(audio[1:]))

@@ -1,0 +1,147 @@
+"""`Auto`: SPSA for what is new, an emulator for recordings that come again."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+import torch
+
+import blackbox_grad as bg
+from blackbox_grad.audio_files import example
+from blackbox_grad.losses import loss_for
+
+OVERDRIVE = "dawdreamer:http://drobilla.net/plugins/mda/Overdrive"
+SPSA = "spsa:samples=2,sides=1,directions=orthogonal"
+RATE = 24000.0
+
+
+def recordings(batch: int = 1, samples: int = 16384) -> torch.Tensor:
+    """Real audio, `[B, 1, T]`."""
+    music, _ = example()
+    starts = range(20000, 20000 + batch * 40000, 40000)
+    return torch.stack([torch.from_numpy(music[:1, at : at + samples].copy()) for at in starts])
+
+
+def distance(y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return torch.stack([loss_for("mrstft", t, RATE)(item[None])[0] for item, t in zip(y, target, strict=True)])
+
+
+class Fit:
+    """A loop that fits settings to a target; remembers the lowest loss, and of how many renders."""
+
+    def __init__(self, address: str, estimator: str | bg.Auto, hidden: float = 0.7, batch: int = 1) -> None:
+        self.host = bg.InProcessHost()
+        self.layer = bg.DifferentiableEffect(address, RATE, estimator=estimator, host=self.host)
+        self.x = recordings(batch)
+        self.hidden = torch.full((batch, len(self.layer.parameter_space)), hidden, dtype=torch.float64)
+        with torch.no_grad():
+            self.target = self.layer(self.x, self.hidden)
+        self.p = torch.nn.Parameter(torch.full_like(self.hidden, 0.2))
+        self.losses: list[torch.Tensor] = []
+
+    def loss(self, y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        found = distance(y, target)
+        self.losses.append(found.detach())
+        return found
+
+    def run(self, steps: int) -> torch.Tensor:
+        """The lowest loss of each item, relative to the first, after so many steps."""
+        torch.manual_seed(0)
+        adam = torch.optim.Adam([self.p], lr=0.03)
+        for _ in range(steps):
+            adam.zero_grad()
+            self.layer.loss(self.x, self.p, self.loss, self.target).backward()
+            adam.step()
+            self.p.data.clamp_(0.0, 1.0)
+        losses = torch.stack(self.losses)
+        return losses.min(0).values / losses[0]
+
+
+@pytest.mark.plugins
+def test_where_the_same_recordings_come_again_it_finds_settings_in_a_fraction_of_the_renders():
+    assert Fit(OVERDRIVE, "auto").run(20) < 0.02
+    assert Fit(OVERDRIVE, SPSA).run(20) > 0.1
+
+
+def test_the_settings_go_there_too_and_every_item_to_its_own():
+    fit = Fit("reference:soft-clip", "auto", batch=3)
+    fit.hidden[1], fit.hidden[2] = 0.4, 0.9
+    with torch.no_grad():
+        fit.target = fit.layer(fit.x, fit.hidden)
+    assert (fit.run(60) < 0.02).all()
+    assert (fit.p - fit.hidden).abs().max() < 0.08
+
+
+def test_what_is_new_gets_the_estimate_of_spsa():
+    gradients = []
+    for estimator in ("auto", SPSA):
+        layer = bg.DifferentiableEffect("reference:biquad", RATE, estimator=estimator, host=bg.InProcessHost())
+        p = torch.full((1, 3), 0.4, requires_grad=True)
+        torch.manual_seed(3)
+        for x in recordings(3).split(1):
+            layer.loss(x, p, distance, 0.5 * x).backward()
+        layer(x, p).square().sum().backward()
+        layer(x, p).square().sum().backward()  # cotangent probes know no target
+        gradients.append(p.grad)
+    assert torch.equal(*gradients)
+
+
+def test_a_batch_of_more_items_than_it_remembers_gets_the_estimate_of_spsa():
+    gradients = []
+    for estimator in (bg.Auto(items=2), bg.SPSA(samples=2, sides=1, directions="orthogonal")):
+        fit = Fit("reference:gain", estimator, batch=3)
+        fit.run(5)
+        gradients.append(fit.p.grad)
+    assert torch.equal(*gradients)
+
+
+def test_a_loss_that_does_not_follow_the_target_is_left_to_spsa():
+    layer = bg.DifferentiableEffect("reference:soft-clip", RATE, estimator="auto", host=bg.InProcessHost())
+    x = recordings()
+    p = torch.nn.Parameter(torch.full((1, 2), 0.3))
+
+    def louder_is_better(y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return -y.square().mean((1, 2))
+
+    adam = torch.optim.Adam([p], lr=0.03)
+    torch.manual_seed(0)
+    for _ in range(40):
+        adam.zero_grad()
+        layer.loss(x, p, louder_is_better, 0.01 * x).backward()
+        adam.step()
+        p.data.clamp_(0.0, 1.0)
+    assert p.min() > 0.8
+
+
+def test_renders_that_are_not_finite_are_survived(third_party: str):
+    layer = bg.DifferentiableEffect("faulty:nan", RATE, estimator="auto", on_nonfinite="silence", host=bg.InProcessHost())
+    x = recordings()
+    p = torch.nn.Parameter(torch.full((1, len(layer.parameter_space)), 0.3))
+    for _ in range(12):
+        layer.loss(x, p, distance, 0.4 * x).backward()
+    assert layer.nonfinite > 0
+    assert torch.isfinite(p.grad).all()
+
+
+def test_runs_repeat_and_a_copy_knows_what_was_heard():
+    runs = [Fit("reference:biquad", "auto").run(15) for _ in range(2)]
+    assert torch.equal(*runs)
+    fit = Fit("reference:biquad", "auto")
+    fit.run(15)
+    gradients = []
+    for layer in (copy.deepcopy(fit.layer), pickle.loads(pickle.dumps(fit.layer))):
+        p = fit.p.detach().clone().requires_grad_()
+        torch.manual_seed(1)
+        layer.loss(fit.x, p, distance, fit.target).backward()
+        gradients.append(p.grad)
+    assert torch.equal(*gradients)
+    assert torch.isfinite(gradients[0]).all()
+
+
+def test_wrong_options_are_refused():
+    with pytest.raises(bg.errors.EstimatorError, match="items=-1"):
+        bg.Auto(items=-1)
+    with pytest.raises(bg.errors.EstimatorError, match="samples=0"):
+        bg.Auto(samples=0)
