@@ -18,9 +18,18 @@ EXTRAS_lint := all,test,bench,lint
 EXTRAS_docs := docs
 INSTALLED := $(VENV)/.installed
 
+# install packages where that can be done
+define debian
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && ! dpkg -s $(1) >/dev/null 2>&1; then \
+		echo "Installing $(1)"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(1); } >/dev/null \
+		|| echo "apt-get could not install $(1); going on without"; \
+	fi
+endef
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench estimators compatibility tutorial style-weights lint format docs wheel plugins constraints clean distclean
+.PHONY: help demo test bench estimators compatibility tutorial style-weights lint format docs wheel plugins browser constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +39,7 @@ help: ## list the targets
 demo: $(INSTALLED)-demo ## find the settings of an effect on a bundled recording, and write a report
 	$(BIN)/blackbox-grad demo $(ARGS)
 
-test: $(INSTALLED)-test plugins ## run all tests
+test: $(INSTALLED)-test plugins browser ## run all tests
 	$(BIN)/python -m pytest $(ARGS)
 
 bench: $(INSTALLED)-bench plugins ## run the benchmarks, and write docs/benchmarks.md
@@ -66,11 +75,10 @@ wheel: $(INSTALLED)-test ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --no-isolation
 
 plugins: ## install the plug-ins that the tests open (root on Debian or Ubuntu)
-	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && ! dpkg -s $(DEBIAN_PLUGINS) >/dev/null 2>&1; then \
-		echo "Installing $(DEBIAN_PLUGINS)"; \
-		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(DEBIAN_PLUGINS); } >/dev/null \
-		|| echo "apt-get could not install $(DEBIAN_PLUGINS); going on without"; \
-	fi
+	$(call debian,$(DEBIAN_PLUGINS))
+
+browser: ## install the browser that pages are tested in (root on Debian or Ubuntu)
+	$(call debian,chromium)
 
 constraints: $(VENV)/.created ## pin new dependencies in constraints.txt (all to their newest: ARGS=--upgrade)
 	$(PIP) uv

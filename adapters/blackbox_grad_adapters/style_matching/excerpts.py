@@ -1,8 +1,9 @@
-"""Excerpts of recordings, drawn at random, none of them quiet."""
+"""Excerpts of recordings: drawn at random, none of them quiet; or the loudest."""
 
 from __future__ import annotations
 
 import numpy as np
+from torch import Tensor
 
 from blackbox_grad.effects import Audio
 from blackbox_grad.errors import AudioError
@@ -37,3 +38,12 @@ def draw(tracks: Tracks, length: int, rng: np.random.Generator) -> Audio:
         if all(np.mean(np.square(half)) >= QUIET for half in np.array_split(excerpt, 2, axis=1)):
             return np.array(excerpt)
     raise AudioError(f"{_TRIES} excerpts of the recordings were all quieter than -40 dBFS; make them louder, or choose others")
+
+
+def loudest(x: Tensor, length: int) -> Tensor:
+    """The part `[C, length]` of `x: [C, T]` with the most energy; all of it if it is shorter."""
+    if x.shape[1] <= length:
+        return x
+    energy = x.square().sum(dim=0).double().cumsum(dim=0)
+    start = int((energy[length:] - energy[:-length]).argmax()) + 1
+    return x[:, start : start + length]

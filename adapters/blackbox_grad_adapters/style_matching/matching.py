@@ -154,7 +154,7 @@ class StyleMatcher:
         Raises:
             AudioError: a recording is silent, or holds NaN or infinity.
         """
-        audio, other = _audible(x, "the input"), _audible(reference, "the reference")
+        audio, other = audible(x, "the input"), audible(reference, "the reference")
         heard, wanted = (
             torch.from_numpy(self._resampled(a, rate))[None]
             for a, rate in ((audio, sample_rate), (other, reference_rate or sample_rate))
@@ -209,7 +209,8 @@ class StyleMatcher:
             )
 
 
-def _audible(audio: Any, name: str) -> Audio:
+def audible(audio: Any, name: str) -> Audio:
+    """`audio` as an array `[C, T]`. Raises `AudioError` if there is nothing to hear in it; `name` says in what."""
     checked = check_audio(audio.detach().cpu() if isinstance(audio, Tensor) else audio)
     if not np.isfinite(checked).all():
         raise AudioError(f"{name} holds NaN or infinity")

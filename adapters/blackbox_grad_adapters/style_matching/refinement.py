@@ -7,6 +7,7 @@ from torch import Tensor
 
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.encoder import Encoder
+from blackbox_grad_adapters.style_matching.excerpts import loudest
 
 #: Renders in a generation, how far the first one spreads, and what is left of that after each.
 _GENERATION, _SPREAD, _SHRINK = 10, 0.15, 0.9
@@ -25,7 +26,7 @@ def refined(encoder: Encoder, path: EffectPath, x: Tensor, reference: Tensor, p:
         renders: at most so many.
     """
     generator = torch.Generator().manual_seed(seed)
-    excerpt = _loudest(x, 2 * encoder.length)
+    excerpt = loudest(x, 2 * encoder.length)
     with torch.no_grad():
         goal = encoder.embed(reference[None])
 
@@ -47,12 +48,3 @@ def refined(encoder: Encoder, path: EffectPath, x: Tensor, reference: Tensor, p:
             spread *= _SHRINK
         last = cost(middle[None]) if renders > 1 else None
         return middle if last is not None and float(last) < lowest else best
-
-
-def _loudest(x: Tensor, length: int) -> Tensor:
-    """The part `[C, length]` of `x: [C, T]` with the most energy; all of it if it is shorter."""
-    if x.shape[1] <= length:
-        return x
-    energy = x.square().sum(dim=0).double().cumsum(dim=0)
-    start = int((energy[length:] - energy[:-length]).argmax()) + 1
-    return x[:, start : start + length]
