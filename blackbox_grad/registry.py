@@ -35,7 +35,8 @@ ESTIMATORS = "blackbox_grad.estimators"
 _EXTRAS = (
     {"pedalboard": "pedalboard", "dawdreamer": "dawdreamer"}
     | dict.fromkeys(("jinja2", "matplotlib", "platformdirs", "rich", "scipy", "soundfile", "soxr", "typer"), "match")
-    | dict.fromkeys(("G722", "lightning", "safetensors", "sklearn", "tensorboard", "umap"), "style")
+    | dict.fromkeys(("G722", "auraloss", "lightning", "pyloudnorm", "safetensors", "sklearn", "tensorboard", "umap"), "style")
+    | {"pesq": "pesq"}
 )
 
 

@@ -17,12 +17,15 @@ FOLDER = Path(__file__).parent / "weights"
 #: Names of the files in the folder of a run.
 ENCODER, CONTROLLER = f"encoder{SUFFIX}", f"controller{SUFFIX}"
 
-_MDA = "dawdreamer:http://drobilla.net/plugins/mda"
-_NINE = ("Overdrive", "Combo", "MultiBand", "RingMod", "Delay", "ThruZero", "Dynamics", "Ambience", "Leslie")
+#: The address of an MDA effect is this, a slash and its name.
+MDA = "dawdreamer:http://drobilla.net/plugins/mda"
+
+#: The effects of the original system.
+NINE = ("Overdrive", "Combo", "MultiBand", "RingMod", "Delay", "ThruZero", "Dynamics", "Ambience", "Leslie")
 _BUILT_IN = ("Distortion", "Reverb", "Compressor", "Delay")
 
 #: The effects with a trained controller in the package.
-EFFECTS = (*(f"{_MDA}/{name}" for name in _NINE), *(f"pedalboard-builtin:{name}" for name in _BUILT_IN))
+EFFECTS = (*(f"{MDA}/{name}" for name in NINE), *(f"pedalboard-builtin:{name}" for name in _BUILT_IN))
 
 
 def file_of(address: str, folder: Path = FOLDER) -> Path:
@@ -33,6 +36,18 @@ def file_of(address: str, folder: Path = FOLDER) -> Path:
 def short_name(address: str) -> str:
     """The end of an address: "Overdrive"."""
     return re.split("[/:]", address)[-1]
+
+
+def address_of(name: str) -> str:
+    """The address of an effect that is named by it, or by the end of one of `EFFECTS` ("Overdrive").
+
+    Raises:
+        WeightsError: several of them end so.
+    """
+    ending = [address for address in EFFECTS if short_name(address) == name]
+    if len(ending) > 1:
+        raise WeightsError(f"{name!r} is the name of several effects; write {' or '.join(ending)}")
+    return ending[0] if ending else resolve_address(name)
 
 
 def encoder(path: str | os.PathLike[str] | None = None) -> Encoder:
@@ -74,16 +89,12 @@ def _file(name: str | os.PathLike[str]) -> Path:
         return path / CONTROLLER
     if path.suffix == SUFFIX:
         return path
-    text = str(name)
-    ending = [address for address in EFFECTS if short_name(address) == text]
-    if len(ending) > 1:
-        raise WeightsError(f"{text!r} is the name of several effects; write {' or '.join(ending)}")
-    address = ending[0] if ending else resolve_address(text)
+    address = address_of(str(name))
     file = file_of(address)
     if not file.exists():
         known = [known for known in EFFECTS if file_of(known).exists()]
         raise WeightsError(
-            f"no trained controller for {text!r}: train one (blackbox-grad style train {address}), or name its file; "
+            f"no trained controller for {str(name)!r}: train one (blackbox-grad style train {address}), or name its file; "
             f"{suggest(address, known)}"
         )
     return file

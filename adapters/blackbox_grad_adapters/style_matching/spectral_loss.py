@@ -41,10 +41,15 @@ def distance(y: Tensor, *target: Tensor, sizes: Sequence[int] = SIZES) -> Tensor
     """
     total = torch.zeros(y.shape[0], dtype=y.dtype, device=y.device)
     for found, wanted in zip(spectra(y, sizes), target, strict=True):
-        linear = (found - wanted).abs().flatten(1).mean(dim=1)
-        logarithmic = torch.log(found / wanted).abs().flatten(1).mean(dim=1)
+        linear, logarithmic = apart(found, wanted)
         total = total + linear + logarithmic
     return total / len(target)
+
+
+def apart(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """`[B]` each: the mean absolute difference of magnitudes `[B, …]`, and of their natural logarithms."""
+    linear = (found - wanted).abs().flatten(1).mean(dim=1)
+    return linear, torch.log(found / wanted).abs().flatten(1).mean(dim=1)
 
 
 def multi_resolution_stft(y: Tensor, target: Tensor, sizes: Sequence[int] = SIZES) -> Tensor:

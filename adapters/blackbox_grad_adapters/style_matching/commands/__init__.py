@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from blackbox_grad_adapters.style_matching.commands import corpus, latent, match, train
+from blackbox_grad_adapters.style_matching.commands import corpus, evaluate, latent, match, train
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Set an effect so that one recording sounds like another.")
 app.add_typer(corpus.app, name="corpus")
 app.command("train-encoder")(train.train_encoder)
 app.command("train")(train.train)
 app.command("match")(match.match)
+app.command("evaluate")(evaluate.evaluate)
 app.command("map")(latent.map_)

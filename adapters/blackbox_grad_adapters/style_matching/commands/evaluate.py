@@ -1,0 +1,213 @@
+"""`blackbox-grad style evaluate`: how near controllers come, beside simpler ways to set the effect."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
+
+import typer
+
+from blackbox_grad.audio_files import check_writable
+from blackbox_grad.cli.arguments import Json
+from blackbox_grad.cli.console import complain, err, out, print_json, say, table
+from blackbox_grad.errors import BlackboxGradError
+from blackbox_grad_adapters.style_matching import corpora
+from blackbox_grad_adapters.style_matching.corpora import Kind
+from blackbox_grad_adapters.style_matching.recordings import Tracks, in_folder
+
+if TYPE_CHECKING:
+    from blackbox_grad import Host
+    from blackbox_grad_adapters.style_matching.evaluation import Method
+    from blackbox_grad_adapters.style_matching.evaluation_summary import Summary
+
+
+def evaluate(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]…",
+            help="An effect with weights in the package, weights of a controller, or the folder of a run; all of the package by "
+            "default.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Of the results; named again, it goes on there.")
+    ] = Path("evaluation"),
+    examples: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Of each effect and kind of recordings; 0 shows what is there.")
+    ] = 500,
+    kind: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="speech or music; both by default. Repeatable.", show_default=False)
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Only these of dry, middle, random, nearest, controller, truth. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    refine: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Measure the controller with so many renders for better settings, too.")
+    ] = 0,
+    recordings: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Your own, in place of the corpus of one --kind.", show_default=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed repeats the examples.")] = 2,
+    page: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the page of the docs, with its figures.", show_default=False)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Measure how near controllers come to the truth, on recordings and settings they have never met.
+
+    Ctrl-C keeps what is done, and the same command goes on from there.
+
+    \b
+    Examples:
+      blackbox-grad style evaluate
+      blackbox-grad style evaluate runs/delay Overdrive --kind speech --examples 100 --refine 200
+      blackbox-grad style evaluate --examples 0 --page docs/style-evaluation.md
+    """
+    from blackbox_grad.hosts.process_pool import ProcessPool
+    from blackbox_grad_adapters.style_matching import evaluation, shipped
+    from blackbox_grad_adapters.style_matching.evaluation_results import ResultsError, results
+    from blackbox_grad_adapters.style_matching.evaluation_summary import summaries
+
+    methods = _one_of("method", method, tuple(evaluation.METHODS))
+    kinds = _one_of("kind", kind, get_args(Kind))
+    if recordings is not None and len(kinds) != 1:
+        raise typer.BadParameter("say what these --recordings are: --kind speech or --kind music")
+    if page is not None:
+        check_writable(page, (".md",))
+    failed, interrupted = 0, False
+    wanted = names or list(shipped.EFFECTS) if examples else []
+    with contextlib.closing(ProcessPool(1)) as host, _progress(len(wanted) * len(kinds) * examples) as advance:
+        try:
+            for name in wanted:
+                try:
+                    run = _Run(name, methods, refine, host)
+                    for k in kinds:
+                        run.measure(k, recordings, seed, output, examples, advance)
+                except BlackboxGradError as error:
+                    complain(f"{name}: {error}")
+                    failed += 1
+        except KeyboardInterrupt:
+            interrupted = True
+    try:
+        found = summaries(results(output))
+    except ResultsError:
+        if not (failed or interrupted):
+            raise
+        raise typer.Exit(130 if interrupted else 1) from None
+    if page is not None:
+        from blackbox_grad_adapters.style_matching.evaluation_page import write
+
+        write(page, found)
+    if json:
+        print_json([summary.to_json() for summary in found])
+    else:
+        _print(found)
+        for name, path in (("results", output), ("page", page)):
+            if path is not None:
+                say((f"{name:<8}", "dim"), str(path))
+    if interrupted:
+        say(("Stopped by Ctrl-C; the same command goes on.", "yellow"))
+        raise typer.Exit(130)
+    raise typer.Exit(1 if failed else 0)
+
+
+N = TypeVar("N", bound=str)
+
+
+class _Run:
+    """An effect, and the methods that set it."""
+
+    def __init__(self, name: str, methods: Sequence[str], refine: int, host: Host) -> None:
+        from blackbox_grad_adapters.style_matching import evaluation, shipped
+        from blackbox_grad_adapters.style_matching.effect_path import EffectPath
+        from blackbox_grad_adapters.style_matching.matching import StyleMatcher
+        from blackbox_grad_adapters.style_matching.pairs import PairDataset
+
+        self.name = name
+        self.methods: dict[str, Method]
+        if set(methods) <= set(evaluation.MODEL_FREE) and not refine:
+            self.path = EffectPath(shipped.address_of(name), host=host)
+            self.methods = evaluation.model_free(self.path)
+        else:
+            matcher = StyleMatcher.load(name, host)
+            self.path = EffectPath(matcher.path.spec.address, matcher.path.sample_rate, host=host)  # as pairs to train are made
+            if self.path.names != matcher.path.names:
+                self.path = matcher.path
+            self.methods = evaluation.model_free(self.path) | evaluation.of_model(matcher, refine)
+            if "nearest" in methods:
+                train = corpora.tracks("train", self.path.sample_rate)
+                bank = PairDataset(self.path, train, length=matcher.encoder.length)
+                self.methods["nearest"] = evaluation.nearest(matcher.encoder, bank, on_progress=self._tell)
+        self.methods = {n: m for n, m in self.methods.items() if n in methods or n not in evaluation.METHODS}
+
+    def measure(
+        self, kind: Kind, folder: Path | None, seed: int, output: Path, examples: int, advance: Callable[[str], None]
+    ) -> None:
+        from blackbox_grad_adapters.style_matching.evaluation import evaluate
+        from blackbox_grad_adapters.style_matching.evaluation_results import Sheet
+        from blackbox_grad_adapters.style_matching.pairs import PairDataset
+
+        rate = self.path.sample_rate
+        tracks = corpora.tracks("evaluate", rate, kind=kind) if folder is None else Tracks(in_folder(folder), rate)
+        sheet = Sheet(output, self.path.spec.address, kind)
+        pairs = PairDataset(self.path, tracks, seed=seed, augmentation=None)
+        evaluate(pairs, kind, self.methods, sheet, examples, lambda: advance(f"{self.name}, {kind}"))
+
+    def _tell(self, done: int, total: int) -> None:
+        err().print(f"{self.name}: {done}/{total} shards of training pairs for the nearest neighbour")
+
+
+def _print(found: Sequence[Summary]) -> None:
+    """MRSTFT relative to the dry input by effect, and all metrics' means over the effects."""
+    from blackbox_grad_adapters.style_matching import evaluation_tables as tables
+
+    for kind in dict.fromkeys(summary.kind for summary in found):
+        of_kind = [summary for summary in found if summary.kind == kind]
+        for title, (headings, lines) in (
+            (f"MRSTFT ÷ that of the dry input, {kind}", tables.ratios(of_kind)),
+            (f"Means over effects, {kind}", tables.means(of_kind)),
+        ):
+            rows = table(*headings, right=headings[1:], whole=headings[:1])
+            for line in lines:
+                rows.add_row(*line)
+            say((title, "bold"))
+            out().print(rows)
+            say("")
+
+
+def _one_of(option: str, chosen: list[str] | None, allowed: Sequence[N]) -> list[N]:
+    if unknown := [name for name in chosen or () if name not in allowed]:
+        raise typer.BadParameter(f"--{option} {unknown[0]}: allowed are {', '.join(allowed)}")
+    return [name for name in allowed if not chosen or name in chosen]
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[str], None]]:
+    """What is called with what is done after each example: a bar on a terminal, otherwise a line for every twentieth."""
+    if not err().is_terminal:
+        done = 0
+
+        def line(what: str) -> None:
+            nonlocal done
+            done += 1
+            if 20 * done // total > 20 * (done - 1) // total:
+                err().print(f"{done}/{total}  {what}")
+
+        yield line
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err(), transient=True) as bar:
+        task = bar.add_task("opening", total=total)
+        yield lambda what: bar.update(task, advance=1, description=what)

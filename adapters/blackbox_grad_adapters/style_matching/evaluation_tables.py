@@ -1,0 +1,144 @@
+"""An evaluation as tables, for the terminal and for the docs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from blackbox_grad_adapters.style_matching import shipped
+from blackbox_grad_adapters.style_matching.evaluation_summary import SETTINGS, Estimate, Summary
+from blackbox_grad_adapters.style_matching.metrics import METRICS
+
+#: Headings, and rows of as many cells. The first column names the row.
+Lines: TypeAlias = tuple[list[str], list[list[str]]]
+
+#: What the original system reached: mean MRSTFT divided by that of the dry input, of 5 000 examples an effect.
+ORIGINAL = {
+    "speech": {
+        "VCTK": dict(zip(shipped.NINE, (0.56, 0.73, 0.78, 0.91, 1.02, 1.05, 1.14, 1.19, 1.25), strict=True)),
+        "DAPS": dict(zip(shipped.NINE, (0.51, 0.70, 0.71, 1.00, 1.00, 0.99, 1.09, 1.06, 1.17), strict=True)),
+    },
+    "music": {"MusDB18": dict(zip(shipped.NINE, (0.52, 0.65, 0.75, 1.65, 1.09, 1.08, 1.15, 1.14, 1.17), strict=True))},
+}
+
+
+def label(address: str) -> str:
+    """An effect in a table."""
+    return address.removeprefix(f"{shipped.MDA}/")
+
+
+def ordered(found: Sequence[Summary]) -> dict[str, dict[str, Summary]]:
+    """By effect, those of the package first, and method."""
+    rank = {label(address): place for place, address in enumerate(shipped.EFFECTS)}
+    by_effect: dict[str, dict[str, Summary]] = {}
+    for summary in sorted(found, key=lambda s: (rank.get(label(s.effect), len(rank)), s.effect)):
+        by_effect.setdefault(label(summary.effect), {})[summary.method] = summary
+    return by_effect
+
+
+def methods_of(found: Sequence[Summary]) -> list[str]:
+    """The methods, from the worst to be expected to the best."""
+    order = ("random", "middle", "dry", "nearest", "controller")
+    names = {summary.method for summary in found}
+    return [*(n for n in order if n in names), *sorted(names - {*order, "truth"}), *({"truth"} & names)]
+
+
+def everywhere(found: Sequence[Summary]) -> dict[str, list[Summary]]:
+    """Of one kind of recordings, the methods that were measured on all of its effects, so that their means can be compared."""
+    by_effect = ordered(found).values()
+    methods = [m for m in methods_of(found) if all(m in by_method for by_method in by_effect)]
+    return {m: [by_method[m] for by_method in by_effect] for m in methods}
+
+
+def ratios(found: Sequence[Summary]) -> Lines:
+    """MRSTFT relative to the dry input, of one kind of recordings: an effect a row, a method a column, and the original system.
+
+    "nearer" is the controller's share of examples that are nearer to the truth than the dry input.
+    """
+    methods = [method for method in methods_of(found) if method != "dry"]
+    original = ORIGINAL.get(found[0].kind, {}) if found else {}
+    by_effect = ordered(found)
+    lines = []
+    for name, by_method in by_effect.items():
+        cells = [_interval(by_method[m].ratios["mrstft"]) if m in by_method else "" for m in methods]
+        nearer = by_method["controller"].nearer if "controller" in by_method else math.nan
+        lines.append([name, *cells, _percent(nearer), *(_number(ratios.get(name)) for ratios in original.values())])
+    for title, group in _groups(by_effect).items():
+        means = [
+            _mean([by_effect[n][m].ratios["mrstft"].value if m in by_effect[n] else math.nan for n in group]) for m in methods
+        ]
+        theirs = [_mean([ratios.get(n, math.nan) for n in group]) for ratios in original.values()]
+        lines.append([title, *map(_number, means), "", *map(_number, theirs)])
+    return ["effect", *methods, "nearer", *(f"original, {name}" for name in original)], lines
+
+
+def means(found: Sequence[Summary]) -> Lines:
+    """Each metric, of one kind of recordings, averaged over the effects."""
+    lines = []
+    for method, of_method in everywhere(found).items():
+        lines.append([method, *(_pooled([s.means[name] for s in of_method]) for name in (*METRICS, SETTINGS))])
+    return ["method", *(_heading(name) for name in METRICS), "settings"], lines
+
+
+def against_dry(found: Sequence[Summary], method: str = "controller") -> Lines:
+    """Each metric of a method, and of the dry input in brackets: an effect a row."""
+    lines = [
+        [name, *(f"{_short(by[method].means[m].value)} ({_short(by['dry'].means[m].value)})" for m in METRICS)]
+        for name, by in ordered(found).items()
+        if {method, "dry"} <= by.keys()
+    ]
+    return ["effect", *(_heading(name) for name in METRICS)], lines
+
+
+def explained(found: Sequence[Summary], method: str = "controller") -> dict[str, str]:
+    """By effect, how much of the variance of each setting the method has found, those that are heard best first."""
+    texts = {}
+    for name, by_method in ordered(found).items():
+        if method in by_method:
+            shares = sorted(by_method[method].explained.items(), key=lambda share: -share[1])
+            texts[name] = ", ".join(f"{parameter} {share:.2f}" for parameter, share in shares)
+    return texts
+
+
+def _groups(by_effect: Mapping[str, object]) -> dict[str, list[str]]:
+    """What a mean is taken over."""
+    others = [name for name in by_effect if name not in shipped.NINE]
+    groups = {"mean of the nine": list(shipped.NINE)} if set(shipped.NINE) <= by_effect.keys() else {}
+    return groups | ({"mean of the others": others} if len(others) > 1 else {})
+
+
+def _pooled(estimates: Sequence[Estimate]) -> str:
+    """The mean over effects, which are independent of each other, with half its interval."""
+    there = [e for e in estimates if math.isfinite(e.value)]
+    if not there:
+        return ""
+    half = math.sqrt(sum(((e.high - e.low) / 2) ** 2 for e in there)) / len(there)
+    return f"{_short(sum(e.value for e in there) / len(there))} ± {_short(half, 2)}"
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _heading(name: str) -> str:
+    metric = METRICS[name]
+    return f"{metric.title}, {metric.unit}" if metric.unit else metric.title
+
+
+def _interval(e: Estimate) -> str:
+    return f"{e.value:.2f} ± {(e.high - e.low) / 2:.2f}" if math.isfinite(e.value) else ""
+
+
+def _number(value: float | None) -> str:
+    return f"{value:.2f}" if value is not None and math.isfinite(value) else ""
+
+
+def _short(value: float, digits: int = 3) -> str:
+    if not math.isfinite(value):
+        return ""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{round(value, 4):.{digits}g}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.0f} %" if math.isfinite(value) else ""

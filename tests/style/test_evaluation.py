@@ -1,0 +1,245 @@
+"""The evaluation: exact bounds, results that survive anything, intervals that are right, and the command with its page."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from blackbox_grad import audio_files
+from blackbox_grad_adapters.style_matching import evaluation_tables, shipped
+from blackbox_grad_adapters.style_matching.commands import app
+from blackbox_grad_adapters.style_matching.controller import Controller
+from blackbox_grad_adapters.style_matching.effect_path import EffectPath
+from blackbox_grad_adapters.style_matching.encoder import Encoder
+from blackbox_grad_adapters.style_matching.evaluation import METHODS, Method, evaluate, model_free, nearest, of_model
+from blackbox_grad_adapters.style_matching.evaluation_results import ResultsError, Sheet, results
+from blackbox_grad_adapters.style_matching.evaluation_summary import mean, ratio, summaries
+from blackbox_grad_adapters.style_matching.matching import StyleMatcher
+from blackbox_grad_adapters.style_matching.metrics import METRICS
+from blackbox_grad_adapters.style_matching.pairs import PairDataset
+
+DRIVE, REVERB = "pedalboard-builtin:Distortion", "pedalboard-builtin:Reverb"
+LENGTH = 22_528
+
+
+def model(folder, effect=DRIVE, seed=0):
+    """The folder of a run that has learnt nothing."""
+    torch.manual_seed(seed)
+    path, encoder = EffectPath(effect), Encoder(length=LENGTH, latent=16)
+    folder.mkdir(exist_ok=True)
+    encoder.save(folder / shipped.ENCODER, {})
+    controller = Controller(16, path.size)
+    torch.nn.init.normal_(controller.head.weight, std=0.05)
+    header = {"effect": effect, "parameters": list(path.names), "encoder": encoder.fingerprint}
+    controller.save(folder / shipped.CONTROLLER, header)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def matcher(tmp_path_factory):
+    return StyleMatcher.load(model(tmp_path_factory.mktemp("run")))
+
+
+@pytest.fixture(scope="module")
+def pairs(matcher, tracks):
+    return PairDataset(matcher.path, tracks, length=LENGTH, seed=5, clean=0.4, augmentation=None)
+
+
+def measured(pairs, methods, folder, examples=5, kind="music"):
+    evaluate(pairs, kind, methods, Sheet(folder, pairs.path.spec.address, kind), examples)
+    return results(folder)
+
+
+def test_the_truth_is_the_bound_and_the_dry_input_the_measure(pairs, matcher, tmp_path):
+    rows = measured(pairs, model_free(matcher.path) | of_model(matcher), tmp_path)
+    assert {row["index"] for row in rows if row["clean"]}, "no example without effect"
+    for row in rows:
+        if row["method"] == "truth" or (row["method"] == "dry" and row["clean"]):
+            assert all(row[name] == 0.0 for name, metric in METRICS.items() if metric.error), row
+        else:
+            assert row["mrstft"] > 0
+        assert math.isnan(row["pesq"])
+    found = {s.method: s for s in summaries(rows)}
+    assert set(found) == {"dry", "middle", "random", "controller", "truth"}
+    assert all(found["truth"].ratios[name].value == 0.0 for name in found["truth"].ratios)
+    assert all(found["dry"].ratios[name] == (1.0, 1.0, 1.0) for name in found["dry"].ratios)
+    assert (found["truth"].nearer, found["truth"].clean, found["dry"].nearer) == (1.0, 0.0, 0.0)
+    assert found["truth"].explained == dict.fromkeys(matcher.path.names, 1.0)
+    assert found["random"].means["settings"].value > found["truth"].means["settings"].value == 0.0
+
+
+def test_speech_has_quality(pairs, matcher, tmp_path):
+    pytest.importorskip("pesq")
+    methods = {name: method for name, method in model_free(matcher.path).items() if name in ("dry", "truth")}
+    rows = measured(pairs, methods, tmp_path, examples=2, kind="speech")
+    assert all(row["pesq"] == pytest.approx(4.644, abs=0.001) for row in rows if row["method"] == "truth")
+
+
+def test_what_is_there_is_not_measured_again_and_adds_up_to_the_same(pairs, matcher, tmp_path):
+    methods = model_free(matcher.path)
+    whole = measured(pairs, methods, tmp_path / "whole")
+    measured(pairs, {"dry": methods["dry"]}, tmp_path / "parts", examples=2)
+    measured(pairs, methods, tmp_path / "parts", examples=3)
+    (file,) = (tmp_path / "parts").iterdir()
+    before, asked = file.read_text(), []
+
+    def counting(method):
+        return Method(lambda pair, rng: asked.append(1) or method.answer(pair, rng), method.depends)
+
+    measured(pairs, {name: counting(method) for name, method in methods.items()}, tmp_path / "parts", examples=3)
+    assert (asked, file.read_text()) == ([], before)
+    measured(pairs, {name: counting(method) for name, method in methods.items()}, tmp_path / "parts")
+    assert len(asked) == 2 * len(methods)
+    assert str(results(tmp_path / "parts")) == str(whole)
+
+
+def test_ctrl_c_and_errors_keep_what_is_done(pairs, matcher, tmp_path):
+    methods = model_free(matcher.path)
+    for error in (KeyboardInterrupt, OSError):
+        calls = []
+
+        def breaking(pair, rng, calls=calls, error=error):
+            calls.append(1)
+            if len(calls) == 3:
+                raise error
+            return methods["middle"].answer(pair, rng)
+
+        with pytest.raises(error):
+            measured(pairs, {"middle": Method(breaking)}, tmp_path / error.__name__)
+        assert [row["index"] for row in results(tmp_path / error.__name__)] == [0, 1]
+    assert len(measured(pairs, {"middle": methods["middle"]}, tmp_path / "OSError")) == 5
+
+
+def test_a_new_model_is_measured_again_and_the_rest_stays(pairs, matcher, tmp_path):
+    first = measured(pairs, model_free(matcher.path) | of_model(matcher), tmp_path / "r", examples=3)
+    other = StyleMatcher.load(model(tmp_path / "other", seed=1))
+    with pytest.warns(UserWarning, match="controller of another model or other recordings: measured again"):
+        second = measured(pairs, model_free(matcher.path) | of_model(other), tmp_path / "r", examples=2)
+    by_key = {(row["index"], row["method"]): str(row) for row in first}
+    changed = {(row["index"], row["method"]) for row in second if by_key[row["index"], row["method"]] != str(row)}
+    assert changed == {(0, "controller"), (1, "controller")}
+    assert (2, "controller") not in {(row["index"], row["method"]) for row in second}
+
+
+def test_refinement_is_a_method_of_its_own(pairs, matcher, tmp_path):
+    rows = measured(pairs, of_model(matcher, refine=12), tmp_path, examples=1)
+    assert {row["method"] for row in rows} == {"controller", "refined 12"}
+    assert rows[0]["settings"] != rows[1]["settings"]
+
+
+def test_the_nearest_neighbour_of_a_pair_in_the_bank_is_itself(pairs, matcher, tmp_path):
+    method = nearest(matcher.encoder, pairs, 12, tmp_path)
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        pair = pairs.pair(i)
+        if not pair["clean"]:
+            assert torch.equal(method.answer(pair, rng), pair["p"])
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "binary"])
+def test_a_file_that_is_no_table_of_results_is_named(content, tmp_path):
+    file = tmp_path / "x-music.csv"
+    file.write_bytes(bytes(range(256)) if content == "binary" else content.encode())
+    with pytest.raises(ResultsError, match=r"x-music.csv: is no table of results|no results"):
+        results(tmp_path)
+
+
+def test_an_interval_is_that_of_the_mean():
+    values = np.random.default_rng(1).normal(3.0, 2.0, 400)
+    found = mean(values)
+    assert found.value == pytest.approx(values.mean())
+    half = 1.96 * values.std() / math.sqrt(400)
+    assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half), abs=0.1 * half)
+    assert mean(np.append(values, math.nan)) == found
+
+
+def test_a_ratio_is_resampled_by_example():
+    others = np.random.default_rng(1).uniform(0.5, 2.0, 50)
+    assert ratio(3 * others, others) == pytest.approx((3.0, 3.0, 3.0))
+    low, high = ratio(others[::-1], others)[1:]
+    assert low < 1.0 < high
+    assert all(math.isnan(v) for v in (*ratio(others, np.zeros(50)), *mean(np.array([]))))
+
+
+def test_the_means_beside_the_original_are_those_of_the_background():
+    rows = [
+        {
+            "effect": f"{shipped.MDA}/{name}",
+            "kind": "speech",
+            "index": 0,
+            "clean": 0,
+            "method": method,
+            "settings": {},
+            **dict.fromkeys(METRICS, 2.0 if method == "dry" else 1.0),
+        }
+        for name in shipped.NINE
+        for method in ("dry", "controller")
+    ]
+    headings, lines = evaluation_tables.ratios(summaries(rows))
+    assert headings == ["effect", "controller", "nearer", "original, VCTK", "original, DAPS"]
+    assert lines[0] == ["Overdrive", "0.50 ± 0.00", "100 %", "0.56", "0.51"]
+    assert lines[-1] == ["mean of the nine", "0.50", "", "0.96", "0.91"]
+
+
+@pytest.fixture(scope="module")
+def long_recordings(tmp_path_factory):
+    """10 s of the bundled guitar, for excerpts of 5.5 s."""
+    folder = tmp_path_factory.mktemp("long")
+    audio, rate = audio_files.example()
+    audio_files.write(folder / "guitar.wav", np.tile(audio, 2), rate)
+    return folder
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+
+
+def test_the_command_measures_shows_and_writes_the_page(long_recordings, tmp_path):
+    run_of, output, page = model(tmp_path / "run"), tmp_path / "results", tmp_path / "page.md"
+    chosen = [argument for name in METHODS if name != "nearest" for argument in ("--method", name)]
+    done = run(
+        run_of, "--recordings", long_recordings, "--kind", "music", "--examples", 2, *chosen, "-o", output, "--page", page
+    )
+    assert done.exit_code == 0, done.output
+    assert "MRSTFT ÷ that of the dry input, music" in done.stdout
+    shown = json.loads(run("--examples", 0, "-o", output, "--json").stdout)
+    assert {(row["effect"], row["method"], row["examples"]) for row in shown} == {
+        (DRIVE, name, 2) for name in METHODS if name != "nearest"
+    }
+    text = page.read_text()
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({line.count("|") for line in table.splitlines()}) == 1, table
+    assert f"- **{DRIVE}**: drive_db " in text
+    for name in re.findall(r"\]\((figures/[^)]+)\)", text):
+        ElementTree.parse(tmp_path / name)
+    numbers = {(row["method"], row["metric"]): row for row in csv.DictReader(page.with_suffix(".csv").open())}
+    assert float(numbers["truth", "mrstft"]["ratio"]) == 0.0
+    assert float(numbers["dry", "mrstft"]["ratio"]) == 1.0
+
+
+def test_an_effect_that_fails_leaves_the_others_be(long_recordings, tmp_path):
+    common = ("--recordings", long_recordings, "--kind", "music", "--examples", 1, "--method", "dry", "-o", tmp_path / "o")
+    done = run("pedalboard-builtin:Nothing", REVERB, *common)
+    assert done.exit_code == 1
+    assert {row["effect"] for row in results(tmp_path / "o")} == {REVERB}
+    assert "pedalboard-builtin:Nothing" in done.stderr
+
+
+def test_what_cannot_be_is_refused_before_the_work(long_recordings, tmp_path):
+    done = run("--method", "best")
+    assert done.exit_code == 2
+    assert "allowed are dry, middle" in done.stderr
+    assert run("--kind", "noise").exit_code == 2
+    assert run("--recordings", long_recordings).exit_code == 2
+    assert run("--page", tmp_path / "page.html").exit_code != 0
+    nothing = run("--examples", 0, "-o", tmp_path / "none")
+    assert nothing.exit_code == 1
+    assert isinstance(nothing.exception, ResultsError)
