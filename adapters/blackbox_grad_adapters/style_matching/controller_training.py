@@ -16,11 +16,14 @@ from blackbox_grad_adapters.style_matching.encoder_training import settings_erro
 from blackbox_grad_adapters.style_matching.features import HeardPair, heard
 from blackbox_grad_adapters.style_matching.pairs import Pair, PairDataset
 from blackbox_grad_adapters.style_matching.shards import PairShards
-from blackbox_grad_adapters.style_matching.spectral_loss import distance, multi_resolution_stft, spectra
+from blackbox_grad_adapters.style_matching.spectral_loss import SIZES, distance, multi_resolution_stft, spectra
 from blackbox_grad_adapters.style_matching.training import Fitted, OnEpoch, Stage, explained, fit, loader
 
 #: Of the gradient of the sound's distance: small differences of it say little where a setting moves phase.
 ESTIMATOR = "spsa:samples=2,sides=1,directions=orthogonal,step=0.05"
+
+#: Of the spectra that are trained on: the smallest and the largest cost time and change little.
+_SIZES = SIZES[1:-1]
 
 
 @dataclass(frozen=True)
@@ -144,9 +147,9 @@ class AudioStage(Stage):
         truth = pairs["truth"].to(self.device)
 
         def far(y: Tensor, truth: Tensor, *wanted: Tensor) -> Tensor:
-            return distance(y, *wanted) + self._waveform * (y - truth).abs().mean(dim=(1, 2))
+            return distance(y, *wanted, sizes=_SIZES) + self._waveform * (y - truth).abs().mean(dim=(1, 2))
 
-        loss = self._path.loss(pairs["input"].to(self.device), p, far, truth, *spectra(truth))
+        loss = self._path.loss(pairs["input"].to(self.device), p, far, truth, *spectra(truth, _SIZES))
         self.log("audio/train", loss.detach(), on_step=True, on_epoch=True, batch_size=len(rows))
         return loss
 
@@ -203,10 +206,10 @@ class Plan:
         seed: of everything random but the pairs.
     """
 
-    pairs: int = 3072
+    pairs: int = 2048
     sounds: int = 512
     judged: int = 64
-    settings_epochs: int = 15
+    settings_epochs: int = 12
     settings_batch: int = 64
     settings_rate: float = 2e-3
     audio_epochs: int = 10

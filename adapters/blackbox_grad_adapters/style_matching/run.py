@@ -45,7 +45,7 @@ def run_encoder(
     latent: int = 128,
     length: int = LENGTH,
     pairs: int = 2048,
-    epochs: int = 20,
+    epochs: int = 12,
     beta: float = 0.05,
     settings: float = 5.0,
     seed: int = 0,

@@ -44,7 +44,7 @@ def train_encoder(
     preset: Annotated[str, typer.Option(metavar="NAME", help="statistics, or paper: the original's network.")] = "statistics",
     latent: Annotated[int, typer.Option(min=1, metavar="N", help="Size of an embedding.")] = 128,
     pairs: Annotated[int, typer.Option(min=2, metavar="N", help="Of recordings, for each effect.")] = 2048,
-    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Times that all are heard.")] = 20,
+    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Times that all are heard.")] = 12,
     beta: Annotated[float, typer.Option(min=0.0, help="Weight of the divergence.")] = 0.05,
     settings: Annotated[
         float, typer.Option(min=0.0, help="Weight of reading settings from the latent; 0 for a plain VAE.")
@@ -103,7 +103,7 @@ def train(
     ] = None,
     preset: Annotated[str, typer.Option(metavar="NAME", help="small, or paper: the original's network.")] = "small",
     pairs: Annotated[int, typer.Option(min=2, metavar="N", help="That settings are learnt from.")] = 2048,
-    settings_epochs: Annotated[int, typer.Option(min=0, metavar="N", help="Of the first stage, on settings.")] = 15,
+    settings_epochs: Annotated[int, typer.Option(min=0, metavar="N", help="Of the first stage, on settings.")] = 12,
     audio_epochs: Annotated[int, typer.Option(min=0, metavar="N", help="Of the second, on the sound.")] = 10,
     audio_steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps of an epoch on the sound.")] = 20,
     recordings: Recordings = None,
