@@ -127,16 +127,25 @@ def test_a_controller_of_other_parameters_is_refused(model, tmp_path):
     controller = Controller.load(model / shipped.CONTROLLER)
     controller.save(tmp_path / shipped.CONTROLLER, {**controller.header, "parameters": ["Warmth"]})
     (tmp_path / shipped.ENCODER).write_bytes((model / shipped.ENCODER).read_bytes())
-    with pytest.raises(Exception, match="Warmth"):
+    with pytest.raises(WeightsError, match="trained for Warmth"):
         StyleMatcher.load(tmp_path)
-
-
-def test_a_model_of_another_effect_is_refused(model):
-    with pytest.raises(
-        WeightsError, match="is a controller of pedalboard-builtin:Distortion, not of pedalboard-builtin:Reverb"
-    ):
+    with pytest.raises(WeightsError, match="trained for drive_db of another effect: pedalboard-builtin:Reverb"):
         StyleMatcher.load(model, effect="pedalboard-builtin:Reverb")
+
+
+def test_the_effect_may_lie_elsewhere(model):
     assert StyleMatcher.load(model, effect="Distortion").path.names == ("drive_db",)
+    assert StyleMatcher.load(model, effect=f"{DRIVE} ").path.spec.address == DRIVE
+
+
+@pytest.mark.plugins
+@pytest.mark.parametrize(("name", "parameter", "differs"), [("Delay", "L Delay", True), ("Overdrive", "Drive", False)])
+def test_it_is_said_where_an_effect_counts_in_samples(model, name, parameter, differs, recwarn):
+    """MDA's Delay has a buffer of so many samples, whatever the rate."""
+    heard = Controller.load(model / shipped.CONTROLLER), Encoder.load(model / shipped.ENCODER)
+    heard[0].header = {"effect": f"dawdreamer:http://drobilla.net/plugins/mda/{name}", "parameters": [parameter]}
+    StyleMatcher(*heard).match(guitar(0, 2, 48_000), guitar(2, 2), 48_000, RATE)
+    assert any("sounds another way at 48000 Hz" in str(warning.message) for warning in recwarn) == differs
 
 
 def test_an_effect_without_weights_says_how_to_train_them():

@@ -91,12 +91,14 @@ class Encoder(nn.Module):
         mono = x.mean(dim=1)
         if mono.shape[1] < self.length:
             mono = mono.repeat(1, -(-self.length // mono.shape[1]))[:, : self.length]
-        windows = mono.unfold(1, self.length, self.length // 2)  # [B, W, length]
-        level = windows.square().mean(dim=2).sqrt()
-        heard = (level >= _QUIET * level.amax(dim=1, keepdim=True)).to(x)
-        flat = windows.flatten(0, 1)
-        parts = [self.posterior(self.features(flat[i : i + _MOST]))[0] for i in range(0, len(flat), _MOST)]
-        means = torch.cat(parts).unflatten(0, windows.shape[:2])
+        windows = mono.unfold(1, self.length, self.length // 2)  # [B, W, length], a view
+        parts, levels = [], []
+        for some in windows.split(max(1, _MOST // len(mono)), dim=1):
+            mean, _ = self.posterior(self.features(some.flatten(0, 1)))
+            parts.append(mean.unflatten(0, some.shape[:2]))
+            levels.append(some.square().mean(dim=2).sqrt())
+        means, level = torch.cat(parts, dim=1), torch.cat(levels, dim=1)
+        heard = (level >= _QUIET * level.amax(dim=1, keepdim=True)).to(means)
         embedding: Tensor = (means * heard[..., None]).sum(dim=1) / heard.sum(dim=1, keepdim=True)
         return embedding
 

@@ -15,18 +15,21 @@ from torch import Tensor
 from blackbox_grad import EffectSpec, Host
 from blackbox_grad.audio_files import resample
 from blackbox_grad.effects import Audio, EffectInfo, check_audio
-from blackbox_grad.errors import AudioError
-from blackbox_grad.registry import resolve_address
+from blackbox_grad.errors import AudioError, ParameterError
 from blackbox_grad_adapters.style_matching import shipped
 from blackbox_grad_adapters.style_matching.controller import Controller
 from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath
 from blackbox_grad_adapters.style_matching.encoder import Encoder
+from blackbox_grad_adapters.style_matching.excerpts import loudest
 from blackbox_grad_adapters.style_matching.refinement import refined
 from blackbox_grad_adapters.style_matching.spectral_loss import multi_resolution_stft
 from blackbox_grad_adapters.style_matching.weight_file import WeightsError
 
 #: A peak below this, -100 dBFS, is silence.
 _SILENCE = 1e-5
+
+#: Seconds on which sample rates are compared.
+_COMPARED = 5.0
 
 #: An effect sounds another way at another sample rate if its result is this much of the way from dry to wet away.
 _OTHER = 0.5
@@ -85,40 +88,35 @@ class StyleMatcher:
         controller: trained, with its header.
         encoder: that it was trained with.
         host: where to render; by default the pool of processes that all modules share.
+        effect: its address; by default the one that the controller was trained with.
 
     Attributes:
         path: the effect at the encoder's sample rate, as in training.
     """
 
-    def __init__(self, controller: Controller, encoder: Encoder, host: Host | None = None) -> None:
+    def __init__(self, controller: Controller, encoder: Encoder, host: Host | None = None, effect: str | None = None) -> None:
         self.controller, self.encoder = controller.eval(), encoder.eval()
         try:
-            address, names = controller.header["effect"], tuple(controller.header["parameters"])
+            address, names = effect or controller.header["effect"], tuple(controller.header["parameters"])
         except KeyError as error:
             raise WeightsError(f"the controller's header does not name its {error}") from error
-        spec = EffectSpec.of(address, encoder.sample_rate, names)
-        self.path = EffectPath(spec, host=host)
-        if self.path.names != names:
-            raise WeightsError(
-                f"{address} has the parameters {', '.join(self.path.names)}, and the controller was trained for {', '.join(names)}"
-            )
+        try:
+            self.path = EffectPath(EffectSpec.of(address, encoder.sample_rate, names), host=host)
+        except ParameterError as error:
+            raise WeightsError(f"the controller was trained for {', '.join(names)} of another effect: {error}") from error
 
     @classmethod
     def load(cls, model: str | os.PathLike[str], host: Host | None = None, *, effect: str | None = None) -> StyleMatcher:
         """Of an effect with weights in the package (its address, or its end: "Overdrive"), a file of weights, or a run's folder.
 
         Args:
-            effect: that the model must be of, if it is given.
+            effect: the address to open, where it is not the one that the model was trained with: the plug-in lies elsewhere.
 
         Raises:
-            WeightsError: there are no such weights, they are damaged, or of another effect.
+            WeightsError: there are no such weights, they are damaged, or for other parameters than the effect's.
             EffectNotFoundError: the effect is not installed.
         """
-        matcher = cls(*shipped.controller(model), host)
-        address = matcher.path.spec.address
-        if effect is not None and effect != shipped.short_name(address) and resolve_address(effect) != address:
-            raise WeightsError(f"{model}: is a controller of {address}, not of {effect}")
-        return matcher
+        return cls(*shipped.controller(model), host, None if effect is None else shipped.address_of(effect))
 
     def predict(self, x: Tensor, reference: Tensor) -> Tensor:
         """Settings `[B, P]` with which `x: [B, C, T]` sounds like `reference: [B, C, T']`, both at the encoder's sample rate."""
@@ -181,27 +179,25 @@ class StyleMatcher:
 
     def _render(self, audio: Audio, rate: float, p: Tensor) -> Audio:
         """The whole recording at its own rate, as loud as it was."""
-        spec = EffectSpec.of(self.path.spec.address, rate, self.path.names)
-        path = EffectPath(spec, host=self.path.effect.host)
+        path = self.path
+        if rate != self.encoder.sample_rate:
+            path = EffectPath(EffectSpec.of(self.path.spec.address, rate, self.path.names), host=self.path.effect.host)
+            self._compare(path, torch.from_numpy(audio), p)
         with torch.no_grad():
             y: Audio = path.render(torch.from_numpy(audio)[None], p)[0].numpy()
-        if rate != self.encoder.sample_rate:
-            self._compare(audio, y, rate, p)
         peak = np.abs(y).max()
         return y * (np.abs(audio).max() / peak) if peak > _SILENCE else y
 
-    def _compare(self, audio: Audio, y: Audio, rate: float, p: Tensor) -> None:
-        """Warn if `y`, the effect at `rate`, is not what it is at the encoder's rate."""
-        dry = torch.from_numpy(self._resampled(audio, rate))[None]
+    def _compare(self, path: EffectPath, audio: Tensor, p: Tensor) -> None:
+        """Warn if the effect is another one at the rate of `path` than at the encoder's, on the loudest part of `audio: [C, T]`."""
+        rate, meant = path.sample_rate, self.encoder.sample_rate
+        excerpt = loudest(audio, round(_COMPARED * rate))[None]
         with torch.no_grad():
-            here, there, nothing = (
-                self.path.finish(torch.from_numpy(self._resampled(y, rate))[None]),
-                self.path(dry, p),
-                self.path.dry(dry),
-            )
-            moved, whole = (float(multi_resolution_stft(a, there).mean()) for a in (here, nothing))
-        if moved > _OTHER * whole:
-            meant = self.encoder.sample_rate
+            moved = torch.from_numpy(self._resampled(path.render(excerpt, p)[0].numpy(), rate))[None]
+            dry = torch.from_numpy(self._resampled(excerpt[0].numpy(), rate))[None]
+            there = self.path(dry, p)
+            apart, whole = (float(multi_resolution_stft(y, there)) for y in (self.path.finish(moved), self.path.dry(dry)))
+        if apart > _OTHER * whole:
             warnings.warn(
                 f"{self.path.spec.address} sounds another way at {rate:g} Hz than at {meant:g} Hz, for which it was set; give it "
                 f"audio at {meant:g} Hz to have it as it was meant",

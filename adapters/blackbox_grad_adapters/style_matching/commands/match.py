@@ -22,7 +22,9 @@ def match(
     reference: Annotated[Path, typer.Option(metavar="FILE", help="What it shall sound like; another recording.")],
     effect: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="With weights in the package: its address, or its name.", show_default=False),
+        typer.Option(
+            metavar="ADDRESS", help="Its address; or the name of one with weights in the package.", show_default=False
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option(metavar="FILE", help="Weights of a controller, or the folder of a run.", show_default=False)
@@ -60,7 +62,7 @@ def match(
     from blackbox_grad_adapters.style_matching.matching import StyleMatcher
 
     with contextlib.closing(ProcessPool(1, time_limit=60.0 + 10.0 * audio.shape[1] / rate)) as host:
-        matcher = StyleMatcher.load(model or effect or "", host, effect=effect if model else None)
+        matcher = StyleMatcher.load(model or effect or "", host, effect=effect)
         found = matcher.match(audio, wanted, rate, reference_rate, refine=refine, seed=seed)
 
     command = shlex.join(["blackbox-grad", *sys.argv[1:]])
