@@ -25,11 +25,11 @@ COMMAND = "make style-weights"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("runs/style-weights"), help="folder of checkpoints")
-    parser.add_argument("--audio-epochs", type=int, default=5, help="of each controller's stage on the sound")
+    parser.add_argument("--audio-epochs", type=int, default=4, help="of each controller's stage on the sound")
     parser.add_argument("--effects", nargs="+", default=shipped.EFFECTS, help="controllers to make; the encoder hears all")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    plan = Plan(audio_epochs=arguments.audio_epochs)
+    plan = Plan(pairs=1024, sounds=256, judged=48, audio_epochs=arguments.audio_epochs)
     tracks = run.sides([])
     shipped.FOLDER.mkdir(exist_ok=True)
     with contextlib.closing(ProcessPool(1)) as host:

@@ -22,8 +22,9 @@ from blackbox_grad_adapters.style_matching.training import Fitted, OnEpoch, begi
 #: Pairs to validate the encoder on, of each effect.
 _JUDGED = 256
 
-#: Pairs of the two sides must not be the same.
-_OTHER_SEED = 1
+#: Seeds of pairs differ by these. What an encoder was trained on it knows by heart; a controller that learns from it learns from
+#: embeddings that tell more than they do of any other recording.
+_ENCODERS, _JUDGES, _CONTROLLERS = 0, 1, 2
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -78,7 +79,7 @@ def run_encoder(
     encoder = Encoder(preset, tracks[0].sample_rate, length, latent)
     train, validation = [], []
     for address in effects:
-        first, second = _pairs(EffectPath(address, encoder.sample_rate, host=host), tracks, length, "random", seed)
+        first, second = _pairs(EffectPath(address, encoder.sample_rate, host=host), tracks, length, "random", seed, _ENCODERS)
         train.append(heard(first, encoder, pairs, caches, on_progress=_named(on_progress, address)))
         validation.append(heard(second, encoder, min(_JUDGED, pairs), caches, on_progress=_named(on_progress, address)))
     encoder, fitted = train_encoder(
@@ -114,7 +115,7 @@ def run_controller(
     Called again after it was stopped, it goes on. Returns the file and what was trained.
     """
     path = EffectPath(effect, encoder.sample_rate, host=host, parameters=parameters)
-    train, validation = _pairs(path, tracks, encoder.length, settings, plan.seed)
+    train, validation = _pairs(path, tracks, encoder.length, settings, plan.seed, _CONTROLLERS)
     configuration = {
         "effect": path.spec.address,
         "parameters": list(path.names),
@@ -138,15 +139,14 @@ def run_controller(
 
 
 def _pairs(
-    path: EffectPath, tracks: tuple[Tracks, Tracks], length: int, settings: Settings, seed: int
+    path: EffectPath, tracks: tuple[Tracks, Tracks], length: int, settings: Settings, seed: int, whose: int
 ) -> tuple[PairDataset, PairDataset]:
     clean = 0.1 if settings == "random" else 0.0
     train, validation = tracks
+    common: dict[str, Any] = {"length": length, "clean": clean, "settings": settings}
     return (
-        PairDataset(path, train, length=length, seed=seed, clean=clean, settings=settings),
-        PairDataset(
-            path, validation, length=length, seed=seed + _OTHER_SEED, clean=clean, settings=settings, augmentation=None
-        ),
+        PairDataset(path, train, seed=3 * seed + whose, **common),
+        PairDataset(path, validation, seed=3 * seed + _JUDGES, augmentation=None, **common),
     )
 
 

@@ -1,0 +1,47 @@
+"""The weights in the package: whole, small, of one encoder, and they help."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from blackbox_grad import audio_files, load
+from blackbox_grad_adapters.style_matching import shipped
+from blackbox_grad_adapters.style_matching.matching import StyleMatcher
+from blackbox_grad_adapters.style_matching.weight_file import read
+
+HERE = [address for address in shipped.EFFECTS if shipped.file_of(address).exists()]
+EFFECTS = [pytest.param(a, id=shipped.file_of(a).stem, marks=[pytest.mark.plugins] * a.startswith("dawdreamer")) for a in HERE]
+
+
+def test_all_weights_together_are_small():
+    assert sum(file.stat().st_size for file in shipped.FOLDER.iterdir()) < 8e6
+
+
+def test_the_encoder_says_how_it_was_made():
+    header = shipped.encoder().header
+    assert {"effects", "recordings", "seed", "seconds", "versions", "command"} <= header.keys()
+    assert {"reconstruction", "divergence"} <= header["results"].keys()
+
+
+@pytest.mark.parametrize("address", HERE)
+def test_a_controller_says_how_it_was_made_and_helps(address):
+    header, _ = read(shipped.file_of(address), "controller")
+    assert header["effect"] == address
+    assert header["encoder"] == shipped.encoder().fingerprint
+    assert {"recordings", "seed", "seconds", "versions", "command", "estimator"} <= header.keys()
+    assert header["results"]["ratio"] < 1.0 < 2 * header["results"]["ratio of the middle"]
+
+
+@pytest.mark.parametrize("address", EFFECTS)
+def test_a_match_works_out_of_the_box(address):
+    audio, rate = audio_files.example()
+    mono = audio_files.resample(audio[:1], rate, 24_000)
+    x, other = mono[:, :60_000], mono[:, 60_000:]
+    matcher = StyleMatcher.load(address)
+    with load(address, 24_000, matcher.path.names) as effect:
+        reference = effect.render(other, np.full(matcher.path.size, 0.7))
+    found = matcher.match(x, reference, 24_000)
+    assert found.y.shape == x.shape
+    assert np.isfinite(found.y).all()
+    assert len(found.settings()) == matcher.path.size
