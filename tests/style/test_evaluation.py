@@ -217,7 +217,7 @@ def test_the_command_measures_shows_and_writes_the_page(long_recordings, tmp_pat
     text = page.read_text()
     for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({line.count("|") for line in table.splitlines()}) == 1, table
-    assert f"- **{DRIVE}**: drive_db " in text
+    assert f"| {DRIVE} | " in text
     for name in re.findall(r"\]\((figures/[^)]+)\)", text):
         ElementTree.parse(tmp_path / name)
     numbers = {(row["method"], row["metric"]): row for row in csv.DictReader(page.with_suffix(".csv").open())}

@@ -45,7 +45,7 @@ def _text(name: str, by_kind: Mapping[str, Sequence[Summary]]) -> str:
             "ratios": _markdown(tables.ratios(of_kind)),
             "means": _markdown(tables.means(of_kind)),
             "against_dry": _markdown(tables.against_dry(of_kind)),
-            "explained": tables.explained(of_kind),
+            "explained": _markdown(tables.explained(of_kind)),
         }
         for kind, of_kind in by_kind.items()
     ]
@@ -63,7 +63,7 @@ def _text(name: str, by_kind: Mapping[str, Sequence[Summary]]) -> str:
 
 def _markdown(lines: Lines) -> str:
     headings, body = lines
-    rule = ["---", *("---:" for _ in headings[1:])]
+    rule = ["---" if heading in ("effect", "method", "found of each setting") else "---:" for heading in headings]
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |" for cells in (headings, rule, *body))
 
 

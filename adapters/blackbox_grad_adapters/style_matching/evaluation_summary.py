@@ -40,6 +40,7 @@ class Summary:
         means: of each metric, and of the absolute error of the settings (`SETTINGS`); NaN where no example has it.
         ratios: of the mean to that of the dry input, of the metrics that are errors.
         nearer: share of the examples with an effect that are nearer to the truth than the dry input, by MRSTFT.
+        wet: the ratio of MRSTFT over the examples with an effect alone.
         clean: mean MRSTFT of the examples without effect, where that of the dry input is 0.
         explained: by parameter, the share of its variance that the method has found; 1 is all, 0 what the mean would give.
     """
@@ -51,6 +52,7 @@ class Summary:
     means: Mapping[str, Estimate]
     ratios: Mapping[str, Estimate]
     nearer: float
+    wet: Estimate
     clean: float
     explained: Mapping[str, float]
 
@@ -64,6 +66,7 @@ class Summary:
             "means": {name: _plain(e) for name, e in self.means.items()},
             "ratios": {name: _plain(e) for name, e in self.ratios.items()},
             "nearer": _or_none(self.nearer),
+            "wet": _plain(self.wet),
             "clean": _or_none(self.clean),
             "explained": {name: _or_none(value) for name, value in self.explained.items()},
         }
@@ -90,7 +93,7 @@ def _summary(effect: str, kind: str, method: str, found: Rows, dry: Rows, truth:
         ratios[name] = ratio(values[both], others[both])
     wet = [index for index in shared if not found[index]["clean"]]
     clean = [index for index in found if found[index]["clean"]]
-    nearer = _column(found, wet, "mrstft") < _column(dry, wet, "mrstft")
+    values, others = (_column(rows, wet, "mrstft") for rows in (found, dry))
     errors, explained = _settings(found, truth)
     return Summary(
         effect=effect,
@@ -99,7 +102,8 @@ def _summary(effect: str, kind: str, method: str, found: Rows, dry: Rows, truth:
         examples=len(found),
         means={**{name: mean(_column(found, sorted(found), name)) for name in METRICS}, SETTINGS: mean(errors)},
         ratios=ratios,
-        nearer=float(nearer.mean()) if wet else float("nan"),
+        nearer=mean((values < others).astype(float)).value,
+        wet=ratio(values, others),
         clean=mean(_column(found, clean, "mrstft")).value,
         explained=explained,
     )

@@ -63,42 +63,50 @@ def ratios(found: Sequence[Summary]) -> Lines:
     for name, by_method in by_effect.items():
         cells = [_interval(by_method[m].ratios["mrstft"]) if m in by_method else "" for m in methods]
         nearer = by_method["controller"].nearer if "controller" in by_method else math.nan
-        lines.append([name, *cells, _percent(nearer), *(_number(ratios.get(name)) for ratios in original.values())])
+        lines.append([name, *cells, _percent(nearer), *(_number(theirs.get(name, math.nan)) for theirs in original.values())])
     for title, group in _groups(by_effect).items():
-        means = [
-            _mean([by_effect[n][m].ratios["mrstft"].value if m in by_effect[n] else math.nan for n in group]) for m in methods
-        ]
-        theirs = [_mean([ratios.get(n, math.nan) for n in group]) for ratios in original.values()]
-        lines.append([title, *map(_number, means), "", *map(_number, theirs)])
+        own = [[by_effect[n][m].ratios["mrstft"].value if m in by_effect[n] else math.nan for n in group] for m in methods]
+        others = [[theirs.get(n, math.nan) for n in group] for theirs in original.values()]
+        lines.append([title, *(_number(_mean(v)) for v in own), "", *(_number(_mean(v)) for v in others)])
     return ["effect", *methods, "nearer", *(f"original, {name}" for name in original)], lines
 
 
 def means(found: Sequence[Summary]) -> Lines:
     """Each metric, of one kind of recordings, averaged over the effects."""
-    lines = []
-    for method, of_method in everywhere(found).items():
-        lines.append([method, *(_pooled([s.means[name] for s in of_method]) for name in (*METRICS, SETTINGS))])
-    return ["method", *(_heading(name) for name in METRICS), "settings"], lines
+    names = _defined(found)
+    lines = [
+        [method, *(_pooled([s.means[name] for s in of_method]) for name in (*names, SETTINGS))]
+        for method, of_method in everywhere(found).items()
+    ]
+    return ["method", *map(_heading, names), "settings"], lines
 
 
 def against_dry(found: Sequence[Summary], method: str = "controller") -> Lines:
     """Each metric of a method, and of the dry input in brackets: an effect a row."""
+    names = _defined(found)
     lines = [
-        [name, *(f"{_short(by[method].means[m].value)} ({_short(by['dry'].means[m].value)})" for m in METRICS)]
-        for name, by in ordered(found).items()
+        [effect, *(f"{_short(by[method].means[name].value)} ({_short(by['dry'].means[name].value)})" for name in names)]
+        for effect, by in ordered(found).items()
         if {method, "dry"} <= by.keys()
     ]
-    return ["effect", *(_heading(name) for name in METRICS)], lines
+    return ["effect", *map(_heading, names)], lines
 
 
-def explained(found: Sequence[Summary], method: str = "controller") -> dict[str, str]:
-    """By effect, how much of the variance of each setting the method has found, those that are heard best first."""
-    texts = {}
+def explained(found: Sequence[Summary], method: str = "controller") -> Lines:
+    """MRSTFT of a method with and without effect, and the share of the variance of each setting that it has found."""
+    lines = []
     for name, by_method in ordered(found).items():
         if method in by_method:
-            shares = sorted(by_method[method].explained.items(), key=lambda share: -share[1])
-            texts[name] = ", ".join(f"{parameter} {share:.2f}" for parameter, share in shares)
-    return texts
+            summary = by_method[method]
+            shares = sorted(summary.explained.items(), key=lambda share: -share[1])
+            text = ", ".join(f"{parameter} {share:.2f}" for parameter, share in shares)
+            lines.append([name, _interval(summary.wet), _short(summary.clean), text])
+    return ["effect", "ratio with effect", "MRSTFT without", "found of each setting"], lines
+
+
+def _defined(found: Sequence[Summary]) -> list[str]:
+    """The metrics that were measured: PESQ is of speech alone."""
+    return [name for name in METRICS if any(math.isfinite(s.means[name].value) for s in found)]
 
 
 def _groups(by_effect: Mapping[str, object]) -> dict[str, list[str]]:
@@ -130,8 +138,8 @@ def _interval(e: Estimate) -> str:
     return f"{e.value:.2f} ± {(e.high - e.low) / 2:.2f}" if math.isfinite(e.value) else ""
 
 
-def _number(value: float | None) -> str:
-    return f"{value:.2f}" if value is not None and math.isfinite(value) else ""
+def _number(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else ""
 
 
 def _short(value: float, digits: int = 3) -> str:

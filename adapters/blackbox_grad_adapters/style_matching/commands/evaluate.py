@@ -11,7 +11,7 @@ import typer
 
 from blackbox_grad.audio_files import check_writable
 from blackbox_grad.cli.arguments import Json
-from blackbox_grad.cli.console import complain, err, out, print_json, say, table
+from blackbox_grad.cli.console import complain, err, out, print_json, say, table, warn
 from blackbox_grad.errors import BlackboxGradError
 from blackbox_grad_adapters.style_matching import corpora
 from blackbox_grad_adapters.style_matching.corpora import Kind
@@ -116,7 +116,7 @@ def evaluate(
             if path is not None:
                 say((f"{name:<8}", "dim"), str(path))
     if interrupted:
-        say(("Stopped by Ctrl-C; the same command goes on.", "yellow"))
+        warn("stopped by Ctrl-C; the same command goes on")
         raise typer.Exit(130)
     raise typer.Exit(1 if failed else 0)
 
