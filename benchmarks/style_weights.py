@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--effects", nargs="+", default=shipped.EFFECTS, help="controllers to make; the encoder hears all")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    plan = Plan(pairs=1024, sounds=256, judged=48, audio_epochs=arguments.audio_epochs)
+    plan = Plan(pairs=512, sounds=256, judged=48, audio_epochs=arguments.audio_epochs, audio_steps=16)
     tracks = run.sides([])
     shipped.FOLDER.mkdir(exist_ok=True)
     with contextlib.closing(ProcessPool(1)) as host:
