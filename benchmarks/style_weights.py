@@ -18,6 +18,7 @@ from blackbox_grad import ProcessPool
 from blackbox_grad.errors import BlackboxGradError
 from blackbox_grad_adapters.style_matching import run, shipped
 from blackbox_grad_adapters.style_matching.controller_training import Plan
+from blackbox_grad_adapters.style_matching.report import write_run_report
 
 COMMAND = "make style-weights"
 
@@ -48,6 +49,7 @@ def main() -> None:
                 except BlackboxGradError as error:
                     print(f"left out: {error}", flush=True)
                     continue
+                write_run_report(folder / "report.html", trained, COMMAND)
                 print(trained.results, flush=True)
             shutil.copy(folder / shipped.CONTROLLER, shipped.file_of(address))
 

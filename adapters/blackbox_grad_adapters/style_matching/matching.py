@@ -126,7 +126,13 @@ class StyleMatcher:
 
     def refine(self, x: Tensor, reference: Tensor, p: Tensor, renders: int, seed: int = 0) -> Tensor:
         """Better settings `[P]` than `p: [P]` for one `x: [C, T]` and `reference: [C, T']`, at the encoder's sample rate."""
-        return refined(self.encoder, self.path, x, reference, p, renders, seed)
+        return refined(self.encoder, self.path, x, reference, p, self._variance(), renders, seed)
+
+    def _variance(self) -> Tensor:
+        """`[P]`, of the controller's errors, from what its training has found; of a guess, where a header says nothing."""
+        shares: dict[str, float] = self.controller.header.get("results", {}).get("explained", {})
+        unexplained = [1.0 - min(shares.get(name, 0.0), 0.9) for name in self.path.names]
+        return torch.tensor(unexplained).clamp_max(1.0) / 12.0  # settings are uniform in [0, 1]
 
     def match(
         self,
