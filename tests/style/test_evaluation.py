@@ -19,8 +19,8 @@ from blackbox_grad_adapters.style_matching.commands import app
 from blackbox_grad_adapters.style_matching.controller import Controller
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.encoder import Encoder
-from blackbox_grad_adapters.style_matching.evaluation import METHODS, Method, evaluate, model_free, nearest, of_model
-from blackbox_grad_adapters.style_matching.evaluation_results import ResultsError, Sheet, results
+from blackbox_grad_adapters.style_matching.evaluation import Method, evaluate, model_free, nearest, of_model
+from blackbox_grad_adapters.style_matching.evaluation_results import METHODS, ResultsError, Sheet, results
 from blackbox_grad_adapters.style_matching.evaluation_summary import mean, ratio, summaries
 from blackbox_grad_adapters.style_matching.matching import StyleMatcher
 from blackbox_grad_adapters.style_matching.metrics import METRICS

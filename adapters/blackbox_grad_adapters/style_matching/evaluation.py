@@ -23,19 +23,6 @@ from blackbox_grad_adapters.style_matching.features import heard
 from blackbox_grad_adapters.style_matching.matching import StyleMatcher
 from blackbox_grad_adapters.style_matching.pairs import Pair, PairDataset
 
-#: The ways to set an effect, and what each is. "refined N" is one more, for a number of renders.
-METHODS = {
-    "dry": "no effect; faded and normalised as all others are",
-    "middle": "all settings at 0.5",
-    "random": "settings uniform at random",
-    "nearest": "the settings of the training pair whose two embeddings are nearest",
-    "controller": "the network",
-    "truth": "the true settings, rendered again: the bound",
-}
-
-#: Those that no model is needed for.
-MODEL_FREE = ("dry", "middle", "random", "truth")
-
 #: Of the measures and of how methods answer; results of another one are measured again.
 _FORMAT = 1
 

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 
 from blackbox_grad.audio_files import replacing
 from blackbox_grad.pages import render_page
-from blackbox_grad_adapters.style_matching import evaluation
 from blackbox_grad_adapters.style_matching import evaluation_tables as tables
 from blackbox_grad_adapters.style_matching.effect_path import SAMPLE_RATE
+from blackbox_grad_adapters.style_matching.evaluation_results import METHODS
 from blackbox_grad_adapters.style_matching.evaluation_summary import Summary
 from blackbox_grad_adapters.style_matching.evaluation_tables import ORIGINAL, Lines, methods_of, ordered
 from blackbox_grad_adapters.style_matching.metrics import METRICS
@@ -55,7 +55,7 @@ def _text(name: str, by_kind: Mapping[str, Sequence[Summary]]) -> str:
         name=name,
         seconds=f"{LENGTH / SAMPLE_RATE:.1f}",
         examples=" to ".join(map(str, dict.fromkeys((counts[0], counts[-1])))),
-        methods=evaluation.METHODS,
+        methods=METHODS,
         metrics=METRICS.values(),
         kinds=kinds,
     )

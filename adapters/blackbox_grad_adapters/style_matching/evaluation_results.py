@@ -18,6 +18,19 @@ from blackbox_grad_adapters.style_matching.metrics import METRICS
 
 Row = dict[str, Any]
 
+#: The ways to set an effect, and what each is. "refined N" is one more, for a number of renders.
+METHODS = {
+    "dry": "no effect; faded and normalised as all others are",
+    "middle": "all settings at 0.5",
+    "random": "settings uniform at random",
+    "nearest": "the settings of the training pair whose two embeddings are nearest",
+    "controller": "the network",
+    "truth": "the true settings, rendered again: the bound",
+}
+
+#: Those that no model is needed for.
+MODEL_FREE = ("dry", "middle", "random", "truth")
+
 #: How each column is read. `mark` names what the row depends on; `settings`, by name, are the method's: none if it uses no effect.
 COLUMNS: dict[str, Callable[[str], Any]] = {
     "effect": str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -134,11 +135,17 @@ def ratio(values: FloatArray, others: FloatArray) -> Estimate:
     count = len(values)
     if count == 0 or others.sum() == 0:
         return Estimate(np.nan, np.nan, np.nan)
-    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES)
+    drawn = _resamples(count)
     below = drawn @ others
     ratios = (drawn @ values)[below > 0] / below[below > 0]
     low, high = np.quantile(ratios, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
     return Estimate(float(values.sum() / others.sum()), float(low), float(high))
+
+
+@functools.lru_cache(64)
+def _resamples(count: int) -> FloatArray:
+    """`[_RESAMPLES, count]`: how often each example is drawn."""
+    return np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES).astype(float)
 
 
 def _column(rows: Rows, indices: Iterable[int], name: str) -> FloatArray:

@@ -74,11 +74,11 @@ def evaluate(
       blackbox-grad style evaluate --examples 0 --page docs/style-evaluation.md
     """
     from blackbox_grad.hosts.process_pool import ProcessPool
-    from blackbox_grad_adapters.style_matching import evaluation, shipped
-    from blackbox_grad_adapters.style_matching.evaluation_results import ResultsError, results
+    from blackbox_grad_adapters.style_matching import shipped
+    from blackbox_grad_adapters.style_matching.evaluation_results import METHODS, ResultsError, results
     from blackbox_grad_adapters.style_matching.evaluation_summary import summaries
 
-    methods = _one_of("method", method, tuple(evaluation.METHODS))
+    methods = _one_of("method", method, tuple(METHODS))
     kinds = _one_of("kind", kind, get_args(Kind))
     if recordings is not None and len(kinds) != 1:
         raise typer.BadParameter("say what these --recordings are: --kind speech or --kind music")
@@ -130,12 +130,13 @@ class _Run:
     def __init__(self, name: str, methods: Sequence[str], refine: int, host: Host) -> None:
         from blackbox_grad_adapters.style_matching import evaluation, shipped
         from blackbox_grad_adapters.style_matching.effect_path import EffectPath
+        from blackbox_grad_adapters.style_matching.evaluation_results import METHODS, MODEL_FREE
         from blackbox_grad_adapters.style_matching.matching import StyleMatcher
         from blackbox_grad_adapters.style_matching.pairs import PairDataset
 
         self.name = name
         self.methods: dict[str, Method]
-        if set(methods) <= set(evaluation.MODEL_FREE) and not refine:
+        if set(methods) <= set(MODEL_FREE) and not refine:
             self.path = EffectPath(shipped.address_of(name), host=host)
             self.methods = evaluation.model_free(self.path)
         else:
@@ -148,7 +149,7 @@ class _Run:
                 train = corpora.tracks("train", self.path.sample_rate)
                 bank = PairDataset(self.path, train, length=matcher.encoder.length)
                 self.methods["nearest"] = evaluation.nearest(matcher.encoder, bank, on_progress=self._tell)
-        self.methods = {n: m for n, m in self.methods.items() if n in methods or n not in evaluation.METHODS}
+        self.methods = {n: m for n, m in self.methods.items() if n in methods or n not in METHODS}
 
     def measure(
         self, kind: Kind, folder: Path | None, seed: int, output: Path, examples: int, advance: Callable[[str], None]
