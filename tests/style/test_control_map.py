@@ -61,7 +61,7 @@ class TestCloud:
         gate = path("pedalboard-builtin:NoiseGate", parameters=["threshold_db"], fixed={"ratio": 1.0, "attack_ms": 0.0})
         found = cloud(gate, encoder, x, 128)
         assert 16 <= len(found.p) == len(found.e) < 128
-        e, audible = heard(gate, encoder, x, torch.cat([found.p[:3], torch.ones(1, 1)]))
+        e, audible = heard(gate, encoder, x[None], torch.cat([found.p[:3], torch.ones(1, 1)]))
         assert audible.tolist() == [True, True, True, False]
         assert torch.allclose(e[:3], found.e[:3], atol=1e-5)
 

@@ -38,7 +38,7 @@ def cloud(path: EffectPath, encoder: Encoder, x: Tensor, count: int, seed: int =
         AudioError: at almost all settings there is nothing to hear.
     """
     p = scattered(path.size, count, seed)
-    e, audible = heard(path, encoder, x, p)
+    e, audible = heard(path, encoder, x[None], p)
     if audible.sum() < min(_FEWEST, count):
         raise AudioError(
             f"{path.spec.address} is silent, or not finite, at {count - int(audible.sum())} of {count} settings on this "
@@ -48,11 +48,14 @@ def cloud(path: EffectPath, encoder: Encoder, x: Tensor, count: int, seed: int =
 
 
 def heard(path: EffectPath, encoder: Encoder, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-    """The embeddings `[N, D]` of `x: [C, T]` at settings `p: [N, P]`, and at which of them there is sound, `[N]` bool."""
+    """The embeddings `[N, D]` of `x: [N, C, T]` at settings `p: [N, P]`, and which of them have sound, `[N]` bool.
+
+    `x` may be one recording for all settings, `[1, C, T]`.
+    """
     embeddings, audible = [], []
     with torch.no_grad():
-        for points in p.split(_CHUNK):
-            y = path(x[None], points)
+        for audio, points in zip(x.expand(len(p), -1, -1).split(_CHUNK), p.split(_CHUNK), strict=True):
+            y = path(audio, points)
             embeddings.append(encoder.embed(y))
             audible.append(y.abs().amax(dim=(1, 2)) > PEAK / 2)
     return torch.cat(embeddings), torch.cat(audible)

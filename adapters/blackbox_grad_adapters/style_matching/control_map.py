@@ -75,7 +75,7 @@ def control_map(
     e = known.e.double().numpy()
     places, settings = plane(e, "UMAP", seed).round(_DECIMALS), known.p.double().numpy().round(_DECIMALS)
     way_back, explained = fitted(
-        places, settings, e, lambda p: heard(path, encoder, x, torch.from_numpy(p).float())[0].double().numpy()
+        places, settings, e, lambda p: heard(path, encoder, x[None], torch.from_numpy(p).float())[0].double().numpy()
     )
     cells = _cells(places, grid)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""`blackbox-grad style map`: what an encoder hears of an effect, to look at and to play with."""
+"""`blackbox-grad style map` and `figures`: what an encoder hears of an effect, to look at and to play with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,14 +14,19 @@ import typer
 
 from blackbox_grad import audio_files
 from blackbox_grad.cli.arguments import Json
-from blackbox_grad.cli.console import err, print_json, say
+from blackbox_grad.cli.console import err, out, print_json, say, table
 from blackbox_grad.cli.render import refuse_overwriting
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from blackbox_grad import Host
+    from blackbox_grad_adapters.style_matching.effect_path import EffectPath
     from blackbox_grad_adapters.style_matching.encoder import Encoder
+    from blackbox_grad_adapters.style_matching.recordings import Tracks
+
+#: Of recordings, to measure on what can be read.
+_EXCERPTS = 50
 
 Input = Annotated[
     Path | None,
@@ -80,6 +86,86 @@ def map_(
         return
     say(f"{len(made.sounds)} sounds; of a setting left out, the map explains ", (f"{made.explained:.0%}", "bold green"))
     say(("map  ", "dim"), str(output))
+
+
+def figures(
+    effect: Annotated[
+        list[str], typer.Option(metavar="ADDRESS", help="An effect, seen in training or not. Repeatable.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the figures go.")],
+    source: Input = None,
+    recordings: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--recordings",
+            metavar="FOLDER",
+            help="Judge the encoder on the audio in it, not on the corpora for evaluation. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    encoder: EncoderFile = None,
+    points: Annotated[int, typer.Option(min=32, metavar="N", help="Settings of each effect.")] = 400,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Draw what the encoder hears of effects, and measure what can be read from it.
+
+    INPUT is drawn; what can be read is measured on excerpts of the recordings.
+
+    \b
+    Examples:
+      blackbox-grad style figures --effect pedalboard-builtin:Reverb --effect ZamDelay.vst3 -o figures
+      blackbox-grad style figures --effect pedalboard-builtin:Delay --recordings music -o figures --json
+    """
+    from blackbox_grad_adapters.style_matching import corpora, shipped
+    from blackbox_grad_adapters.style_matching.effect_path import EffectPath
+    from blackbox_grad_adapters.style_matching.latent_report import write_latent_report
+    from blackbox_grad_adapters.style_matching.latent_space import latent_space
+    from blackbox_grad_adapters.style_matching.readability import readability
+    from blackbox_grad_adapters.style_matching.recordings import Tracks, in_folder
+
+    ears = shipped.encoder(encoder)
+    x = _excerpt(source, ears)
+    if recordings:
+        tracks = Tracks([r for folder in recordings for r in in_folder(folder)], ears.sample_rate)
+    else:
+        tracks = corpora.tracks("evaluate", ears.sample_rate)
+    with _working("rendering and listening") as host:
+        paths = _named([EffectPath(address, ears.sample_rate, host=host) for address in dict.fromkeys(effect)])
+        spaces = {name: latent_space(path, ears, x, points, seed) for name, path in paths.items()}
+        read = readability(paths, ears, _excerpts(tracks, ears, seed), points, seed)
+    files = write_latent_report(output, spaces, read, _command(), seed)
+    if json:
+        measured = {name: asdict(one) | {"effect": paths[name].spec.address} for name, one in read.items()}
+        print_json({"page": str(files[0]), "files": [str(file) for file in files[1:]], "read": measured})
+        return
+    rows = table("effect", "recognised", "parameters read", right=["recognised"], whole=["effect"])
+    for name, one in read.items():
+        shares = ", ".join(f"{parameter} {share:.2f}" for parameter, share in one.explained.items())
+        rows.add_row(name, "" if one.accuracy is None else f"{one.accuracy:.2f}", shares)
+    out().print(rows)
+    say("")
+    say(("page  ", "dim"), str(files[0]))
+
+
+def _named(paths: list[EffectPath]) -> dict[str, EffectPath]:
+    """By the end of the address where that tells them apart, else by the whole address."""
+    from blackbox_grad_adapters.style_matching.shipped import short_name
+
+    addresses = [path.spec.address for path in paths]
+    short = [short_name(address) for address in addresses]
+    return {a if short.count(s) > 1 else s: path for a, s, path in zip(addresses, short, paths, strict=True)}
+
+
+def _excerpts(tracks: Tracks, ears: Encoder, seed: int) -> Tensor:
+    """Drawn at random, `[K, 1, T]`."""
+    import numpy as np
+    import torch
+
+    from blackbox_grad_adapters.style_matching.excerpts import draw
+
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(np.stack([draw(tracks, ears.length, rng) for _ in range(_EXCERPTS)]))
 
 
 def _excerpt(source: Path | None, ears: Encoder) -> Tensor:
