@@ -19,8 +19,8 @@ from blackbox_grad_adapters.style_matching.commands import app
 from blackbox_grad_adapters.style_matching.controller import Controller
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.encoder import Encoder
-from blackbox_grad_adapters.style_matching.evaluation import Method, evaluate, model_free, nearest, of_model
-from blackbox_grad_adapters.style_matching.evaluation_results import METHODS, ResultsError, Sheet, results
+from blackbox_grad_adapters.style_matching.evaluation import Method, evaluate, model_free, nearest, of_model, one_by_one
+from blackbox_grad_adapters.style_matching.evaluation_results import METHODS, ONE_WRONG, ResultsError, Sheet, results
 from blackbox_grad_adapters.style_matching.evaluation_summary import mean, ratio, summaries
 from blackbox_grad_adapters.style_matching.matching import StyleMatcher
 from blackbox_grad_adapters.style_matching.metrics import METRICS
@@ -133,6 +133,26 @@ def test_refinement_is_a_method_of_its_own(pairs, matcher, tmp_path):
     rows = measured(pairs, of_model(matcher, refine=12), tmp_path, examples=1)
     assert {row["method"] for row in rows} == {"controller", "refined 12"}
     assert rows[0]["settings"] != rows[1]["settings"]
+
+
+def test_the_cost_of_one_setting_is_that_of_the_controllers(tracks, tmp_path):
+    matcher = StyleMatcher.load(model(tmp_path / "run", REVERB))
+    data = PairDataset(matcher.path, tracks, length=LENGTH, seed=5, clean=0.4, augmentation=None)
+    rows = measured(data, of_model(matcher) | model_free(matcher.path) | one_by_one(matcher), tmp_path / "r", examples=4)
+    by_key = {(row["index"], row["method"]): row for row in rows}
+    for (index, method), row in by_key.items():
+        if method.startswith(ONE_WRONG) and row["clean"]:
+            assert row["mrstft"] == 0.0
+        elif method.startswith(ONE_WRONG):
+            truth, mine = (by_key[index, name]["settings"] for name in ("truth", "controller"))
+            wrong = method.removeprefix(ONE_WRONG)
+            assert row["settings"] == {**truth, wrong: mine[wrong]}
+    found = summaries(rows)
+    assert not any(heading.startswith(ONE_WRONG) for heading in evaluation_tables.ratios(found)[0])
+    ((_, _, _, text),) = evaluation_tables.explained(found)[1]
+    costs = {s.method.removeprefix(ONE_WRONG): s.wet.value for s in found if s.method.startswith(ONE_WRONG)}
+    assert set(costs) == set(matcher.path.names)
+    assert all(f" ({cost:.2f})" in text for cost in costs.values())
 
 
 def test_the_nearest_neighbour_of_a_pair_in_the_bank_is_itself(pairs, matcher, tmp_path):

@@ -18,7 +18,7 @@ from blackbox_grad_adapters.style_matching.controller_training import embedded
 from blackbox_grad_adapters.style_matching.corpora import Kind
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.encoder import Encoder
-from blackbox_grad_adapters.style_matching.evaluation_results import Sheet
+from blackbox_grad_adapters.style_matching.evaluation_results import ONE_WRONG, Sheet
 from blackbox_grad_adapters.style_matching.features import heard
 from blackbox_grad_adapters.style_matching.matching import StyleMatcher
 from blackbox_grad_adapters.style_matching.pairs import Pair, PairDataset
@@ -70,6 +70,23 @@ def of_model(matcher: StyleMatcher, refine: int = 0) -> dict[str, Method]:
 
     methods = {"controller": Method(predicted, weights)}
     return methods | ({f"refined {refine}": Method(refined, weights)} if refine else {})
+
+
+def one_by_one(matcher: StyleMatcher) -> dict[str, Method]:
+    """The true settings, but one of them as the controller answers: what it costs not to hear that one."""
+    weights = weight_file.fingerprint(matcher.controller), matcher.encoder.fingerprint
+
+    def but(place: int) -> Method:
+        def answer(pair: Pair, rng: np.random.Generator) -> Tensor | None:
+            if pair["clean"]:
+                return None
+            p = pair["p"].clone()
+            p[place] = matcher.predict(pair["input"][None], pair["reference"][None])[0, place]
+            return p
+
+        return Method(answer, weights)
+
+    return {f"{ONE_WRONG}{name}": but(place) for place, name in enumerate(matcher.path.names)}
 
 
 def nearest(

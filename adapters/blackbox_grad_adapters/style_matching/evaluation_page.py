@@ -38,7 +38,7 @@ def write(path: Path, found: Sequence[Summary]) -> None:
 
 
 def _text(name: str, by_kind: Mapping[str, Sequence[Summary]]) -> str:
-    counts = sorted({s.examples for of_kind in by_kind.values() for s in of_kind})
+    counts = sorted({s.examples for of_kind in by_kind.values() for s in of_kind if s.method in METHODS})
     kinds = [
         {
             "title": kind.capitalize(),
@@ -63,7 +63,7 @@ def _text(name: str, by_kind: Mapping[str, Sequence[Summary]]) -> str:
 
 def _markdown(lines: Lines) -> str:
     headings, body = lines
-    rule = ["---" if heading in ("effect", "method", "found of each setting") else "---:" for heading in headings]
+    rule = ["---" if heading.startswith(("effect", "mean", "found")) else "---:" for heading in headings]
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |" for cells in (headings, rule, *body))
 
 

@@ -28,6 +28,9 @@ METHODS = {
     "truth": "the true settings, rendered again: the bound",
 }
 
+#: Before a setting's name: the true settings, but that one as the controller answers.
+ONE_WRONG = "truth but "
+
 #: Those that no model is needed for.
 MODEL_FREE = ("dry", "middle", "random", "truth")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from blackbox_grad_adapters.style_matching import shipped
+from blackbox_grad_adapters.style_matching.evaluation_results import ONE_WRONG
 from blackbox_grad_adapters.style_matching.evaluation_summary import SETTINGS, Estimate, Summary
 from blackbox_grad_adapters.style_matching.metrics import METRICS
 
@@ -40,15 +41,19 @@ def ordered(found: Sequence[Summary]) -> dict[str, dict[str, Summary]]:
 def methods_of(found: Sequence[Summary]) -> list[str]:
     """The methods, from the worst to be expected to the best."""
     order = ("random", "middle", "dry", "nearest", "controller")
-    names = {summary.method for summary in found}
+    names = {summary.method for summary in found if not summary.method.startswith(ONE_WRONG)}
     return [*(n for n in order if n in names), *sorted(names - {*order, "truth"}), *({"truth"} & names)]
 
 
 def everywhere(found: Sequence[Summary]) -> dict[str, list[Summary]]:
-    """Of one kind of recordings, the methods that were measured on all of its effects, so that their means can be compared."""
-    by_effect = ordered(found).values()
-    methods = [m for m in methods_of(found) if all(m in by_method for by_method in by_effect)]
-    return {m: [by_method[m] for by_method in by_effect] for m in methods}
+    """Of one kind of recordings, methods measured on the same effects, so that their means can be compared.
+
+    These are the effects on which most methods were measured.
+    """
+    names, by_effect = methods_of(found), list(ordered(found).values())
+    most = max((len(by_method.keys() & names) for by_method in by_effect), default=0)
+    chosen = [by_method for by_method in by_effect if len(by_method.keys() & names) == most]
+    return {m: [by_method[m] for by_method in chosen] for m in names if all(m in by_method for by_method in chosen)}
 
 
 def ratios(found: Sequence[Summary]) -> Lines:
@@ -78,7 +83,8 @@ def means(found: Sequence[Summary]) -> Lines:
         [method, *(_pooled([s.means[name] for s in of_method]) for name in (*names, SETTINGS))]
         for method, of_method in everywhere(found).items()
     ]
-    return ["method", *map(_heading, names), "settings"], lines
+    effects = {s.effect for of_method in everywhere(found).values() for s in of_method}
+    return [f"mean of {len(effects)}", *map(_heading, names), "settings"], lines
 
 
 def against_dry(found: Sequence[Summary], method: str = "controller") -> Lines:
@@ -92,16 +98,22 @@ def against_dry(found: Sequence[Summary], method: str = "controller") -> Lines:
     return ["effect", *map(_heading, names)], lines
 
 
-def explained(found: Sequence[Summary], method: str = "controller") -> Lines:
-    """MRSTFT of a method with and without effect, and the share of the variance of each setting that it has found."""
+def explained(found: Sequence[Summary]) -> Lines:
+    """The controller's MRSTFT with and without effect, and of each setting, the share of its variance that is found, and its cost.
+
+    The cost, in brackets, is the ratio of MRSTFT where that setting is the controller's and all others are true.
+    """
     lines = []
     for name, by_method in ordered(found).items():
-        if method in by_method:
-            summary = by_method[method]
-            shares = sorted(summary.explained.items(), key=lambda share: -share[1])
-            text = ", ".join(f"{parameter} {share:.2f}" for parameter, share in shares)
+        if "controller" in by_method:
+            summary = by_method["controller"]
+            costs = {
+                p: by_method[f"{ONE_WRONG}{p}"].wet.value if f"{ONE_WRONG}{p}" in by_method else 0.0 for p in summary.explained
+            }
+            order = sorted(summary.explained, key=lambda p: (-costs[p], -summary.explained[p]))
+            text = ", ".join(f"{p} {summary.explained[p]:.2f}" + (f" ({costs[p]:.2f})" if costs[p] else "") for p in order)
             lines.append([name, _interval(summary.wet), _short(summary.clean), text])
-    return ["effect", "ratio with effect", "MRSTFT without", "found of each setting"], lines
+    return ["effect", "ratio with effect", "MRSTFT without", "found of each setting (its cost)"], lines
 
 
 def _defined(found: Sequence[Summary]) -> list[str]:
@@ -122,7 +134,7 @@ def _pooled(estimates: Sequence[Estimate]) -> str:
     if not there:
         return ""
     half = math.sqrt(sum(((e.high - e.low) / 2) ** 2 for e in there)) / len(there)
-    return f"{_short(sum(e.value for e in there) / len(there))} ± {_short(half, 2)}"
+    return f"{_short(sum(e.value for e in there) / len(there))} ± {f'{half:.0f}' if half >= 10 else f'{half:.1g}'}"
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -142,10 +154,10 @@ def _number(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else ""
 
 
-def _short(value: float, digits: int = 3) -> str:
+def _short(value: float) -> str:
     if not math.isfinite(value):
         return ""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{round(value, 4):.{digits}g}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{round(value, 4):.3g}"
 
 
 def _percent(value: float) -> str:

@@ -53,6 +53,9 @@ def evaluate(
     refine: Annotated[
         int, typer.Option(min=0, metavar="N", help="Measure the controller with so many renders for better settings, too.")
     ] = 0,
+    each: Annotated[
+        bool, typer.Option("--each", help="Measure what each setting costs, too: all true but this one, the controller's.")
+    ] = False,
     recordings: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Your own, in place of the corpus of one --kind.", show_default=False),
@@ -90,7 +93,7 @@ def evaluate(
         try:
             for name in wanted:
                 try:
-                    run = _Run(name, methods, refine, host)
+                    run = _Run(name, methods, refine, each, host)
                     for k in kinds:
                         run.measure(k, recordings, seed, output, examples, advance)
                 except BlackboxGradError as error:
@@ -127,7 +130,7 @@ N = TypeVar("N", bound=str)
 class _Run:
     """An effect, and the methods that set it."""
 
-    def __init__(self, name: str, methods: Sequence[str], refine: int, host: Host) -> None:
+    def __init__(self, name: str, methods: Sequence[str], refine: int, each: bool, host: Host) -> None:
         from blackbox_grad_adapters.style_matching import evaluation, shipped
         from blackbox_grad_adapters.style_matching.effect_path import EffectPath
         from blackbox_grad_adapters.style_matching.evaluation_results import METHODS, MODEL_FREE
@@ -136,7 +139,7 @@ class _Run:
 
         self.name = name
         self.methods: dict[str, Method]
-        if set(methods) <= set(MODEL_FREE) and not refine:
+        if set(methods) <= set(MODEL_FREE) and not refine and not each:
             self.path = EffectPath(shipped.address_of(name), host=host)
             self.methods = evaluation.model_free(self.path)
         else:
@@ -145,6 +148,8 @@ class _Run:
             if self.path.names != matcher.path.names:
                 self.path = matcher.path
             self.methods = evaluation.model_free(self.path) | evaluation.of_model(matcher, refine)
+            if each:
+                self.methods |= evaluation.one_by_one(matcher)
             if "nearest" in methods:
                 train = corpora.tracks("train", self.path.sample_rate)
                 bank = PairDataset(self.path, train, length=matcher.encoder.length)
