@@ -147,6 +147,7 @@ def test_fixed_settings_are_found_by_their_sound_alone(train, tmp_path):
     _, trained = train(tmp_path, plan, settings={"drive_db": 0.3})
     assert not trained.examples["clean"].any()
     assert (trained.p - 0.3).abs().mean() < 0.03
+    assert trained.results["error"]["drive_db"] < 0.03
     assert trained.results["ratio of the middle"] > 3 * trained.results["ratio"]
 
 

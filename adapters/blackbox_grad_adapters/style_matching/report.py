@@ -93,7 +93,7 @@ def write_run_report(path: str | os.PathLike[str], trained: Trained, command: st
         facts=facts,
         pictures=[_curves(trained), *_parameters(trained)],
         examples=examples,
-        explained=results["explained"],
+        errors=[(name, error, results.get("explained", {}).get(name)) for name, error in results["error"].items()],
         frequency_ticks=figures.frequency_ticks(rate),
         command=command,
     )
@@ -128,7 +128,7 @@ def write_match_report(
         ],
         pictures=[],
         examples=[Example("Listen", _sounds({name: part[:, :most] for name, part in parts.items()}, rate), settings)],
-        explained={},
+        errors=[],
         frequency_ticks=figures.frequency_ticks(rate),
         command=command,
     )

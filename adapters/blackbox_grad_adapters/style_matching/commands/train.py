@@ -164,9 +164,10 @@ def train(
 
 
 def _print(results: dict[str, Any]) -> None:
-    rows = table("parameter", "explained", right=["explained"])
-    for name, share in results["explained"].items():
-        rows.add_row(name, f"{share:.2f}")
+    rows = table("parameter", "mean error", "explained", right=["mean error", "explained"])
+    for name, error in results["error"].items():
+        share = results.get("explained", {}).get(name)
+        rows.add_row(name, f"{error:.3f}", "" if share is None else f"{share:.2f}")
     out().print(rows)
     say("")
     say("distance to the truth / that of the dry input: ", (f"{results['ratio']:.3f}", "bold green"))
