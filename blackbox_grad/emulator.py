@@ -36,6 +36,9 @@ _CONSTANT = 100.0
 #: Settings that differ by less are the same.
 _SAME = 1e-4
 
+#: Times that settings are drawn again if they are known.
+_TRIES = 8
+
 #: Distances at which candidates are drawn around the best settings.
 _DISTANCES = (0.3, 0.1, 0.03, 0.01, 0.003)
 
@@ -107,11 +110,10 @@ class Emulator:
         self._lengths, self._weights = of_coordinates
         at, noise = torch.from_numpy(self._at), float(theta[-1].exp())
         kernel = self._kernel(at, at, theta)
-        while True:
-            factor, failed = torch.linalg.cholesky_ex(kernel + noise * torch.eye(len(self), dtype=torch.float64))
+        for jitter in noise * 10.0 ** np.arange(12):
+            factor, failed = torch.linalg.cholesky_ex(kernel + jitter * torch.eye(len(self), dtype=torch.float64))
             if not failed:
                 break
-            noise *= 10
         inverse = torch.cholesky_inverse(factor)
         self._inverse, self._squares = inverse.numpy(), (inverse @ self._products @ inverse).numpy()
         self._variance = float((inverse * self._products).sum()) / len(self)
@@ -223,7 +225,9 @@ class Emulator:
             return float(value.detach()), np.nan_to_num(slope.numpy())
 
         bounds = [(-3.0, 4.0)] * len(self.space) + [(-6.0, 5.0)] * len(self.space) + [(math.log(1e-8), 0.0)]
-        self._theta, _ = _minimum(improbable, self._theta, bounds, 20)
+        found, value = _minimum(improbable, self._theta, bounds, 20)
+        if np.isfinite(found).all() and value < 1e10:
+            self._theta = found
 
     def _kernel(self, a: Tensor, b: Tensor, theta: Tensor) -> Tensor:
         """`[N, Q], [M, Q]` -> `[N, M]`."""
@@ -274,8 +278,13 @@ class Pursuit:
         self._curiosities = itertools.cycle((0.5, 0.5, 1.5))
 
     def next(self, count: int) -> FloatArray:
-        """`[count, P]`: settings in the box, stepped parameters at their levels. The emulator must know some renders."""
+        """`[≤ count, P]`: settings in the box, stepped parameters at their levels, none of them known, no two the same.
+
+        Fewer, or none, where no new ones are found.
+        """
         emulator, space = self.emulator, self.emulator.space
+        if not len(emulator):
+            return space.snap(self._random.uniform(size=(count, len(space))))
         emulator.fit()
         best = emulator.points[emulator.losses.argmin()]
         if np.isfinite(self._mutant).all():
@@ -288,14 +297,16 @@ class Pursuit:
                 trial = self._mutated(best, self._length)
             else:
                 trial = space.snap(emulator.propose(best, 0.0 if kind == "expected" else next(self._curiosities)))
-            # a render that was made already says nothing new
-            if any(np.abs(trial - other).max() < _SAME for other in [*emulator.points, *trials]):
-                trial = self._mutated(best, 0.3 * self._length) if kind != "unknown" else self._random.uniform(size=len(best))
-                trial = space.snap(trial)
-            if kind == "mutant":
-                self._mutant = trial
-            trials.append(trial)
-        return np.stack(trials)
+            length = 0.3 * self._length if kind != "unknown" else 1.0
+            known = [*emulator.points, *trials]
+            for _ in range(_TRIES):
+                if all(np.abs(trial - other).max() >= _SAME for other in known):
+                    trials.append(trial)
+                    if kind == "mutant":
+                        self._mutant = trial
+                    break
+                trial, length = self._mutated(best, length), 2 * length
+        return np.array(trials).reshape(len(trials), len(space))
 
     def _mutated(self, point: FloatArray, length: float) -> FloatArray:
         """`point` with some of its parameters moved."""

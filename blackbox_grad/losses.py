@@ -100,7 +100,11 @@ class Mel(FeatureLoss):
     size, bands = 2048, 80
 
     def prepare(self, target: Tensor) -> None:
-        size = min(self.size, 1 << max(target.shape[-1].bit_length() - 1, 0))
+        if target.shape[-1] < 64:
+            raise AudioError(
+                f"the loss 'mel' needs 64 samples or more, got {target.shape[-1]}; give more audio, or choose 'l1'"
+            )
+        size = min(self.size, 1 << (target.shape[-1].bit_length() - 1))
         self._window = torch.hann_window(size)
         self._bands = _mel_bands(min(self.bands, size // 8), size, self.sample_rate)
         self._floor = max(float(self._power(target[None]).mean()), 1e-18) * 1e-6

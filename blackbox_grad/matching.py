@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import signal
 import threading
@@ -37,6 +38,12 @@ _WHOLE = 2
 
 #: Cosine between the changes of the loss that cotangents foretell and the true ones, above which cotangents are trusted.
 _AGREEMENT = 0.7
+
+#: Below this part of the loss at the start it gives up sooner, when nothing helps any more.
+_GOOD = 0.01
+
+#: If there are no more settings than this, all are tried.
+_FEW = 64
 
 #: It has converged when the loss is this part of the one at the start.
 _ENOUGH = 1e-4
@@ -74,7 +81,7 @@ class Match:
         loss_start: at the effect's defaults.
         loss_dry: of the unprocessed input.
         loss_name: name of the loss.
-        method: how it was found: "emulator", the estimator and what it probed, or "search" where that was all.
+        method: how it was found: "emulator", the estimator and what it probed, "all settings", or "search" where that was all.
         method_reason: why, one sentence.
         renders: plug-in renders used.
         seconds: time taken.
@@ -293,41 +300,60 @@ class _Run:
         if len(objective.space) == 0:
             self.reason = "Nothing was searched: no parameter is free."
             return
-        self.enough = _ENOUGH * self.start
+        levels = [parameter.levels or math.inf for parameter in objective.space]
+        if estimator is None and math.prod(levels) <= min(_FEW, objective.limit - objective.renders):
+            self.method, self.reason = (
+                "all settings",
+                "No gradient was estimated: there are so few settings that all were tried.",
+            )
+            every = itertools.product(*(np.linspace(0.0, 1.0, int(count)) for count in levels))
+            self._tell(float(objective.evaluate(np.array(list(every))).min()))
+            return
+        self.enough = _ENOUGH * self.start if math.isfinite(self.start) else 0.0
         rounds = self._emulations() if estimator is None else iter([self._descend(estimator, probes)])
-        idle, before = 0, math.inf
+        polished, before, idle = None, math.inf, 0
         for starts in rounds:
             self.phase = "polish"
             failures = 0  # three starts in a row that bring nothing are enough
             for start in [objective.best_point, *starts]:
                 if objective.best_loss <= self.enough or failures == 3:
                     break
+                if polished is not None and np.array_equal(start, polished):
+                    continue
                 lowest = objective.best_loss
                 Polish(enough=self.enough).run(objective, start, self._tell)
                 failures = 0 if objective.best_loss < 0.98 * lowest else failures + 1
+            polished = objective.best_point
             idle = 0 if objective.best_loss < 0.98 * before else idle + 1
-            if objective.best_loss <= self.enough or idle == 2:
+            if objective.best_loss <= self.enough or idle == (2 if objective.best_loss < _GOOD * self.start else 5):
                 return
             before = objective.best_loss
 
     def _emulations(self) -> Iterator[FloatArray]:
-        """Again and again: where an emulator expects the lowest loss, until that helps no more; then other good settings."""
+        """Where an emulator expects the lowest loss, until that helps no more; then other good settings. Again and again.
+
+        After a round that brought nothing a new emulator begins elsewhere.
+        """
         objective, count = self.objective, len(self.objective.space)
         self.method = "emulator"
         self.reason = "No gradient was estimated: settings were tried where an emulator of the effect expected a low loss."
-        objective.emulator = emulator = Emulator(objective.space, self.seed)
-        global_search(objective, min(max(6, count + 2), 16, objective.limit // 4), self.seed, self._tell)
-        pursuit = Pursuit(emulator, self.seed)
-        while True:
-            self.phase = "emulation"
-            Emulation(max(60, 3 * count), self.enough).run(objective, pursuit, self._tell)
-            yield distinct(emulator.points, emulator.losses, 8)[1:]
+        for attempt in itertools.count():
+            objective.emulator = Emulator(objective.space, self.seed + attempt)
+            self.phase = "search"
+            global_search(objective, min(max(6, count + 2), 16, objective.limit // 4), self.seed + attempt, self._tell)
+            pursuit, before = Pursuit(objective.emulator, self.seed + attempt), math.inf
+            while objective.best_loss < 0.98 * before:
+                before = objective.best_loss
+                self.phase = "emulation"
+                Emulation(max(60, 3 * count), self.enough).run(objective, pursuit, self._tell)
+                yield distinct(objective.emulator.points, objective.emulator.losses, 8)
 
     def _descend(self, estimator: Estimator, probes: str) -> FloatArray:
         """Down the gradients of an estimator; then other good settings."""
         objective, count = self.objective, len(self.objective.space)
         generator = torch.Generator().manual_seed(self.seed)
         points, losses = global_search(objective, max(4, min(32 + 12 * count, objective.limit // 5)), self.seed, self._tell)
+        points, losses = np.concatenate([objective.space.defaults[None], points]), np.concatenate([[self.start], losses])
         starts = distinct(points, losses, 4)
         kind = self._choose(probes, starts, generator)
         self.method = f"{estimator!r}, {kind} probes"

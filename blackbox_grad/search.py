@@ -175,7 +175,7 @@ OnStep = Callable[[float], None]
 
 
 def global_search(objective: Objective, count: int, seed: int, on_step: OnStep) -> tuple[FloatArray, FloatArray]:
-    """`count` quasi-random points, and their losses. The first two are the defaults and the middle of the box.
+    """`count` quasi-random points, and their losses. The first is the middle of the box.
 
     A. B. Owen, "Scrambling Sobol' and Niederreiter-Xing points", J. Complexity 14(4), 1998.
     """
@@ -186,7 +186,7 @@ def global_search(objective: Objective, count: int, seed: int, on_step: OnStep) 
     levels = np.where(steps > 0, 1.0 / np.where(steps > 0, steps, 1.0) + 1.0, 1.0)
     drawn = sobol.numpy()
     drawn = np.where(steps > 0, np.minimum(np.floor(drawn * levels), levels - 1) * steps, drawn)
-    points = space.snap(np.concatenate([space.defaults[None], np.full((1, len(space)), 0.5), drawn])[:count])
+    points = space.snap(np.concatenate([np.full((1, len(space)), 0.5), drawn])[:count])
     losses = np.empty(count)
     for start in range(0, count, _CHUNK):
         losses[start : start + _CHUNK] = objective.evaluate(points[start : start + _CHUNK])
@@ -221,7 +221,10 @@ class Emulation:
         """Until it has converged, or has lost its patience. The objective's emulator must be that of `pursuit`."""
         reference, since = objective.best_loss, objective.renders
         while objective.best_loss > self.enough and objective.renders - since < self.patience:
-            losses = objective.evaluate(pursuit.next(3))
+            trials = pursuit.next(3)
+            if not len(trials):
+                return
+            losses = objective.evaluate(trials)
             if objective.best_loss < 0.99 * reference:
                 reference, since = objective.best_loss, objective.renders
             on_step(float(losses.min()))
@@ -306,7 +309,7 @@ class Polish:
                 point, loss, residual = self._neighbours(objective, point, loss, residual, reach)
                 on_step(loss)
             if not loss < 0.995 * before:
-                if reach <= self.finest:
+                if reach <= self.finest or (objective.space.steps >= 1.0 / _FEW_LEVELS).all():
                     break
                 reach = max(reach / 4, self.finest)
             else:

@@ -10,6 +10,7 @@ import torch
 
 import blackbox_grad as bg
 from blackbox_grad.audio_files import example
+from blackbox_grad.emulator import Pursuit
 from blackbox_grad.losses import loss_for
 
 OVERDRIVE = "dawdreamer:http://drobilla.net/plugins/mda/Overdrive"
@@ -97,7 +98,10 @@ def test_a_batch_of_more_items_than_it_remembers_gets_the_estimate_of_spsa():
     assert torch.equal(*gradients)
 
 
-def test_a_loss_that_does_not_follow_the_target_is_left_to_spsa():
+def test_a_loss_that_does_not_follow_the_target_is_left_to_spsa(monkeypatch: pytest.MonkeyPatch):
+    listened = []
+    listen = bg.Problem.listen
+    monkeypatch.setattr(bg.Problem, "listen", lambda problem, points: listened.append(1) or listen(problem, points))
     layer = bg.DifferentiableEffect("reference:soft-clip", RATE, estimator="auto", host=bg.InProcessHost())
     x = recordings()
     p = torch.nn.Parameter(torch.full((1, 2), 0.3))
@@ -113,16 +117,36 @@ def test_a_loss_that_does_not_follow_the_target_is_left_to_spsa():
         adam.step()
         p.data.clamp_(0.0, 1.0)
     assert p.min() > 0.8
+    assert 0 < len(listened) < 10
 
 
 def test_renders_that_are_not_finite_are_survived(third_party: str):
-    layer = bg.DifferentiableEffect("faulty:nan", RATE, estimator="auto", on_nonfinite="silence", host=bg.InProcessHost())
+    host = bg.InProcessHost()
+    layer = bg.DifferentiableEffect("faulty:nan", RATE, estimator="auto", on_nonfinite="silence", host=host)
     x = recordings()
     p = torch.nn.Parameter(torch.full((1, len(layer.parameter_space)), 0.3))
-    for _ in range(12):
+    broken = 0
+    for step in range(24):
+        p.data.fill_(0.95 if step % 4 == 1 else 0.3)  # above a half it returns NaN, in the forward render too
+        before = layer.nonfinite
+        with torch.no_grad():
+            layer(x, p)
+        broken += layer.nonfinite - before
         layer.loss(x, p, distance, 0.4 * x).backward()
-    assert layer.nonfinite > 0
+    assert broken == 6
     assert torch.isfinite(p.grad).all()
+    (memory,) = layer.estimator._last.values()
+    assert all(hearing.pursuit.emulator.points.max() <= 0.5 for hearing in memory.hearings)
+
+
+def test_many_parameters_are_emulated_too(monkeypatch: pytest.MonkeyPatch):
+    asked = []
+    following = Pursuit.next
+    monkeypatch.setattr(Pursuit, "next", lambda pursuit, count: asked.append(count) or following(pursuit, count))
+    fit = Fit(" | ".join(["reference:biquad"] * 22), "auto")
+    assert fit.p.shape[1] == 66
+    fit.run(40)
+    assert asked
 
 
 def test_runs_repeat_and_a_copy_knows_what_was_heard():
@@ -131,13 +155,15 @@ def test_runs_repeat_and_a_copy_knows_what_was_heard():
     fit = Fit("reference:biquad", "auto")
     fit.run(15)
     gradients = []
-    for layer in (copy.deepcopy(fit.layer), pickle.loads(pickle.dumps(fit.layer))):
+    fresh = Fit("reference:biquad", "auto").layer
+    for layer in (copy.deepcopy(fit.layer), pickle.loads(pickle.dumps(fit.layer)), fit.layer, fresh):
         p = fit.p.detach().clone().requires_grad_()
         torch.manual_seed(1)
         layer.loss(fit.x, p, distance, fit.target).backward()
         gradients.append(p.grad)
-    assert torch.equal(*gradients)
-    assert torch.isfinite(gradients[0]).all()
+    assert torch.equal(gradients[0], gradients[2])
+    assert torch.equal(gradients[1], gradients[2])
+    assert not torch.equal(gradients[3], gradients[2])  # that of SPSA
 
 
 def test_wrong_options_are_refused():

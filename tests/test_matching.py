@@ -55,11 +55,11 @@ class SteppedEffect(PluginEffect):
     name = "stepped"
     inputs = outputs = 1
 
-    def __init__(self, sample_rate: float) -> None:
+    def __init__(self, sample_rate: float, default: float) -> None:
         self.sample_rate = sample_rate
         self.parameters = ParameterSpace(
             [
-                Parameter("Gain", default=0.5),
+                Parameter("Gain", default=default),
                 Parameter("Shape", "stepped", default=0.0, levels=4),
                 Parameter("Halved", "toggle", default=0.0),
                 Parameter("Preset", default=0.0, trainable=False),
@@ -77,7 +77,7 @@ class SteppedEffect(PluginEffect):
 
 class SteppedBackend:
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> SteppedEffect:
-        return SteppedEffect(sample_rate)
+        return SteppedEffect(sample_rate, 0.95 if locator == "too-loud" else 0.5)
 
     def claims(self, locator: str) -> float:
         return 0.0
@@ -131,6 +131,24 @@ def test_stepped_parameters_are_found_and_settings_that_blow_up_survived(guitar:
     assert result.point == pytest.approx([0.85, 2 / 3, 1.0], abs=0.01)
     rows = {row["name"]: row for row in result.settings()}
     assert [rows[n]["free"] for n in ("Gain", "Shape", "Halved", "Preset")] == [True, True, True, False]
+
+
+def test_a_start_that_blows_up_is_no_end(guitar: tuple[Audio, float], stepped: str) -> None:
+    audio, rate = guitar
+    host = InProcessHost()
+    spec = EffectSpec("test:too-loud", rate, ("Gain",), (("Shape", 2 / 3),))
+    target, _ = host.render_batch(spec, audio[None], np.array([[0.3]]))
+    result = match(spec, audio, target[0], host=host)
+    assert result.loss_start == math.inf
+    assert result.point == pytest.approx([0.3], abs=0.01)
+
+
+def test_a_few_settings_are_all_tried(guitar: tuple[Audio, float], stepped: str) -> None:
+    audio, rate = guitar
+    result = match(EffectSpec(stepped, rate, ("Shape", "Halved")), audio, 0.3 * audio, host=InProcessHost())
+    assert result.finished == "converged"
+    assert result.method == "all settings"
+    assert result.renders == 1 + 4 * 2 + 1  # the defaults, all, and the best one once more
 
 
 def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_hosts(guitar: tuple[Audio, float]) -> None:
@@ -300,6 +318,8 @@ def test_recordings_that_cannot_be_matched_are_refused(guitar: tuple[Audio, floa
         match("reference:gain", audio, audio, rate, probes="loss")
     with pytest.raises(AudioError, match="'mrstft' needs 512 samples or more, got 100; .* 'l1'"):
         match("reference:gain", audio[:, :100], audio[:, :100], rate)
+    with pytest.raises(AudioError, match="'mel' needs 64 samples or more, got 5"):
+        match("reference:gain", audio[:, :5], audio[:, :5], rate, loss="mel")
     with pytest.raises(AudioError, match="match: target: audio must have the shape .*audio.None."):
         match("reference:gain", audio, audio[0], rate)
     with pytest.raises(AudioError, match="match: audio: .*meta"):

@@ -15,11 +15,13 @@ from blackbox_grad.estimators.spsa import SPSA
 from blackbox_grad.losses import FeatureLoss, MultiResolutionSTFT, Waveform
 from blackbox_grad.parameters import FloatArray
 from blackbox_grad.problem import Problem
+from blackbox_grad.registry import library
 
 #: Samples by which a recording is known again.
 _PRINT = 512
 
-#: Renders at quasi-random settings before an emulator is asked for the first time: so many, and two for every parameter.
+#: Sounds before an emulator is asked for the first time: so many, and one for every parameter. They are heard at quasi-random
+#: settings.
 _FIRST = 6
 
 #: Rank correlation between the loss and what is emulated, below which an emulator is not believed.
@@ -32,22 +34,30 @@ class _Hearing:
 
     distance: FeatureLoss
     pursuit: Pursuit
-    #: losses, and distances
+    #: the last losses, and distances
     pairs: list[tuple[float, float]] = field(default_factory=list)
+    sounds: int = 0
 
     def learn(self, points: FloatArray, losses: FloatArray, sounds: Tensor) -> None:
         """From renders at `points: [N, P]`: their `losses: [N]` and `sounds: [N, C, T]`."""
         with torch.no_grad():
             residuals = [self.distance.residuals(sound[None])[0] for sound in sounds]
-        known = zip(losses.tolist(), [float(r.abs().sum()) for r in residuals], strict=True)
-        self.pairs = [*self.pairs, *(pair for pair in known if np.isfinite(pair).all())][-64:]
-        self.pursuit.emulator.add(points, losses, residuals)
+        distances = np.array([float(r.abs().sum()) for r in residuals])
+        heard = np.isfinite(losses) & np.isfinite(distances)
+        self.pairs = [*self.pairs, *zip(losses[heard].tolist(), distances[heard].tolist(), strict=True)][-64:]
+        self.sounds += int(heard.sum())
+        self.pursuit.emulator.add(points, np.where(heard, losses, np.inf), residuals)
+
+    @property
+    def ready(self) -> bool:
+        """Whether enough was heard to ask the emulator."""
+        return self.sounds >= _FIRST + len(self.pursuit.emulator.space)
 
     @property
     def belief(self) -> float:
         """How well the loss follows the distance: the rank correlation."""
         ranks = np.argsort(np.argsort(np.array(self.pairs), axis=0), axis=0)
-        return float(np.asarray(np.corrcoef(ranks.T))[0, 1]) if len(self.pairs) > 2 else 1.0
+        return float(np.asarray(np.corrcoef(ranks.T))[0, 1]) if self.ready else 1.0
 
 
 @dataclass
@@ -63,7 +73,7 @@ class _Memory:
     def wanted(self, count: int) -> FloatArray:
         """`[count, P]`: where to listen next."""
         hearing = self.best()
-        if len(hearing.pairs) < _FIRST + len(hearing.pursuit.emulator.space):
+        if not hearing.ready:
             drawn: FloatArray = self.sobol.draw(count, dtype=torch.float64).numpy()
             return drawn
         return hearing.pursuit.next(count)
@@ -80,13 +90,18 @@ class Auto:
 
     Args:
         samples: probes of each item.
-        items: of so many items of a batch it remembers what was heard; the others are new at every step.
+        items: batches of so many items or fewer are remembered; larger ones count as new at every step, and so do those with the
+            same recording twice.
         step: of SPSA, in (0, 0.5].
+
+    Only what was heard at the step before is remembered. The loss function must stay the same meanwhile, and an `Auto` belongs to
+    one layer.
     """
 
     def __init__(self, samples: int = 2, items: int = 4, step: float = 0.01) -> None:
         if not (isinstance(items, int) and items >= 0):
             raise EstimatorError(f"Auto: items={items!r} must be a whole number, 0 or more")
+        library("scipy", "the estimator 'auto'")
         self.samples, self.items, self.step = samples, items, step
         self._local()  # which checks the others
         self._last: dict[bytes, _Memory | None] = {}
@@ -111,17 +126,17 @@ class Auto:
             return self._local().estimate(problem)
         memories = [self._last[name] or _memory(problem, i) for i, name in enumerate(prints)]
         self._last = dict(zip(prints, memories, strict=True))
-        if any(memory.best().belief < _BELIEVED for memory in memories):
-            return self._local().estimate(problem)
-        return self._emulated(problem, memories)
-
-    def _emulated(self, problem: Problem, memories: list[_Memory]) -> Estimate:
-        assert problem.output is not None
         here, value = problem.point.numpy(), problem.value.double().cpu().numpy()
         output = problem.output.float().cpu()
         for i, memory in enumerate(memories):
             for hearing in memory.hearings:
                 hearing.learn(here[i : i + 1], value[i : i + 1], output[i : i + 1])
+        if any(memory.best().belief < _BELIEVED for memory in memories):
+            return self._local().estimate(problem)
+        return self._emulated(problem, memories, here, value)
+
+    def _emulated(self, problem: Problem, memories: list[_Memory], here: FloatArray, value: FloatArray) -> Estimate:
+        """What is found with probes where the emulators propose; `here: [B, P]` and `value: [B]` are the problem's own."""
         wanted = np.stack([memory.wanted(self.samples) for memory in memories], axis=1)  # [K, B, P]
         points = problem.space.snap(wanted)
         values, sounds = problem.listen(torch.from_numpy(points))
@@ -144,7 +159,7 @@ def _fingerprint(problem: Problem, item: int) -> bytes:
     """What an item of a batch is known by."""
     assert problem.audio is not None
     assert problem.target is not None
-    parts = [repr((hash(problem.space), tuple(problem.target.shape[1:]))).encode()]
+    parts = [repr((problem.space.names, tuple(problem.target.shape[1:]))).encode()]
     for recording in (problem.audio[item], problem.target[item]):
         flat = recording.detach().flatten()
         parts.append(flat[:: max(1, len(flat) // _PRINT)].float().cpu().numpy().tobytes())

@@ -1,0 +1,164 @@
+"""python benchmarks/recovery.py: does `match` find the settings that made a target? Writes docs/match-recovery.md with `--page`.
+
+Every task hides settings drawn from a seed. A parameter can be *told* where another value of it, 0.05 away, could not be made up
+for by the other parameters: from the Jacobian of the loss's features at the hidden settings, what is left of its column after a
+least-squares fit by the others' must be more than a thousandth of the starting loss, which is ten times where `match` ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from blackbox_grad import EffectSpec, Host, Match, default_host, match
+from blackbox_grad.audio_files import example, replacing
+from blackbox_grad.effects import Audio
+from blackbox_grad.losses import loss_for
+from blackbox_grad.parameters import FloatArray
+from blackbox_grad.search import Objective
+
+MDA = "dawdreamer:http://drobilla.net/plugins/mda/"
+EFFECTS = {
+    "MDA Overdrive": f"{MDA}Overdrive",
+    "MDA Ambience": f"{MDA}Ambience",
+    "ZamEQ2": "pedalboard:ZamEQ2.vst3",
+    "ZamCompX2": "pedalboard:ZamCompX2.vst3",
+    "Distortion": "pedalboard-builtin:Distortion",
+    "Reverb": "pedalboard-builtin:Reverb",
+    "Compressor": "pedalboard-builtin:Compressor",
+    "LadderFilter": "pedalboard-builtin:LadderFilter",
+}
+#: Largest error at which a parameter counts as found.
+FOUND = 0.05
+#: Of the starting loss: what a parameter must change, beyond what others can make up for, to be told.
+TOLD = 1e-3
+#: From where settings are drawn.
+LOW, HIGH = 0.1, 0.9
+SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One effect and one seed: errors of the parameters that can be told, and the names of the others."""
+
+    effect: str
+    seed: int
+    errors: dict[str, float]
+    untold: list[str]
+    loss: float
+    renders: int
+
+    @property
+    def missed(self) -> list[str]:
+        return [f"{name} {error:.2f}" for name, error in self.errors.items() if error > FOUND]
+
+
+def recover(effect: str, seed: int, host: Host, renders: int) -> Row:
+    """Hide settings, and look for them."""
+    audio, rate = _excerpt()
+    spec = EffectSpec.of(EFFECTS[effect], rate, "continuous")
+    space = host.open(spec).parameters
+    random = np.random.default_rng([seed, sum(effect.encode())])
+    for _ in range(100):
+        hidden = random.uniform(LOW, HIGH, (1, len(space)))
+        target, finite = host.render_batch(spec, audio[None], hidden)
+        if finite.all() and np.square(target).mean() > 1e-5:  # neither broken nor silent
+            break
+    found = match(spec, audio, target[0], renders=renders, seed=seed, excerpt=None, host=host)
+    told = _told(spec, host, audio, target[0], hidden[0], found)
+    errors = np.abs(found.point - hidden[0])
+    return Row(
+        effect,
+        seed,
+        {name: float(errors[i]) for i, name in enumerate(space.names) if told[i] > TOLD},
+        [name for i, name in enumerate(space.names) if told[i] <= TOLD],
+        found.loss / found.loss_start,
+        found.renders,
+    )
+
+
+def _told(spec: EffectSpec, host: Host, audio: Audio, target: Audio, hidden: FloatArray, found: Match) -> FloatArray:
+    """`[P]`: what a change of `FOUND` in each parameter, and the best answer of the others, leaves of the starting loss."""
+    space = found.info.parameters
+    objective = Objective(spec, space, host, audio, loss_for("mrstft", torch.from_numpy(target), spec.sample_rate))
+    step = 0.01
+    moves = step * np.eye(len(space))
+    _, ahead = objective.residuals(hidden + moves)
+    _, behind = objective.residuals(hidden - moves)
+    jacobian = ((ahead - behind) / (2 * step)).double().numpy()
+    left = np.empty(len(space))
+    for i, column in enumerate(jacobian):
+        others = np.delete(jacobian, i, axis=0)
+        answer = np.linalg.lstsq(others @ others.T, others @ column, rcond=1e-9)[0]
+        left[i] = FOUND * np.abs(column - answer @ others).sum()
+    return left / found.loss_start
+
+
+def _excerpt() -> tuple[Audio, float]:
+    audio, rate = example()
+    return np.ascontiguousarray(audio[:1, : round(SECONDS * rate)]), rate
+
+
+def main(
+    effects: Annotated[str, typer.Option(help="Only effects with one of these words in their names.")] = "",
+    seeds: Annotated[int, typer.Option(help="Hidden settings of each effect.")] = 3,
+    renders: Annotated[int, typer.Option(help="The most renders.")] = 2000,
+    page: Annotated[Path | None, typer.Option(help="Write the results into this page.")] = None,
+) -> None:
+    words = [word.lower() for word in effects.split(",")]
+    chosen = [name for name in EFFECTS if any(word in name.lower() for word in words)]
+    cells = [(name, seed) for name in chosen for seed in range(seeds)]
+    host = default_host()
+    console = Console(stderr=True)
+    rows = []
+    for name, seed in track(cells, "recovery", console=console):
+        rows.append(recover(name, seed, host, renders))
+        console.print(f"{name} {seed}: {rows[-1].missed or 'found'}, loss {rows[-1].loss:.1e}, {rows[-1].renders} renders")
+    text = table(rows)
+    print(text)
+    if page:
+        with replacing(page) as temporary:
+            temporary.write_text(_PAGE.format(table=text, seconds=SECONDS, low=LOW, high=HIGH, seeds=seeds), "utf-8")
+
+
+def table(rows: list[Row]) -> str:
+    """As Markdown: a line for each effect."""
+    lines = [
+        "| effect | told | found within 0.05 | median error | largest error | loss | renders | missed | cannot be told |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |",
+    ]
+    for effect in dict.fromkeys(row.effect for row in rows):
+        own = [row for row in rows if row.effect == effect]
+        errors = [error for row in own for error in row.errors.values()]
+        missed = [f"{name} (seed {row.seed})" for row in own for name in row.missed]
+        untold = sorted({name for row in own for name in row.untold})
+        lines.append(
+            f"| {effect} | {len(errors)} | {sum(e <= FOUND for e in errors)} | {np.median(errors):.4f} | {max(errors):.3f} | "
+            f"{max(row.loss for row in own):.1e} | {np.median([row.renders for row in own]):.0f} | {', '.join(missed) or 'none'} | "
+            f"{', '.join(untold) or 'none'} |"
+        )
+    return "\n".join(lines)
+
+
+_PAGE = """# Settings found by `match`
+
+This page is generated by `python benchmarks/recovery.py --page docs/match-recovery.md`. Continuous settings of an effect, drawn
+between {low} and {high} by {seeds} seeds, make the target from {seconds:g} s of a guitar; `match` looks for them with its defaults.
+Errors are of the normalised settings.
+
+A parameter can be *told* where another value of it, 0.05 away, could not be made up for by the other parameters; the column counts
+them over all seeds. *loss* is the largest of the losses at the end, relative to that of the default settings, and *renders* the
+median.
+
+{table}
+"""
+
+if __name__ == "__main__":
+    typer.run(main)
