@@ -10,8 +10,10 @@ from blackbox_grad_adapters.style_matching import shipped
 from blackbox_grad_adapters.style_matching.matching import StyleMatcher
 from blackbox_grad_adapters.style_matching.weight_file import read
 
-HERE = [address for address in shipped.EFFECTS if shipped.file_of(address).exists()]
-EFFECTS = [pytest.param(a, id=shipped.file_of(a).stem, marks=[pytest.mark.plugins] * a.startswith("dawdreamer")) for a in HERE]
+EFFECTS = [
+    pytest.param(address, id=shipped.file_of(address).stem, marks=[pytest.mark.plugins] * address.startswith("dawdreamer"))
+    for address in shipped.EFFECTS
+]
 
 
 def test_all_weights_together_are_small():
@@ -24,7 +26,7 @@ def test_the_encoder_says_how_it_was_made():
     assert {"reconstruction", "divergence"} <= header["results"].keys()
 
 
-@pytest.mark.parametrize("address", HERE)
+@pytest.mark.parametrize("address", shipped.EFFECTS)
 def test_a_controller_says_how_it_was_made_and_helps(address):
     header, _ = read(shipped.file_of(address), "controller")
     assert header["effect"] == address
