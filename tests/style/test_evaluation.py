@@ -204,9 +204,9 @@ def test_the_means_beside_the_original_are_those_of_the_background():
         for method in ("dry", "controller")
     ]
     headings, lines = evaluation_tables.ratios(summaries(rows))
-    assert headings == ["effect", "controller", "nearer", "original, VCTK", "original, DAPS"]
-    assert lines[0] == ["Overdrive", "0.50 ± 0.00", "100 %", "0.56", "0.51"]
-    assert lines[-1] == ["mean of the nine", "0.50", "", "0.96", "0.91"]
+    assert headings == ["effect", "examples", "controller", "nearer", "original, VCTK", "original, DAPS"]
+    assert lines[0] == ["Overdrive", "1", "0.50 ± 0.00", "100 %", "0.56", "0.51"]
+    assert lines[-1] == ["mean of the nine", "", "0.50", "", "0.96", "0.91"]
 
 
 @pytest.fixture(scope="module")

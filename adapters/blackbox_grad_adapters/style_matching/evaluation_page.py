@@ -38,7 +38,6 @@ def write(path: Path, found: Sequence[Summary]) -> None:
 
 
 def _text(name: str, by_kind: Mapping[str, Sequence[Summary]]) -> str:
-    counts = sorted({s.examples for of_kind in by_kind.values() for s in of_kind if s.method in METHODS})
     kinds = [
         {
             "title": kind.capitalize(),
@@ -54,7 +53,6 @@ def _text(name: str, by_kind: Mapping[str, Sequence[Summary]]) -> str:
         package="blackbox_grad_adapters.style_matching",
         name=name,
         seconds=f"{LENGTH / SAMPLE_RATE:.1f}",
-        examples=" to ".join(map(str, dict.fromkeys((counts[0], counts[-1])))),
         methods=METHODS,
         metrics=METRICS.values(),
         kinds=kinds,

@@ -68,12 +68,16 @@ def ratios(found: Sequence[Summary]) -> Lines:
     for name, by_method in by_effect.items():
         cells = [_interval(by_method[m].ratios["mrstft"]) if m in by_method else "" for m in methods]
         nearer = by_method["controller"].nearer if "controller" in by_method else math.nan
-        lines.append([name, *cells, _percent(nearer), *(_number(theirs.get(name, math.nan)) for theirs in original.values())])
+        counts = sorted({by_method[m].examples for m in methods if m in by_method})
+        examples = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else ""
+        lines.append(
+            [name, examples, *cells, _percent(nearer), *(_number(theirs.get(name, math.nan)) for theirs in original.values())]
+        )
     for title, group in _groups(by_effect).items():
         own = [[by_effect[n][m].ratios["mrstft"].value if m in by_effect[n] else math.nan for n in group] for m in methods]
         others = [[theirs.get(n, math.nan) for n in group] for theirs in original.values()]
-        lines.append([title, *(_number(_mean(v)) for v in own), "", *(_number(_mean(v)) for v in others)])
-    return ["effect", *methods, "nearer", *(f"original, {name}" for name in original)], lines
+        lines.append([title, "", *(_number(_mean(v)) for v in own), "", *(_number(_mean(v)) for v in others)])
+    return ["effect", "examples", *methods, "nearer", *(f"original, {name}" for name in original)], lines
 
 
 def means(found: Sequence[Summary]) -> Lines:
