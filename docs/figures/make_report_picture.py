@@ -31,11 +31,11 @@ def photograph(page: Path, picture: Path, width: int, height: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         shot = Path(folder) / "page.png"
         subprocess.run([browser, *options, f"--screenshot={shot}", page.as_uri()], check=True, stderr=subprocess.DEVNULL)
-        _shrink(shot, picture)
+        shrink(shot, picture)
     print(f"{picture}: {picture.stat().st_size / 1000:.0f} kB")
 
 
-def _shrink(source: Path, target: Path) -> None:
+def shrink(source: Path, target: Path) -> None:
     """256 colours: a third of the size."""
     from PIL import Image  # comes with matplotlib
 

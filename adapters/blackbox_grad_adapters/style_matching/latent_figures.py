@@ -58,7 +58,8 @@ def sweeps_apart(space: LatentSpace, method: Method) -> Figure:
         places = space.places[method]
         _plane_of(panel, places, space.names[k])
         panel.plot(*places.sweeps[k].T, color="0.4", linewidth=0.6)
-        shown = panel.scatter(*places.sweeps[k].T, s=18, c=np.linspace(0, 1, places.sweeps.shape[1]), cmap="viridis")
+        values = np.linspace(0, 1, places.sweeps.shape[1])
+        shown = panel.scatter(*places.sweeps[k].T, s=18, c=values, cmap="viridis", vmin=0, vmax=1)
     figure.colorbar(shown, ax=panels, label="normalised", shrink=0.7)
     return figure
 

@@ -72,7 +72,7 @@ def readability(
         found[name] = Readability(
             accuracy=None if taken is None else float(np.mean(taken[mine] == name)),
             explained={
-                parameter: _explained(svm.SVR(C=1.0, epsilon=0.05), own, settings[name][:, k], excerpt)
+                parameter: _explained(svm.SVR(C=0.1), own, settings[name][:, k], excerpt)
                 for k, parameter in enumerate(paths[name].names)
             },
             count=len(own),
