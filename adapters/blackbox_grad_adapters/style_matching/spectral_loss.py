@@ -37,7 +37,7 @@ def spectra(x: Tensor, sizes: Sequence[int] = SIZES) -> list[Tensor]:
 def distance(y: Tensor, *target: Tensor, sizes: Sequence[int] = SIZES) -> Tensor:
     """`[B]`: how far `y: [B, C, T]` is from audio whose `spectra` are `target`.
 
-    The value is auraloss's `MultiResolutionSTFTLoss` of each item, in a fifth of the time.
+    The value is auraloss's `MultiResolutionSTFTLoss` of each item, in a third of the time.
     """
     total = torch.zeros(y.shape[0], dtype=y.dtype, device=y.device)
     for found, wanted in zip(spectra(y, sizes), target, strict=True):
