@@ -23,7 +23,7 @@ from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.encoder import Encoder
 from blackbox_grad_adapters.style_matching.latent_figures import place_colours
 from blackbox_grad_adapters.style_matching.latent_space import SIDE, STEPS, latent_space
-from blackbox_grad_adapters.style_matching.readability import FOLDS, readability
+from blackbox_grad_adapters.style_matching.readability import FOLDS, explained, readability
 
 RATE, LENGTH = 24_000, 24_576
 REVERB = {"parameters": ["room_size", "wet_level", "width"]}
@@ -115,11 +115,20 @@ class TestReadability:
         assert read["drive"].explained["drive_db"] > 0.8
 
     def test_what_is_not_heard_cannot(self, encoder, excerpts):
-        """A gain is undone by the normalisation. An excerpt met in two folds would give it away."""
+        """A gain is undone by the normalisation."""
         read = readability({"one": path("Gain"), "other": path("Gain")}, encoder, excerpts, 60)
         for one in read.values():
             assert one.accuracy < 0.65, read
             assert one.explained["gain_db"] < 0.1
+
+    def test_what_is_known_of_an_excerpt_does_not_help(self):
+        """What tells only which excerpt it is would give away a value that all recordings of an excerpt share."""
+        rng = np.random.default_rng(0)
+        groups = np.repeat(np.arange(20), 10)
+        values = rng.random(20)[groups]
+        e = np.eye(20)[groups] + 0.01 * rng.standard_normal((200, 20))
+        assert explained(e, values, groups) < 0.1
+        assert explained(e, values, np.arange(200) % 10) > 0.5
 
     def test_one_effect_alone_is_not_recognised(self, encoder, excerpts):
         (read,) = readability({"drive": path("Distortion")}, encoder, excerpts, 40).values()

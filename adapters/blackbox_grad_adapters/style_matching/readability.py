@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from blackbox_grad.errors import AudioError
+from blackbox_grad.parameters import FloatArray
 from blackbox_grad.registry import library
 from blackbox_grad_adapters.style_matching.cloud import heard, scattered
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
@@ -62,9 +64,9 @@ def readability(
         groups.append(group[audible].numpy())
         labels += [name] * len(embeddings[-1])
         settings[name] = p[audible].double().numpy()
-    svm = library("sklearn.svm", "reading embeddings")
     taken = None
     if len(paths) > 1:
+        svm = library("sklearn.svm", "reading embeddings")
         taken = _predicted(svm.SVC(C=10.0), np.concatenate(embeddings), np.array(labels), np.concatenate(groups))
     found = {}
     for name, own, excerpt in zip(paths, embeddings, groups, strict=True):
@@ -72,16 +74,17 @@ def readability(
         found[name] = Readability(
             accuracy=None if taken is None else float(np.mean(taken[mine] == name)),
             explained={
-                parameter: _explained(svm.SVR(C=0.1), own, settings[name][:, k], excerpt)
-                for k, parameter in enumerate(paths[name].names)
+                parameter: explained(own, settings[name][:, k], excerpt) for k, parameter in enumerate(paths[name].names)
             },
             count=len(own),
         )
     return found
 
 
-def _explained(model: Any, e: Any, values: Any, groups: Any) -> float:
-    error = np.square(_predicted(model, e, values, groups) - values).sum()
+def explained(e: FloatArray, values: FloatArray, groups: NDArray[np.int64]) -> float:
+    """The share of the variance of `values: [N]` that is read from `e: [N, D]` of other groups, which are `[N]`."""
+    svm = library("sklearn.svm", "reading embeddings")
+    error = np.square(_predicted(svm.SVR(C=0.1), e, values, groups) - values).sum()
     return 1.0 - float(error / np.square(values - values.mean()).sum())
 
 
