@@ -55,9 +55,11 @@ class _Hearing:
 
     @property
     def belief(self) -> float:
-        """How well the loss follows the distance: the rank correlation."""
+        """How well the loss follows the distance: the rank correlation, and 1 before there is enough to tell."""
+        if not self.ready:
+            return 1.0
         ranks = np.argsort(np.argsort(np.array(self.pairs), axis=0), axis=0)
-        return float(np.asarray(np.corrcoef(ranks.T))[0, 1]) if self.ready else 1.0
+        return float(np.asarray(np.corrcoef(ranks.T))[0, 1])
 
 
 @dataclass
