@@ -29,7 +29,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench estimators recovery compatibility tutorial style-weights lint format docs wheel plugins browser constraints clean distclean
+.PHONY: help demo test bench estimators recovery style-speed compatibility tutorial style-weights lint format docs wheel plugins browser constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ estimators: $(INSTALLED)-bench plugins ## measure estimators on the tasks of the
 
 recovery: $(INSTALLED)-bench plugins ## look for hidden settings with match, and write docs/match-recovery.md
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/recovery.py --page docs/match-recovery.md $(ARGS)
+
+style-speed: $(INSTALLED)-bench plugins ## measure training and matching of style matching, and write docs/style-speed.md
+	$(BIN)/python benchmarks/style_speed.py $(ARGS)
 
 compatibility: $(INSTALLED)-bench plugins ## check every effect of the plug-in packages, and write docs/plug-ins.md
 	$(BIN)/python benchmarks/compatibility.py $(ARGS)

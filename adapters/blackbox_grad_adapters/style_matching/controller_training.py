@@ -142,7 +142,7 @@ class AudioStage(Stage):
         return torch.optim.AdamW(self.controller.parameters(), self._rate, weight_decay=1e-3)
 
     def training_step(self, rows: Tensor, batch_idx: int) -> Tensor:
-        pairs: Pair = torch.utils.data.default_collate([self._pairs[i] for i in rows.tolist()])
+        pairs = self.sounds(rows)
         p = self.controller(*(e.to(self.device) for e in self._train.draws(rows)))
         truth = pairs["truth"].to(self.device)
 
@@ -152,6 +152,11 @@ class AudioStage(Stage):
         loss = self._path.loss(pairs["input"].to(self.device), p, far, truth, *spectra(truth, _SIZES))
         self.log("audio/train", loss.detach(), on_step=True, on_epoch=True, batch_size=len(rows))
         return loss
+
+    def sounds(self, rows: Tensor) -> Pair:
+        """A batch of pairs, by their numbers."""
+        batch: Pair = torch.utils.data.default_collate([self._pairs[i] for i in rows.tolist()])
+        return batch
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         p, y = self.answer()
