@@ -218,7 +218,8 @@ torch, opens the effect and writes the file.
 ## A training
 
 What the headers of the package's weights say: minutes of training, without the rendering of pairs. A controller shall
-take {CONTROLLER:g} at most, and {named(slowest)} took {controllers[slowest]:.1f}; the encoder {ENCODER:g}, and it took {encoder:.1f}.
+take {CONTROLLER:g} at most, and {named(slowest)} took {controllers[slowest]:.1f}; the encoder {ENCODER:g}, and it took
+{encoder:.1f}.
 
 | controller | minutes |
 |---|---:|
