@@ -131,6 +131,15 @@ def test_recordings_are_decoded_once_and_again_when_one_changes(library, tmp_pat
     assert opened(in_folder(library), tmp_path).seconds == pytest.approx(first.seconds + 2.0, abs=0.01)
 
 
+def test_it_is_told_how_many_are_decoded_the_unreadable_too_and_nothing_of_a_cache(library, tmp_path):
+    (library / "ada" / "1.wav").write_bytes(b"RIFF, and then nothing")
+    told = []
+    with pytest.warns(UserWarning, match="left out"):
+        opened(in_folder(library), tmp_path, on_progress=lambda *now: told.append(now))
+    assert told == [(done, 6) for done in range(1, 7)]
+    opened(in_folder(library), tmp_path, on_progress=lambda *now: pytest.fail("it was decoded again"))
+
+
 def test_a_truncated_cache_is_made_again(library, tmp_path):
     whole = np.concatenate(list(opened(in_folder(library), tmp_path)), axis=1)
     (file,) = tmp_path.glob("*.f32")

@@ -206,6 +206,7 @@ def test_train_writes_weights_and_a_report_that_match_understands(files, tmp_pat
         "--audio-steps", 1, *common, "--json",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
+    assert "1/1 recordings decoded" in made.stderr
     page = tmp_path / "run" / "report.html"
     assert self_contained(page)
     assert page.read_text().count("<audio") == 24

@@ -5,14 +5,18 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
 
+from blackbox_grad.errors import MissingDependencyError
 from blackbox_grad_adapters.style_matching import run, shipped
 from blackbox_grad_adapters.style_matching.controller import Controller
 from blackbox_grad_adapters.style_matching.controller_training import Plan
 from blackbox_grad_adapters.style_matching.encoder import Encoder
+from blackbox_grad_adapters.style_matching.loggers import weights_and_biases
 from blackbox_grad_adapters.style_matching.recordings import Tracks, in_folder
 from blackbox_grad_adapters.style_matching.weight_file import WeightsError
 
@@ -160,3 +164,53 @@ def test_tensorboard_has_curves_and_sounds(train, tmp_path):
     assert {"audio/ratio", "audio/settings", "parameters/drive_db"} <= set(events.Tags()["scalars"])
     assert {"0/input", "0/reference", "0/truth", "0/match"} <= set(events.Tags()["audio"])
     assert len(events.Audio("0/match")) == 3
+
+
+@pytest.fixture
+def wandb(monkeypatch, tmp_path):
+    """Weights & Biases as it is on the machine of somebody who has never used it."""
+    module = pytest.importorskip("wandb")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    return module
+
+
+def test_weights_and_biases_has_curves_and_sounds_and_goes_on_in_its_run(train, wandb, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    folder = tmp_path / "a run"
+    with pytest.raises(Killed), weights_and_biases("style", folder) as loggers:
+        train(folder, loggers=loggers, on_epoch=killed_in("audio", 1))
+    with weights_and_biases("style", folder) as loggers:
+        train(folder, loggers=loggers)
+        run = loggers[0].experiment
+        assert (run.project, run.name) == ("style", "a run")
+        assert run.config["effect"] == DRIVE
+        assert {"audio/ratio", "audio/settings", "parameters/drive_db"} <= set(run.summary.keys())
+    ids = {file.name.rpartition("-")[2] for file in (folder / "wandb").glob("offline-run-*-*")}
+    assert ids == {run.id}
+    heard = {f"{file.parent.name}/{file.name.partition('_')[0]}" for file in folder.glob("wandb/*/files/media/audio/*/*.wav")}
+    assert heard >= {f"{i}/{name}" for i in range(3) for name in ("input", "reference", "truth", "match")}
+
+
+def test_who_is_not_logged_in_is_told_before_the_work(wandb, tmp_path):
+    """In a process of its own: wandb looks at its surroundings once."""
+    begin = "import sys; from blackbox_grad.cli import main; main(sys.argv[1:])"
+    command = ["style", "train", DRIVE, "-o", str(tmp_path / "run"), "--wandb", "mine"]
+    done = subprocess.run(
+        [sys.executable, "-c", begin, *command], capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 1, done.stderr
+    assert "Weights & Biases cannot begin a run of 'mine'" in done.stderr
+    assert "WANDB_MODE=offline" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_wandb_the_way_out_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with (
+        pytest.raises(MissingDependencyError, match="Weights & Biases needs wandb, .* pip install wandb"),
+        weights_and_biases("style", tmp_path / "run"),
+    ):
+        pass
+    assert not (tmp_path / "run").exists()

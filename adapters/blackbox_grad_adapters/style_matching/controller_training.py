@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from blackbox_grad_adapters.style_matching.controller import PRESETS, Controller
@@ -14,6 +16,7 @@ from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.encoder import Encoder
 from blackbox_grad_adapters.style_matching.encoder_training import settings_error
 from blackbox_grad_adapters.style_matching.features import HeardPair, heard
+from blackbox_grad_adapters.style_matching.loggers import add_audio
 from blackbox_grad_adapters.style_matching.pairs import Pair, PairDataset
 from blackbox_grad_adapters.style_matching.shards import PairShards
 from blackbox_grad_adapters.style_matching.spectral_loss import SIZES, distance, multi_resolution_stft, spectra
@@ -167,8 +170,7 @@ class AudioStage(Stage):
             self.log(f"parameters/{name}", value, batch_size=1)
 
     def on_validation_epoch_end(self) -> None:
-        """Some of the pairs, for TensorBoard."""
-        assert self.logger is not None
+        """Some of the pairs, to listen to while it trains."""
         judged = self._judged
         _, y = self.answer(3)
         for i, match in enumerate(y):
@@ -176,10 +178,7 @@ class AudioStage(Stage):
             if self.current_epoch == 0:
                 sounds |= {"input": judged["input"][i], "reference": judged["reference"][i], "truth": judged["truth"][i]}
             for name, audio in sounds.items():
-                mono = audio.mean(dim=0)
-                self.logger.experiment.add_audio(  # type: ignore[attr-defined]
-                    f"{i}/{name}", mono, self.current_epoch, round(self._path.sample_rate)
-                )
+                add_audio(self.loggers, f"{i}/{name}", audio, self.current_epoch, self.global_step, self._path.sample_rate)
 
     def ratio(self, y: Tensor | None = None) -> float:
         """Mean distance to the truth of `y`, by default the controller's, over that of the dry input."""
@@ -265,6 +264,7 @@ def train_controller(
     caches: Path | None = None,
     on_epoch: OnEpoch | None = None,
     on_progress: Any = None,
+    loggers: Sequence[Logger] = (),
 ) -> Trained:
     """Train the controller of an effect. What was stopped goes on when called again with the same arguments.
 
@@ -273,7 +273,7 @@ def train_controller(
         encoder: frozen.
         folder: of checkpoints.
         caches: of pairs; the user's cache folder by default.
-        on_epoch: see `fit`.
+        on_epoch, loggers: see `fit`.
         on_progress: called while pairs are rendered, as `PairShards.build` does.
     """
     path = EffectPath(train.path.spec, host=train.path.effect.host, estimator=ESTIMATOR)
@@ -294,7 +294,7 @@ def train_controller(
         seed=plan.seed,
     )
     if plan.settings_epochs:
-        stages[first.name] = fit(first, folder / first.name, epochs=plan.settings_epochs, on_epoch=on_epoch)
+        stages[first.name] = fit(first, folder / first.name, epochs=plan.settings_epochs, on_epoch=on_epoch, loggers=loggers)
     interrupted = any(fitted.interrupted for fitted in stages.values())
 
     sounds: PairShards[Pair] = PairShards(train, min(plan.sounds, plan.pairs), caches)
@@ -315,7 +315,14 @@ def train_controller(
     before, weights = second.ratio(), {name: weight.clone() for name, weight in controller.state_dict().items()}
     if plan.audio_epochs and not interrupted:
         sounds.build(0, on_progress)
-        fitted = fit(second, folder / second.name, epochs=plan.audio_epochs, patience=plan.patience, on_epoch=on_epoch)
+        fitted = fit(
+            second,
+            folder / second.name,
+            epochs=plan.audio_epochs,
+            patience=plan.patience,
+            on_epoch=on_epoch,
+            loggers=loggers,
+        )
         stages[second.name], interrupted = fitted, fitted.interrupted
         if not fitted.best(second.monitor).get(second.monitor, before) < before:
             controller.load_state_dict(weights)  # it only did harm

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -162,9 +162,15 @@ def on_side(side: Side, kind: Kind | None = None) -> Iterator[Corpus]:
     return (c for c in CORPORA if c.side == side and kind in (None, c.kind))
 
 
-def tracks(side: Side, sample_rate: float, channels: int = 1, kind: Kind | None = None) -> Tracks:
-    """The recordings of a side, decoded. Raises `CorpusError` if a corpus of it has not been fetched."""
-    return Tracks([r for c in on_side(side, kind) for r in c.recordings()], sample_rate, channels)
+def tracks(
+    side: Side,
+    sample_rate: float,
+    channels: int = 1,
+    kind: Kind | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Tracks:
+    """The recordings of a side, decoded; see `Tracks`. Raises `CorpusError` if a corpus of it has not been fetched."""
+    return Tracks([r for c in on_side(side, kind) for r in c.recordings()], sample_rate, channels, on_progress=on_progress)
 
 
 def cache_folder() -> Path:

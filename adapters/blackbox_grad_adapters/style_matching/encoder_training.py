@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.loggers import Logger
 from torch import Tensor, nn
 
 from blackbox_grad_adapters.style_matching.controller import Controller
@@ -118,6 +119,7 @@ def train_encoder(
     rate: float = 2e-3,
     seed: int = 0,
     on_epoch: OnEpoch | None = None,
+    loggers: Sequence[Logger] = (),
 ) -> tuple[Encoder, Fitted]:
     """Train it; what comes back has its best weights and is frozen."""
     enough = 1000  # of each effect
@@ -125,5 +127,5 @@ def train_encoder(
     stage = EncoderStage(
         encoder, train, validation, epochs=epochs, beta=beta, settings=settings, batch=batch, rate=rate, seed=seed
     )
-    fitted = fit(stage, folder, epochs=epochs, on_epoch=on_epoch)
+    fitted = fit(stage, folder, epochs=epochs, on_epoch=on_epoch, loggers=loggers)
     return encoder.eval().requires_grad_(False), fitted

@@ -6,12 +6,13 @@ A *group* is whatever must not lie on two sides of a split: a speaker, an artist
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import random
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -112,6 +113,7 @@ class Tracks:
         sample_rate: Hz.
         channels: 1 averages channels; more repeat those of a mono file.
         folder: of the cache.
+        on_progress: called while recordings are decoded, if they are not in the cache, with how many are and how many there are.
 
     Attributes:
         groups: the group of each track.
@@ -123,6 +125,7 @@ class Tracks:
         sample_rate: float,
         channels: int = 1,
         folder: Path | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
         recordings = list(recordings)
         self.sample_rate = float(sample_rate)
@@ -132,7 +135,7 @@ class Tracks:
         self._file, self._table = cache / f"{self.key}.f32", cache / f"{self.key}.json"
         table = _table_of(self._table, self._file, channels)
         if table is None:
-            table = self._decode(recordings)
+            table = self._decode(recordings, on_progress or (lambda done, total: None))
         self.groups: list[str] = [group for group, _ in table]
         self.lengths: list[int] = [length for _, length in table]
 
@@ -164,11 +167,11 @@ class Tracks:
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "_samples"}
 
-    def _decode(self, recordings: list[Recording]) -> list[tuple[str, int]]:
+    def _decode(self, recordings: list[Recording], on_progress: Callable[[int, int], None]) -> list[tuple[str, int]]:
         table: list[tuple[str, int]] = []
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self._file) as temporary, temporary.open("wb") as output:
-            for group, audio in self._tracks(recordings):
+            for group, audio in self._tracks(recordings, on_progress):
                 output.write(audio.tobytes())
                 table.append((group, audio.shape[1]))
             if not table:
@@ -177,7 +180,8 @@ class Tracks:
             temporary.write_text(json.dumps(table), encoding="utf-8")
         return table
 
-    def _tracks(self, recordings: list[Recording]) -> Iterator[tuple[str, Audio]]:
+    def _tracks(self, recordings: list[Recording], on_progress: Callable[[int, int], None]) -> Iterator[tuple[str, Audio]]:
+        done = itertools.count(1)
         groups: defaultdict[str, list[Path]] = defaultdict(list)
         for recording in recordings:
             groups[recording.group].append(recording.path)
@@ -189,6 +193,8 @@ class Tracks:
                 except AudioError as error:
                     warnings.warn(f"left out: {error}", stacklevel=2)
                     continue
+                finally:
+                    on_progress(next(done), len(recordings))
                 if audio.shape[1] >= SHORT * self.sample_rate:
                     yield group, audio
                 else:

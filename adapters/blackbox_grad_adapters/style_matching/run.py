@@ -8,6 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.loggers import Logger
+
 from blackbox_grad import Host
 from blackbox_grad_adapters.style_matching import corpora, recordings, shipped
 from blackbox_grad_adapters.style_matching.controller_training import ESTIMATOR, Plan, Trained, train_controller
@@ -29,12 +31,16 @@ _ENCODERS, _JUDGES, _CONTROLLERS = 0, 1, 2
 OnProgress = Callable[[str, int, int], None]
 
 
-def sides(folders: Sequence[Path], sample_rate: float = SAMPLE_RATE) -> tuple[Tracks, Tracks]:
+def sides(
+    folders: Sequence[Path], sample_rate: float = SAMPLE_RATE, on_progress: Callable[[int, int], None] | None = None
+) -> tuple[Tracks, Tracks]:
     """Recordings to train and to validate with: of folders, a tenth of them for validation; by default, of the corpora."""
     if not folders:
-        return corpora.tracks("train", sample_rate), corpora.tracks("validate", sample_rate)
-    train, validation = recordings.split([r for folder in folders for r in recordings.in_folder(folder)])
-    return Tracks(train, sample_rate), Tracks(validation, sample_rate)
+        parts = [[r for c in corpora.on_side(side) for r in c.recordings()] for side in ("train", "validate")]
+    else:
+        parts = list(recordings.split([r for folder in folders for r in recordings.in_folder(folder)]))
+    train, validation = (Tracks(part, sample_rate, on_progress=on_progress) for part in parts)
+    return train, validation
 
 
 def run_encoder(
@@ -55,6 +61,7 @@ def run_encoder(
     caches: Path | None = None,
     on_epoch: OnEpoch | None = None,
     on_progress: OnProgress | None = None,
+    loggers: Sequence[Logger] = (),
 ) -> tuple[Path, Fitted]:
     """Train an encoder on pairs of several effects, and write `encoder.safetensors` into the folder.
 
@@ -75,6 +82,8 @@ def run_encoder(
         **_origin(tracks),
     }
     begin(folder, configuration)
+    for logger in loggers:
+        logger.log_hyperparams(configuration)
     torch.manual_seed(seed)
     encoder = Encoder(preset, tracks[0].sample_rate, length, latent)
     train, validation = [], []
@@ -83,7 +92,16 @@ def run_encoder(
         train.append(heard(first, encoder, pairs, caches, on_progress=_named(on_progress, address)))
         validation.append(heard(second, encoder, min(_JUDGED, pairs), caches, on_progress=_named(on_progress, address)))
     encoder, fitted = train_encoder(
-        encoder, train, validation, folder, epochs=epochs, beta=beta, settings=settings, seed=seed, on_epoch=on_epoch
+        encoder,
+        train,
+        validation,
+        folder,
+        epochs=epochs,
+        beta=beta,
+        settings=settings,
+        seed=seed,
+        on_epoch=on_epoch,
+        loggers=loggers,
     )
     best = fitted.best("validation/loss")
     results = {name.partition("/")[2]: value for name, value in best.items() if name.startswith("validation/")}
@@ -106,6 +124,7 @@ def run_controller(
     caches: Path | None = None,
     on_epoch: OnEpoch | None = None,
     on_progress: OnProgress | None = None,
+    loggers: Sequence[Logger] = (),
 ) -> tuple[Path, Trained]:
     """Train the controller of an effect, and write `controller.safetensors` into the folder, its encoder beside it.
 
@@ -126,8 +145,18 @@ def run_controller(
         **_origin(tracks),
     }
     begin(folder, configuration)
+    for logger in loggers:
+        logger.log_hyperparams(configuration)
     trained = train_controller(
-        train, validation, encoder, folder, plan, caches=caches, on_epoch=on_epoch, on_progress=_named(on_progress, effect)
+        train,
+        validation,
+        encoder,
+        folder,
+        plan,
+        caches=caches,
+        on_epoch=on_epoch,
+        on_progress=_named(on_progress, effect),
+        loggers=loggers,
     )
     file = folder / shipped.CONTROLLER
     made = _made(*trained.stages.values())

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -80,7 +80,15 @@ def loader(items: list[Any]) -> DataLoader[Any]:
     return DataLoader(items, batch_size=None)  # type: ignore[arg-type]
 
 
-def fit(stage: Stage, folder: Path, *, epochs: int, patience: int | None = None, on_epoch: OnEpoch | None = None) -> Fitted:
+def fit(
+    stage: Stage,
+    folder: Path,
+    *,
+    epochs: int,
+    patience: int | None = None,
+    on_epoch: OnEpoch | None = None,
+    loggers: Sequence[Logger] = (),
+) -> Fitted:
     """Train a stage, and leave it with the weights of its best epoch.
 
     What was stopped, by Ctrl-C, a kill or a crash, goes on from its last whole epoch when called again, and ends with the same
@@ -90,6 +98,7 @@ def fit(stage: Stage, folder: Path, *, epochs: int, patience: int | None = None,
         folder: of checkpoints and of what TensorBoard shows.
         epochs: at most.
         patience: epochs without a better one after which it ends.
+        loggers: of Lightning, beside TensorBoard's.
 
     Raises:
         WeightsError: a checkpoint is damaged.
@@ -106,7 +115,7 @@ def fit(stage: Stage, folder: Path, *, epochs: int, patience: int | None = None,
         trainer = L.Trainer(
             max_epochs=epochs,
             devices=1,
-            logger=TensorBoardLogger(folder, name="", version="tensorboard"),
+            logger=[TensorBoardLogger(folder, name="", version="tensorboard"), *loggers],
             callbacks=callbacks,
             gradient_clip_val=1.0,
             reload_dataloaders_every_n_epochs=1,

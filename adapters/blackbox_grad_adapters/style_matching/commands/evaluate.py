@@ -14,6 +14,7 @@ from blackbox_grad.cli.arguments import Json
 from blackbox_grad.cli.console import complain, err, out, print_json, say, table, warn
 from blackbox_grad.errors import BlackboxGradError
 from blackbox_grad_adapters.style_matching import corpora
+from blackbox_grad_adapters.style_matching.commands.progress import decoding, telling
 from blackbox_grad_adapters.style_matching.corpora import Kind
 from blackbox_grad_adapters.style_matching.recordings import Tracks, in_folder
 
@@ -151,9 +152,10 @@ class _Run:
             if each:
                 self.methods |= evaluation.one_by_one(matcher)
             if "nearest" in methods:
-                train = corpora.tracks("train", self.path.sample_rate)
+                train = corpora.tracks("train", self.path.sample_rate, on_progress=decoding)
                 bank = PairDataset(self.path, train, length=matcher.encoder.length)
-                self.methods["nearest"] = evaluation.nearest(matcher.encoder, bank, on_progress=self._tell)
+                tell = telling(f"shards of training pairs for the nearest neighbour of {name}")
+                self.methods["nearest"] = evaluation.nearest(matcher.encoder, bank, on_progress=tell)
         self.methods = {n: m for n, m in self.methods.items() if n in methods or n not in METHODS}
 
     def measure(
@@ -164,13 +166,13 @@ class _Run:
         from blackbox_grad_adapters.style_matching.pairs import PairDataset
 
         rate = self.path.sample_rate
-        tracks = corpora.tracks("evaluate", rate, kind=kind) if folder is None else Tracks(in_folder(folder), rate)
+        if folder is None:
+            tracks = corpora.tracks("evaluate", rate, kind=kind, on_progress=decoding)
+        else:
+            tracks = Tracks(in_folder(folder), rate, on_progress=decoding)
         sheet = Sheet(output, self.path.spec.address, kind)
         pairs = PairDataset(self.path, tracks, seed=seed, augmentation=None)
         evaluate(pairs, kind, self.methods, sheet, examples, lambda: advance(f"{self.name}, {kind}"))
-
-    def _tell(self, done: int, total: int) -> None:
-        err().print(f"{self.name}: {done}/{total} shards of training pairs for the nearest neighbour")
 
 
 def _print(found: Sequence[Summary]) -> None:

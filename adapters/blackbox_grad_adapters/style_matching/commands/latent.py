@@ -16,6 +16,7 @@ from blackbox_grad import audio_files
 from blackbox_grad.cli.arguments import Json
 from blackbox_grad.cli.console import err, out, print_json, say, table
 from blackbox_grad.cli.render import refuse_overwriting
+from blackbox_grad_adapters.style_matching.commands.progress import decoding
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -127,9 +128,9 @@ def figures(
     ears = shipped.encoder(encoder)
     x = _excerpt(source, ears)
     if recordings:
-        tracks = Tracks([r for folder in recordings for r in in_folder(folder)], ears.sample_rate)
+        tracks = Tracks([r for folder in recordings for r in in_folder(folder)], ears.sample_rate, on_progress=decoding)
     else:
-        tracks = corpora.tracks("evaluate", ears.sample_rate)
+        tracks = corpora.tracks("evaluate", ears.sample_rate, on_progress=decoding)
     with _working("rendering and listening") as host:
         paths = _named([EffectPath(address, ears.sample_rate, host=host) for address in dict.fromkeys(effect)])
         spaces = {name: latent_space(path, ears, x, points, seed) for name, path in paths.items()}

@@ -13,6 +13,7 @@ import typer
 
 from blackbox_grad.cli.arguments import Address, Json, Set, values_of
 from blackbox_grad.cli.console import err, out, print_json, say, table
+from blackbox_grad_adapters.style_matching.commands.progress import decoding, telling
 
 if TYPE_CHECKING:
     from blackbox_grad_adapters.style_matching.training import OnEpoch
@@ -30,6 +31,12 @@ Recordings = Annotated[
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="The same seed repeats a run.")]
 Hosts = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Processes that render; one a core by default.", show_default=False)
+]
+Wandb = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PROJECT", help="Tell Weights & Biases, too; needs wandb. TensorBoard is always told.", show_default=False
+    ),
 ]
 
 
@@ -52,6 +59,7 @@ def train_encoder(
     recordings: Recordings = None,
     seed: Seed = 0,
     hosts: Hosts = None,
+    wandb: Wandb = None,
     json: Json = False,
 ) -> None:
     """Train the encoder, which hears how recordings sound, on several effects.
@@ -62,12 +70,13 @@ def train_encoder(
       blackbox-grad style train-encoder -o runs/mine --effect ZamTube.vst3 --effect ZamDelay.vst3 --recordings music/
     """
     from blackbox_grad_adapters.style_matching import run, shipped
+    from blackbox_grad_adapters.style_matching.loggers import weights_and_biases
 
-    with _working(hosts) as (host, on_epoch, on_progress):
+    with weights_and_biases(wandb, output) as loggers, _working(hosts) as (host, on_epoch, on_progress):
         file, fitted = run.run_encoder(
             effect or shipped.EFFECTS,
             output,
-            run.sides(recordings or []),
+            run.sides(recordings or [], on_progress=decoding),
             preset=preset,
             latent=latent,
             pairs=pairs,
@@ -79,6 +88,7 @@ def train_encoder(
             command=_command(),
             on_epoch=on_epoch,
             on_progress=on_progress,
+            loggers=loggers,
         )
     best = fitted.best("validation/loss")
     if json:
@@ -109,6 +119,7 @@ def train(
     recordings: Recordings = None,
     seed: Seed = 0,
     hosts: Hosts = None,
+    wandb: Wandb = None,
     json: Json = False,
 ) -> None:
     """Train a controller, which sets the effect at ADDRESS so that one recording sounds like another.
@@ -125,6 +136,7 @@ def train(
     from blackbox_grad_adapters.style_matching import run, shipped
     from blackbox_grad_adapters.style_matching.controller import PRESETS
     from blackbox_grad_adapters.style_matching.controller_training import Plan
+    from blackbox_grad_adapters.style_matching.loggers import weights_and_biases
     from blackbox_grad_adapters.style_matching.report import write_run_report
 
     if preset not in PRESETS:
@@ -138,11 +150,11 @@ def train(
         widths=PRESETS[preset],
         seed=seed,
     )
-    with _working(hosts) as (host, on_epoch, on_progress):
+    with weights_and_biases(wandb, output) as loggers, _working(hosts) as (host, on_epoch, on_progress):
         file, trained = run.run_controller(
             address,
             output,
-            run.sides(recordings or [], ears.sample_rate),
+            run.sides(recordings or [], ears.sample_rate, decoding),
             ears,
             plan,
             settings=values_of(settings) if settings else "random",
@@ -151,6 +163,7 @@ def train(
             command=_command(),
             on_epoch=on_epoch,
             on_progress=on_progress,
+            loggers=loggers,
         )
         report = output / "report.html"
         write_run_report(report, trained, _command())
@@ -197,8 +210,7 @@ def _working(hosts: int | None) -> Iterator[tuple[Any, OnEpoch, Callable[[str, i
         err().print(f"{stage} {row['epoch']:.0f}: " + ", ".join(f"{name} {value:.3g}" for name, value in shown.items()))
 
     def on_progress(name: str, done: int, total: int) -> None:
-        if done in (1, total) or done % max(1, total // 4) == 0:
-            err().print(f"{name}: {done}/{total} shards of pairs")
+        telling(f"shards of pairs of {name}")(done, total)
 
     with contextlib.closing(ProcessPool(hosts)) as host:
         yield host, on_epoch, on_progress
