@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from blackbox_grad.errors import MissingDependencyError
+from blackbox_grad.errors import AudioError, MissingDependencyError
 from blackbox_grad_adapters.style_matching import run, shipped
 from blackbox_grad_adapters.style_matching.controller import Controller
 from blackbox_grad_adapters.style_matching.controller_training import Plan
@@ -136,6 +137,39 @@ def test_a_damaged_checkpoint_is_said(train, tmp_path):
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(WeightsError, match=r"last\.ckpt: the checkpoint cannot be read .* delete it"):
         train(tmp_path)
+
+
+def test_a_checkpoint_of_another_version_is_said(train, tmp_path):
+    with pytest.raises(Killed):
+        train(tmp_path, on_epoch=killed_in("settings", 1))
+    checkpoint = tmp_path / "settings" / "last.ckpt"
+    content = torch.load(checkpoint, weights_only=True)
+    content["state_dict"]["controller.renamed"] = content["state_dict"].popitem()[1]
+    torch.save(content, checkpoint)
+    with pytest.raises(WeightsError, match=r"last\.ckpt: the checkpoint is of another version .*renamed.* delete it"):
+        train(tmp_path)
+
+
+def test_a_full_disk_keeps_the_last_whole_epoch(train, tmp_path, monkeypatch):
+    whole, _ = train(tmp_path / "whole")
+    write = Path.write_bytes
+
+    def full(path, content):
+        write(path, content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    def fill(name, row):
+        if (name, row["epoch"]) == ("audio", 1):
+            monkeypatch.setattr(Path, "write_bytes", full)
+
+    with pytest.raises(AudioError, match=r"\.ckpt: cannot be written \(No space left on device\); make room"):
+        train(tmp_path / "full", on_epoch=fill)
+    monkeypatch.undo()
+    assert not list((tmp_path / "full").rglob("*.part"))
+    epochs = []
+    resumed, _ = train(tmp_path / "full", on_epoch=lambda name, row: epochs.append((name, row["epoch"])))
+    assert epochs[0] == ("audio", 1)
+    assert (weights(resumed) == weights(whole)).all()
 
 
 def test_a_folder_with_another_run_is_left_alone(train, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import signal
@@ -18,6 +19,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.plugins import TorchCheckpointIO
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -101,7 +103,8 @@ def fit(
         loggers: of Lightning, beside TensorBoard's.
 
     Raises:
-        WeightsError: a checkpoint is damaged.
+        WeightsError: a checkpoint is damaged, or of another version.
+        AudioError: the disk is full; the last whole epoch is still there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     best = ModelCheckpoint(folder, "best", stage.monitor, enable_version_counter=False)
@@ -117,6 +120,7 @@ def fit(
             devices=1,
             logger=[TensorBoardLogger(folder, name="", version="tensorboard"), *loggers],
             callbacks=callbacks,
+            plugins=[_WholeFiles()],
             gradient_clip_val=1.0,
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
@@ -125,7 +129,7 @@ def fit(
             enable_model_summary=False,
         )
         with contextlib.suppress(_Stopped), interrupt.listening():
-            trainer.fit(stage, ckpt_path=_checked(resumed) if resumed.exists() else None, weights_only=True)
+            trainer.fit(stage, ckpt_path=_checked(resumed, stage) if resumed.exists() else None, weights_only=True)
     if best.best_model_path:
         stage.load_state_dict(_checkpoint(Path(best.best_model_path))["state_dict"])
     stage.cpu()
@@ -155,6 +159,16 @@ def explained(found: Tensor, p: Tensor, clean: Tensor) -> Tensor:
     """`[P]`: the share of each setting's variance that was found, over pairs with an effect; 1 is all, 0 what the mean gives."""
     there, wanted = found[~clean], p[~clean]
     return 1 - (there - wanted).square().mean(dim=0) / wanted.var(dim=0).clamp_min(1e-6)
+
+
+class _WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all. Lightning moves it there from elsewhere, and a full disk spoils the last one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        with replacing(Path(path)) as temporary:
+            temporary.write_bytes(content.getbuffer())
 
 
 class _Stopped(Exception):
@@ -212,8 +226,16 @@ class _History(L.Callback):
         self._before, self._began = (self.rows[-1]["seconds"] if self.rows else 0.0), time.monotonic()
 
 
-def _checked(file: Path) -> str:
-    _checkpoint(file)
+def _checked(file: Path, stage: Stage) -> str:
+    """Its name, if the stage can go on from it."""
+    content = _checkpoint(file)
+    try:
+        stage.load_state_dict(content["state_dict"])
+    except (KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise WeightsError(
+            f"{file}: the checkpoint is of another version of blackbox_grad ({reason}); delete it to begin this stage again"
+        ) from error
     return str(file)
 
 
