@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -116,6 +116,29 @@ class Problem:
         if self.find_output is None:
             raise EstimatorError("this problem has no effect to render with; Problem.of_effect makes one that has")
         return self.find_output(audio, points)
+
+    def along(self, names: Sequence[str]) -> Problem:
+        """The same function of the named parameters alone, the others held at `point`. Probes of it count here, too.
+
+        Other audio cannot be rendered with it.
+        """
+        indices = [self.space.index(name) for name in names]
+
+        def whole(points: Tensor) -> Tensor:
+            full = self.point.expand(len(points), -1, -1).clone()
+            full[..., indices] = points
+            return full
+
+        return replace(
+            self,
+            point=self.point[:, indices],
+            space=self.space.select(names),
+            evaluate=lambda points: self.probe(whole(points)),
+            find_value=lambda: self.value,
+            find_sounds=None if self.find_sounds is None else lambda points: self.listen(whole(points)),
+            find_output=None,
+            probes=0,
+        )
 
     @classmethod
     def of_function(

@@ -25,7 +25,7 @@ from blackbox_grad.errors import AddressError, EstimatorError, MissingDependency
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from blackbox_grad.effects import Backend
+    from blackbox_grad.effects import Backend, EffectSpec
     from blackbox_grad.estimators import Estimator
 
 BACKENDS = "blackbox_grad.backends"
@@ -113,14 +113,21 @@ def estimator_names() -> list[str]:
     return sorted(_entries(ESTIMATORS))
 
 
-def estimator(description: str | Estimator) -> Estimator:
+def estimator(description: str | Estimator, spec: EffectSpec | None = None) -> Estimator:
     """An estimator from `"name"` or `"name:option=value,option=value"`; an estimator passes through.
 
     A name with a dot is a class that is not registered, in a module that can be imported: `"my_package.Mine:step=0.02"`.
 
+    With `spec` it is the one for this effect: what the estimator's method `for_effect` returns, if it has one.
+
     >>> estimator("spsa:samples=4,step=0.05")
     SPSA(samples=4, sides=2, directions='rademacher', step=0.05)
     """
+    found = _estimator(description)
+    return found if spec is None or not hasattr(found, "for_effect") else cast("Estimator", found.for_effect(spec))
+
+
+def _estimator(description: str | Estimator) -> Estimator:
     if not isinstance(description, str):
         if isinstance(description, type):
             raise EstimatorError(f"{description.__name__} is a class; give an instance: {description.__name__}()")

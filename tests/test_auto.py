@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,9 +13,11 @@ import torch
 import blackbox_grad as bg
 from blackbox_grad.audio_files import example
 from blackbox_grad.emulator import Pursuit
+from blackbox_grad.inspection import ParameterInspection
 from blackbox_grad.losses import loss_for
 
 OVERDRIVE = "dawdreamer:http://drobilla.net/plugins/mda/Overdrive"
+DEGRADE = "dawdreamer:http://drobilla.net/plugins/mda/Degrade"
 SPSA = "spsa:samples=2,sides=1,directions=orthogonal"
 RATE = 24000.0
 
@@ -166,7 +170,97 @@ def test_runs_repeat_and_a_copy_knows_what_was_heard():
     assert not torch.equal(gradients[3], gradients[2])  # that of SPSA
 
 
+# with an inspection
+
+
+def inspection(*parameters: ParameterInspection, address: str = "reference:biquad") -> bg.Inspection:
+    return bg.Inspection(address, "biquad", RATE, "mono", 0, parameters)
+
+
+def test_what_does_not_reach_the_sound_is_never_moved_and_the_others_are_told_apart():
+    """Eight parameters, three that are heard: three one-sided probes give the gradient of an affine function."""
+    slopes = torch.zeros(8, dtype=torch.float64)
+    slopes[[1, 4, 6]] = torch.tensor([3.0, -0.5, 40.0]).double()
+    found = inspection(*(ParameterInspection(f"p{i}", "continuous", reaches_sound=bool(s)) for i, s in enumerate(slopes)))
+    asked = []
+
+    def watch(p: torch.Tensor) -> torch.Tensor:
+        asked.append(p)
+        return p @ slopes
+
+    problem = bg.Problem.of_function(watch, torch.rand(5, 8))
+    gradient = bg.Auto(samples=3, inspection=found).estimate(problem).gradient
+    torch.testing.assert_close(gradient, slopes.expand(5, -1))
+    assert problem.probes == 3
+    assert all(torch.equal(p[..., slopes == 0], problem.point.expand_as(p)[..., slopes == 0]) for p in asked)
+
+
+def test_where_nothing_is_heard_nothing_is_probed():
+    problem = bg.Problem.of_function(lambda p: p.sum(-1), torch.full((2, 1), 0.5))
+    estimator = bg.Auto(inspection=inspection(ParameterInspection("p0", "continuous", reaches_sound=False)))
+    assert not estimator.estimate(problem).gradient.any()
+    assert problem.probes == 0
+
+
+def test_more_probes_than_there_is_to_learn_are_not_made():
+    problem = bg.Problem.of_function(lambda p: p.sum(-1), torch.full((2, 3), 0.5))
+    bg.Auto(samples=50).estimate(problem)
+    assert problem.probes == 4
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+@pytest.mark.plugins
+def test_hidden_levels_get_a_gradient(own_cache: None):
+    """MDA Degrade shows its number of bits as continuous. A short step mostly stays on a level, and finds nothing."""
+    found = {}
+    options = {"parameters": ["Quant", "Output"], "host": bg.InProcessHost()}
+    for estimator in ("auto:samples=4", "auto:samples=4,inspection=measure"):
+        layer = bg.DifferentiableEffect(DEGRADE, RATE, estimator=estimator, **options)
+        x = recordings()
+        p = torch.rand(16, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        torch.manual_seed(0)
+        layer(x, p).square().sum().backward()
+        found[estimator] = (p.grad[:, 0] != 0).float().mean()
+    short, inspected = found.values()
+    assert short < 0.5
+    assert inspected > 0.9
+    again = bg.DifferentiableEffect(DEGRADE, RATE, estimator="auto:inspection=measure", **options)
+    assert again.estimator.inspection == layer.estimator.inspection  # remembered
+    assert copy.deepcopy(again).estimator.inspection == pickle.loads(pickle.dumps(again)).estimator.inspection
+    assert "Quant" in {p.name for p in again.estimator.inspection.parameters}
+
+
+def test_cotangents_of_what_moves_phase_are_warned_of_once_and_losses_are_not():
+    delay = "pedalboard-builtin:Delay"
+    found = bg.inspect_effect(delay, RATE, parameters="continuous", render_limit=400)
+    assert found["delay_seconds"].probes == "loss"
+    layer = bg.DifferentiableEffect(delay, RATE, estimator=bg.Auto(inspection=found), host=bg.InProcessHost())
+    x, p = recordings(), torch.full((1, 3), 0.4, requires_grad=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layer.loss(x, p, distance, 0.5 * x).backward()
+    with pytest.warns(UserWarning, match=r"delay_seconds moves phase.*layer.loss"):
+        layer(x, p).square().sum().backward()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layer(x, p).square().sum().backward()
+
+
+def test_an_inspection_of_another_effect_is_refused():
+    found = inspection(ParameterInspection("Gain", "continuous"))
+    with pytest.raises(bg.errors.EstimatorError, match="of reference:biquad, and the effect is reference:gain"):
+        bg.DifferentiableEffect("reference:gain", estimator=bg.Auto(inspection=found), host=bg.InProcessHost())
+    with pytest.raises(bg.errors.EstimatorError, match="needs an effect"):
+        bg.Auto(inspection="measure").estimate(bg.Problem.of_function(lambda p: p.sum(-1), torch.zeros(1, 1)))
+
+
 def test_wrong_options_are_refused():
+    with pytest.raises(bg.errors.EstimatorError, match="inspection='cached'"):
+        bg.Auto(inspection="cached")
     with pytest.raises(bg.errors.EstimatorError, match="items=-1"):
         bg.Auto(items=-1)
     with pytest.raises(bg.errors.EstimatorError, match="samples=0"):

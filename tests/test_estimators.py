@@ -6,18 +6,27 @@ import pytest
 import torch
 
 import blackbox_grad as bg
-from blackbox_grad.errors import EstimatorError, MissingDependencyError
+from blackbox_grad.errors import EstimatorError, MissingDependencyError, ParameterError
 from blackbox_grad.estimators import Estimate, Promises, reach
+from blackbox_grad.inspection import ParameterInspection
 from blackbox_grad.registry import estimator
 from blackbox_grad.testing import check_estimator
 from blackbox_grad.testing.effects import CheckFailed
 from blackbox_grad.testing.estimators import promises
 from blackbox_grad_backends.reference import differentiable
 
+#: Influences of an effect with the names that the kit gives to parameters: strong and weak ones.
+INSPECTION = bg.Inspection(
+    *("reference:none", "none", 44100.0, "mono", 0),
+    parameters=tuple(ParameterInspection(f"p{i}", "continuous", reaches_sound=True, influence=4.0**-i) for i in range(8)),
+)
+
 #: The one list of estimators that every test of laws runs over.
 ESTIMATORS = [
     "auto",
     "auto:samples=3",
+    bg.Auto(samples=2, inspection=INSPECTION),
+    bg.Auto(samples=20, inspection=INSPECTION),
     "finite-difference",
     "finite-difference:scheme=forward",
     "lti",
@@ -31,7 +40,7 @@ ESTIMATORS = [
 ]
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", ESTIMATORS, ids=str)
 def test_estimator_keeps_its_promises(name):
     measured = check_estimator(name)
     declared = [promises(estimator(name), count) for count in (1, 3, 8)]
@@ -141,6 +150,35 @@ def test_steps_end_at_the_faces_and_are_whole_levels():
     down, up = reach(problem, 0.01)
     torch.testing.assert_close(down, torch.tensor([[-0.004, -0.1, -1.0]]).double(), atol=1e-7, rtol=0)
     torch.testing.assert_close(up, torch.tensor([[0.01, 0.1, 0.0]]).double(), atol=1e-7, rtol=0)
+
+
+def test_every_parameter_can_have_a_step_of_its_own():
+    space = bg.ParameterSpace([bg.Parameter("a"), bg.Parameter("b", "stepped", levels=11), bg.Parameter("c")])
+    asked = []
+
+    def watch(p):
+        asked.append(p)
+        return p.sum(-1)
+
+    problem = bg.Problem.of_function(watch, torch.full((1, 3), 0.5), space)
+    bg.SPSA(step={"a": 0.05, "b": 0.2}).estimate(problem)
+    for points in asked[0]:
+        torch.testing.assert_close((points - problem.point).abs(), torch.tensor([[0.05, 0.2, 0.01]]).double())
+    with pytest.raises(ParameterError, match="no parameter 'd'"):
+        bg.SPSA(step={"d": 0.1}).estimate(problem)
+    with pytest.raises(EstimatorError, match="step=0 of 'a'"):
+        bg.SPSA(step={"a": 0})
+
+
+def test_a_problem_along_some_parameters_holds_the_others():
+    def function(p):
+        return p[..., 0] ** 2 + 10 * p[..., 1] + p[..., 0] * p[..., 2]
+
+    problem = bg.Problem.of_function(function, torch.tensor([[0.2, 0.3, 0.4], [0.5, 0.6, 0.7]]))
+    part = problem.along(["p2", "p0"])
+    torch.testing.assert_close(part.value, function(problem.point))
+    torch.testing.assert_close(bg.FiniteDifference().estimate(part).gradient, torch.tensor([[0.2, 0.8], [0.5, 1.7]]).double())
+    assert (part.probes, problem.probes) == (4, 4)
 
 
 def test_an_estimator_that_leaves_the_box_is_told_where():

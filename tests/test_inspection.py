@@ -13,7 +13,7 @@ import torch
 
 from blackbox_grad import InProcessHost, Inspection, inspect_effect
 from blackbox_grad.errors import ParameterError
-from blackbox_grad.inspection import Progress
+from blackbox_grad.inspection import ParameterInspection, Progress
 from blackbox_grad.inspection.listening import Ear, spectrum
 from blackbox_grad.inspection.noise import POINTS, central_step, derivatives, ecnoise, forward_step
 from blackbox_grad.inspection.report import render_report, write_report
@@ -166,6 +166,23 @@ def test_steps_in_part_of_the_range_are_told_by_their_width() -> None:
     found = resolution(stepped(lambda v: v if v < 0.5 else np.floor(v * 20)), differs)
     assert found.steps is None
     assert found.widest == pytest.approx(0.05, rel=0.01)
+
+
+# steps for estimators that move all parameters at once
+
+
+def test_weak_parameters_get_longer_steps_and_none_is_shorter_than_it_must_be() -> None:
+    made = [
+        ParameterInspection("strong", "continuous", influence=16.0, step=1e-4, probes="cotangent", resolution=0.0),
+        ParameterInspection("usual", "continuous", influence=4.0, step=0.1, probes="cotangent", resolution=0.0),
+        ParameterInspection("weak", "continuous", influence=1.0, step=1e-4, probes="cotangent", resolution=0.0),
+        ParameterInspection("weakest", "continuous", influence=1e-6),
+        ParameterInspection("levels", "continuous", influence=100.0, step=0.2, probes="cotangent", resolution=0.1),
+        ParameterInspection("time", "continuous", influence=4.0, step=0.03, probes="loss", resolution=1e-5),
+        ParameterInspection("silent", "continuous", reaches_sound=False),
+    ]
+    steps = Inspection("reference:none", "none", 44100.0, "mono", 0, tuple(made)).steps(0.01)
+    assert list(steps.values()) == pytest.approx([0.005, 0.01, 0.02, 0.03, 0.2, 0.03, 0.01])
 
 
 # real effects with known answers

@@ -8,9 +8,10 @@ An estimator of one's own is one class with one method:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -54,28 +55,43 @@ class Promises:
 
 
 class Estimator(Protocol):
-    """Anything with `estimate`. It may also declare `promises(parameters: int) -> Promises`."""
+    """Anything with `estimate`.
+
+    It may also declare `promises(parameters: int) -> Promises`, and `for_effect(spec: EffectSpec) -> Estimator`: the one to use for
+    an effect, asked for when a layer is made.
+    """
 
     def estimate(self, problem: Problem) -> Estimate:
         """The gradient of `problem`'s function at `problem.point`."""
         ...
 
 
-def reach(problem: Problem, step: float) -> tuple[Tensor, Tensor]:
+#: A step for each parameter: one for all, or some by name.
+Step: TypeAlias = float | Mapping[str, float]
+
+#: The step of parameters that a mapping of steps does not name.
+USUAL_STEP = 0.01
+
+
+def reach(problem: Problem, step: Step) -> tuple[Tensor, Tensor]:
     """How far each parameter can be moved down and up: `(down, up)`, both `[B, P]`, `down <= 0 <= up`.
 
-    A continuous parameter moves by `step`, a stepped one by the whole levels nearest to it and at least by one; both only as far
-    as the box allows. At least one of the two is not zero.
+    A continuous parameter moves by its `step`, a stepped one by the whole levels nearest to it and at least by one; both only as
+    far as the box allows. At least one of the two is not zero.
     """
+    wanted = torch.full((problem.parameters,), USUAL_STEP if isinstance(step, Mapping) else step, dtype=torch.float64)
+    for name, distance in step.items() if isinstance(step, Mapping) else ():
+        wanted[problem.space.index(name)] = distance
     levels = torch.tensor(problem.space.steps, dtype=torch.float64)
-    whole = torch.where(levels > 0, levels * torch.clamp(torch.round(step / levels.clamp(min=1e-9)), min=1.0), step)
+    whole = torch.where(levels > 0, levels * torch.clamp(torch.round(wanted / levels.clamp(min=1e-9)), min=1.0), wanted)
     up = torch.minimum(whole, 1.0 - problem.point)
     down = -torch.minimum(whole, problem.point)
     return down, up
 
 
-def check_step(name: str, step: float) -> float:
+def check_step(name: str, step: float, parameter: str = "") -> float:
     """A step size that makes sense: in (0, 0.5]."""
     if not (isinstance(step, Real) and 0.0 < step <= 0.5):
-        raise EstimatorError(f"{name}: step={step!r} must lie in (0, 0.5]; parameters run from 0 to 1")
+        where = f" of {parameter!r}" if parameter else ""
+        raise EstimatorError(f"{name}: step={step!r}{where} must lie in (0, 0.5]; parameters run from 0 to 1")
     return float(step)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from blackbox_grad.effects import EffectSpec
 from blackbox_grad.emulator import Emulator, Pursuit
 from blackbox_grad.errors import EstimatorError
-from blackbox_grad.estimators import Estimate, Promises
-from blackbox_grad.estimators.spsa import SPSA
+from blackbox_grad.estimators import USUAL_STEP, Estimate, Promises, Step
+from blackbox_grad.estimators.spsa import SPSA, enough
+from blackbox_grad.inspection import Inspection, ParameterInspection, inspect_effect
 from blackbox_grad.losses import FeatureLoss, MultiResolutionSTFT, Waveform
 from blackbox_grad.parameters import FloatArray
 from blackbox_grad.problem import Problem
@@ -26,6 +31,9 @@ _FIRST = 6
 
 #: Rank correlation between the loss and what is emulated, below which an emulator is not believed.
 _BELIEVED = 0.5
+
+#: A parameter matters if it changes the sound by this part of what the most influential one does.
+_MATTERS = 0.1
 
 
 @dataclass
@@ -84,6 +92,10 @@ class _Memory:
 class Auto:
     """SPSA with orthogonal one-sided directions; for a loss on recordings that come again, an emulator of the effect.
 
+    With an `inspection` it knows the effect. Parameters that do not reach the sound are left out, gradient 0, so that the same
+    probes tell more of the others. Each of those has a step of its own, from `Inspection.steps`. Where cotangent probes are asked
+    for though a parameter that matters moves phase, a warning says so.
+
     A network in training hears other recordings at every step, and nothing can be remembered: the estimate is that of
     `SPSA(samples, sides=1, directions="orthogonal")`. When settings themselves are fitted, `layer.loss(x, p, loss_fn, target)` is
     asked about the same `x` and `target` step after step. Then the probes go where an `Emulator` of the effect expects the lowest
@@ -91,41 +103,97 @@ class Auto:
     slope of a chord, which leads out of local minima, and not a derivative.
 
     Args:
-        samples: probes of each item.
+        samples: probes of each item; SPSA makes fewer where so few parameters are heard that more would tell nothing new.
         items: batches of so many items or fewer are remembered; larger ones count as new at every step, and so do those with the
             same recording twice.
-        step: of SPSA, in (0, 0.5].
+        step: of SPSA, in (0, 0.5]; with an inspection, that of a parameter of median influence.
+        inspection: what `inspect_effect` found. "measure" leaves that to the layer, when it is made: up to two minutes, once, as it
+            is remembered until the plug-in's file changes. By default there is none, for gradients must not depend on what was
+            measured on a machine before.
 
     Only what was heard at the step before is remembered. The loss function must stay the same meanwhile, and an `Auto` belongs to
     one layer.
     """
 
-    def __init__(self, samples: int = 2, items: int = 4, step: float = 0.01) -> None:
+    def __init__(
+        self,
+        samples: int = 2,
+        items: int = 4,
+        step: float = USUAL_STEP,
+        inspection: Inspection | Literal["measure"] | None = None,
+    ) -> None:
         if not (isinstance(items, int) and items >= 0):
             raise EstimatorError(f"Auto: items={items!r} must be a whole number, 0 or more")
         library("scipy", "the estimator 'auto'")
-        self.samples, self.items, self.step = samples, items, step
-        self._local()  # which checks the others
+        if not (inspection is None or inspection == "measure" or isinstance(inspection, Inspection)):
+            raise EstimatorError(f"Auto: inspection={inspection!r} must be what inspect_effect(…) returned, 'measure' or None")
+        SPSA(samples, step=step)  # checks the two
+        self.samples, self.items, self.step, self.inspection = samples, items, step, inspection
+        self._warned = False
         self._last: dict[bytes, _Memory | None] = {}
 
     def __repr__(self) -> str:
-        return f"Auto(samples={self.samples}, items={self.items}, step={self.step})"
+        found = f"<of {self.inspection.address}>" if isinstance(self.inspection, Inspection) else repr(self.inspection)
+        return f"Auto(samples={self.samples}, items={self.items}, step={self.step}, inspection={found})"
 
     def promises(self, parameters: int) -> Promises:
-        return self._local().promises(parameters)
+        """Of a function that the inspection, if there is one, tells nothing about."""
+        return self._local(parameters, self.step).promises(parameters)
 
-    def _local(self) -> SPSA:
+    def for_effect(self, spec: EffectSpec) -> Auto:
+        """The one to use for an effect: with its inspection, if that was left to the layer."""
+        found = self.inspection
+        if found == "measure":
+            found = inspect_effect(spec)
+            if found.stopped == "interrupted":
+                raise KeyboardInterrupt
+            return Auto(self.samples, self.items, self.step, found)
+        if found is not None and found.address != spec.address:
+            raise EstimatorError(f"Auto: the inspection is of {found.address}, and the effect is {spec.address}")
+        return self
+
+    def _local(self, parameters: int, step: Step) -> SPSA:
         """The estimator for what is new."""
-        return SPSA(samples=self.samples, sides=1, directions="orthogonal", step=self.step)
+        return SPSA(samples=min(self.samples, enough(parameters)), sides=1, directions="orthogonal", step=step)
 
     def estimate(self, problem: Problem) -> Estimate:
+        if self.inspection is None:
+            return self._estimate(problem, self.step)
+        if self.inspection == "measure":
+            raise EstimatorError("Auto: inspection='measure' needs an effect to measure; give inspection=inspect_effect(…)")
+        names = problem.space.names
+        measured = {p.name: p for p in self.inspection.parameters if p.name in names}
+        if problem.kind == "cotangent":
+            self._warn_of_phase(self.inspection.address, measured.values())
+        heard = [name for name in names if name not in measured or measured[name].reaches_sound is not False]
+        steps = self.inspection.steps(self.step)
+        step = {name: steps.get(name, self.step) for name in heard}
+        gradient = torch.zeros_like(problem.point)
+        if heard:
+            gradient[:, [names.index(name) for name in heard]] = self._estimate(problem.along(heard), step).gradient
+        return Estimate(gradient)
+
+    def _warn_of_phase(self, address: str, measured: Collection[ParameterInspection]) -> None:
+        """Once, if cotangent probes say nothing about a parameter that matters."""
+        influence = {p.name: p.influence or 0.0 for p in measured}
+        lost = [p.name for p in measured if p.probes == "loss" and influence[p.name] > _MATTERS * max(influence.values())]
+        if lost and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{address}: {', '.join(lost)} moves phase, so a loss that is linearised at the output says almost "
+                "nothing about it. Use layer.loss(x, p, loss_fn, target), which probes the loss itself",
+                stacklevel=2,
+            )
+
+    def _estimate(self, problem: Problem, step: Step) -> Estimate:
+        """Of parameters that are heard."""
         if problem.target is None or problem.output is None or problem.batch > self.items or not problem.parameters:
-            return self._local().estimate(problem)
+            return self._local(problem.parameters, step).estimate(problem)
         prints = [_fingerprint(problem, i) for i in range(problem.batch)]
         again = all(name in self._last for name in prints) and len(set(prints)) == len(prints)
         if not again:
             self._last = dict.fromkeys(prints)
-            return self._local().estimate(problem)
+            return self._local(problem.parameters, step).estimate(problem)
         memories = [self._last[name] or _memory(problem, i) for i, name in enumerate(prints)]
         self._last = dict(zip(prints, memories, strict=True))
         here, value = problem.point.numpy(), problem.value.double().cpu().numpy()
@@ -134,7 +202,7 @@ class Auto:
             for hearing in memory.hearings:
                 hearing.learn(here[i : i + 1], value[i : i + 1], output[i : i + 1])
         if any(memory.best().belief < _BELIEVED for memory in memories):
-            return self._local().estimate(problem)
+            return self._local(problem.parameters, step).estimate(problem)
         return self._emulated(problem, memories, here, value)
 
     def _emulated(self, problem: Problem, memories: list[_Memory], here: FloatArray, value: FloatArray) -> Estimate:

@@ -6,6 +6,7 @@ IEEE Trans. Automatic Control 37(3), 1992, doi:10.1109/9.119632.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from blackbox_grad.errors import EstimatorError
-from blackbox_grad.estimators import Estimate, Promises, check_step, reach
+from blackbox_grad.estimators import USUAL_STEP, Estimate, Promises, Step, check_step, reach
 from blackbox_grad.problem import Problem
 
 
@@ -26,7 +27,8 @@ class SPSA:
             compared with the forward render, which is there already (K probes).
         directions: "rademacher": independent signs. "orthogonal": rows of a randomised Hadamard matrix, which share no
             information; with K >= P they determine the gradient of an affine function exactly.
-        step: in (0, 0.5], of the normalised range. A stepped parameter moves by whole levels.
+        step: in (0, 0.5], of the normalised range; or one for each parameter, by name, and 0.01 for those that are not named. A
+            stepped parameter moves by whole levels.
 
     Every item of a batch has directions of its own. Near a face of the box a parameter moves only as far as the box allows, and the
     divisor is the distance really travelled. Directions with a probe that is not finite are left out.
@@ -37,7 +39,7 @@ class SPSA:
         samples: int = 1,
         sides: Literal[1, 2] = 2,
         directions: Literal["rademacher", "orthogonal"] = "rademacher",
-        step: float = 0.01,
+        step: Step = USUAL_STEP,
     ) -> None:
         if not (isinstance(samples, int) and samples >= 1):
             raise EstimatorError(f"SPSA: samples={samples!r} must be a whole number, 1 or more")
@@ -48,7 +50,11 @@ class SPSA:
         self.samples = samples
         self.sides = sides
         self.directions = directions
-        self.step = check_step("SPSA", step)
+        self.step: Step
+        if isinstance(step, Mapping):
+            self.step = {parameter: check_step("SPSA", own, parameter) for parameter, own in step.items()}
+        else:
+            self.step = check_step("SPSA", step)
 
     def __repr__(self) -> str:
         return f"SPSA(samples={self.samples}, sides={self.sides}, directions={self.directions!r}, step={self.step})"
@@ -128,6 +134,11 @@ def _random_signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
 
 def _random_order(batch: int, size: int, generator: torch.Generator) -> Tensor:
     return torch.rand(batch, size, generator=generator).argsort(dim=1)
+
+
+def enough(parameters: int) -> int:
+    """Orthogonal directions that tell everything to first order, with the curvature along each parameter cancelled."""
+    return len(_hadamard(parameters + 1))
 
 
 @lru_cache(maxsize=32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeAlias
@@ -11,6 +12,10 @@ from blackbox_grad.errors import ParameterError, suggest
 
 Probes: TypeAlias = Literal["cotangent", "loss"]
 Stopped: TypeAlias = Literal["", "time", "renders", "interrupted"]
+
+#: Influence over the whole range tells the gradient at one setting only roughly: steps differ from the usual one by this factor at
+#: most, except where they must.
+_UNEVEN = 3.0
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,26 @@ class Inspection:
             if parameter.name == name:
                 return parameter
         raise ParameterError(f"{self.address}: no parameter {name!r}; {suggest(name, [p.name for p in self.parameters])}")
+
+    def steps(self, usual: float = 0.01) -> dict[str, float]:
+        """Steps for `SPSA(step=…)`, which moves all parameters at once: name -> normalised.
+
+        Those for one parameter at a time, in `parameters`, are wrong here: what a long step adds to a difference drowns what
+        short ones do. With gradients `g` and steps `h`, the parameters disturb each other by `(Σ 1/hᵢ²)·(Σ gᵢ²·hᵢ²)`, which is
+        least for `hᵢ ∝ 1/√|gᵢ|` (Cauchy, Schwarz), and `g` is taken as proportional to `influence`. No step is shorter than the
+        parameter's resolution allows, or, where it moves phase, than its recommended one.
+
+        Args:
+            usual: the step of a parameter of median influence, in (0, 0.5].
+        """
+        influences = [p.influence for p in self.parameters if p.influence]
+        middle = statistics.median(influences) if influences else 1.0
+        steps = {}
+        for p in self.parameters:
+            ratio = math.sqrt(middle / p.influence) if p.influence else 1.0
+            needed = (p.step if p.probes == "loss" else 2.0 * (p.resolution or 0.0)) or 0.0
+            steps[p.name] = min(max(usual * min(max(ratio, 1.0 / _UNEVEN), _UNEVEN), needed), 0.5)
+        return steps
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers and texts; infinity is the text "inf"."""
