@@ -17,6 +17,9 @@ Stopped: TypeAlias = Literal["", "time", "renders", "interrupted"]
 #: most, except where they must.
 _UNEVEN = 3.0
 
+#: A parameter with less than this part of the largest influence was hardly heard where it was measured, and may be elsewhere.
+_HARDLY = 0.01
+
 
 @dataclass(frozen=True)
 class Region:
@@ -173,14 +176,16 @@ class Inspection:
         Args:
             usual: the step of a parameter of median influence, in (0, 0.5].
         """
-        influences = [p.influence for p in self.parameters if p.influence]
-        middle = statistics.median(influences) if influences else 1.0
-        steps = {}
+        influences = {p.name: p.influence or 0.0 for p in self.parameters}
+        heard = {name: i for name, i in influences.items() if i > _HARDLY * max(influences.values())}
+        steps = dict.fromkeys(influences, usual)
+        for name, influence in heard.items():
+            ratio = math.sqrt(statistics.median(heard.values()) / influence)
+            steps[name] = usual * min(max(ratio, 1.0 / _UNEVEN), _UNEVEN)
         for p in self.parameters:
-            ratio = math.sqrt(middle / p.influence) if p.influence else 1.0
-            needed = (p.step if p.probes == "loss" else 2.0 * (p.resolution or 0.0)) or 0.0
-            steps[p.name] = min(max(usual * min(max(ratio, 1.0 / _UNEVEN), _UNEVEN), needed), 0.5)
-        return steps
+            if p.step is not None and (p.probes == "loss" or p.steps is not None):
+                steps[p.name] = max(steps[p.name], p.step)
+        return {name: min(step, 0.5) for name, step in steps.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers and texts; infinity is the text "inf"."""
