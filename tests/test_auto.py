@@ -17,7 +17,7 @@ from blackbox_grad.inspection import ParameterInspection
 from blackbox_grad.losses import loss_for
 
 OVERDRIVE = "dawdreamer:http://drobilla.net/plugins/mda/Overdrive"
-DEGRADE = "dawdreamer:http://drobilla.net/plugins/mda/Degrade"
+EQUALISER = "pedalboard:ZamEQ2.vst3"
 SPSA = "spsa:samples=2,sides=1,directions=orthogonal"
 RATE = 24000.0
 
@@ -214,24 +214,24 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.plugins
-def test_hidden_levels_get_a_gradient(own_cache: None):
-    """MDA Degrade shows its number of bits as continuous. A short step mostly stays on a level, and finds nothing."""
-    found = {}
-    options = {"parameters": ["Quant", "Output"], "host": bg.InProcessHost()}
-    for estimator in ("auto:samples=4", "auto:samples=4,inspection=measure"):
-        layer = bg.DifferentiableEffect(DEGRADE, RATE, estimator=estimator, **options)
-        x = recordings()
-        p = torch.rand(16, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
-        torch.manual_seed(0)
-        layer(x, p).square().sum().backward()
-        found[estimator] = (p.grad[:, 0] != 0).float().mean()
-    short, inspected = found.values()
-    assert short < 0.5
-    assert inspected > 0.9
-    again = bg.DifferentiableEffect(DEGRADE, RATE, estimator="auto:inspection=measure", **options)
-    assert again.estimator.inspection == layer.estimator.inspection  # remembered
-    assert copy.deepcopy(again).estimator.inspection == pickle.loads(pickle.dumps(again)).estimator.inspection
-    assert "Quant" in {p.name for p in again.estimator.inspection.parameters}
+def test_a_layer_measures_its_effect_once_and_does_not_probe_what_is_not_heard(own_cache: None):
+    """One probe of two parameters, of which ZamEQ2 does nothing with one: the difference along the other."""
+    options = {"parameters": ["Peaks ON", "Boost/Cut 1"], "host": bg.InProcessHost()}
+    layer = bg.DifferentiableEffect(EQUALISER, RATE, estimator="auto:samples=1,inspection=measure", **options)
+    other = bg.DifferentiableEffect(EQUALISER, RATE, estimator="finite-difference:step=0.001", **options)
+    gradients = []
+    for each in (layer, other):
+        p = torch.full((1, 2), 0.7, requires_grad=True)
+        each(recordings(), p).square().sum().backward()
+        gradients.append(p.grad[0])
+    assert gradients[0][0] == 0.0
+    torch.testing.assert_close(*gradients, rtol=0.1, atol=0.0)
+    found = layer.estimator.inspection
+    assert (
+        bg.DifferentiableEffect(EQUALISER, RATE, estimator=bg.Auto(inspection="measure"), **options).estimator.inspection
+        == found
+    )
+    assert copy.deepcopy(layer).estimator.inspection == pickle.loads(pickle.dumps(layer)).estimator.inspection == found
 
 
 def test_cotangents_of_what_moves_phase_are_warned_of_once_and_losses_are_not():

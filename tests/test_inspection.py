@@ -171,19 +171,20 @@ def test_steps_in_part_of_the_range_are_told_by_their_width() -> None:
 # steps for estimators that move all parameters at once
 
 
-def test_weak_parameters_get_longer_steps_and_none_is_shorter_than_it_must_be() -> None:
+def test_weak_parameters_get_longer_steps_and_those_with_levels_what_they_need() -> None:
     made = [
         ParameterInspection("strong", "continuous", influence=16.0, step=1e-4, probes="cotangent", resolution=0.0),
         ParameterInspection("usual", "continuous", influence=4.0, step=0.1, probes="cotangent", resolution=0.0),
         ParameterInspection("weak", "continuous", influence=1.0, step=1e-4, probes="cotangent", resolution=0.0),
         ParameterInspection("weakest", "continuous", influence=0.2),
         ParameterInspection("hardly heard", "continuous", influence=1e-6, step=0.1, probes="cotangent", resolution=0.0),
-        ParameterInspection("levels", "continuous", influence=9.0, step=0.2, probes="cotangent", steps=11, resolution=0.1),
+        ParameterInspection("levels", "continuous", influence=9.0, step=0.02, probes="cotangent", steps=101, resolution=0.01),
+        ParameterInspection("few levels", "continuous", influence=4.0, step=0.5, probes="loss", steps=2, resolution=0.5),
         ParameterInspection("time", "continuous", influence=4.0, step=0.03, probes="loss", resolution=1e-5),
         ParameterInspection("silent", "continuous", reaches_sound=False),
     ]
     steps = Inspection("reference:none", "none", 44100.0, "mono", 0, tuple(made)).steps(0.01)
-    assert list(steps.values()) == pytest.approx([0.005, 0.01, 0.02, 0.03, 0.01, 0.2, 0.03, 0.01])
+    assert list(steps.values()) == pytest.approx([0.005, 0.01, 0.02, 0.03, 0.01, 0.02, 0.03, 0.03, 0.01])
 
 
 # real effects with known answers

@@ -13,8 +13,8 @@ from blackbox_grad.errors import ParameterError, suggest
 Probes: TypeAlias = Literal["cotangent", "loss"]
 Stopped: TypeAlias = Literal["", "time", "renders", "interrupted"]
 
-#: Influence over the whole range tells the gradient at one setting only roughly: steps differ from the usual one by this factor at
-#: most, except where they must.
+#: Steps for all parameters at once differ from the usual one by this factor at most: influence over the whole range tells the
+#: gradient at one setting only roughly.
 _UNEVEN = 3.0
 
 #: A parameter with less than this part of the largest influence was hardly heard where it was measured, and may be elsewhere.
@@ -170,8 +170,8 @@ class Inspection:
 
         Those for one parameter at a time, in `parameters`, are wrong here: what a long step adds to a difference drowns what
         short ones do. With gradients `g` and steps `h`, the parameters disturb each other by `(Σ 1/hᵢ²)·(Σ gᵢ²·hᵢ²)`, which is
-        least for `hᵢ ∝ 1/√|gᵢ|` (Cauchy, Schwarz), and `g` is taken as proportional to `influence`. No step is shorter than the
-        parameter's resolution allows, or, where it moves phase, than its recommended one.
+        least for `hᵢ ∝ 1/√|gᵢ|` (Cauchy, Schwarz), and `g` is taken as proportional to `influence`. Where a parameter has hidden
+        levels or moves phase, its step is the recommended one, if that is longer. All are within a third and three times the usual one.
 
         Args:
             usual: the step of a parameter of median influence, in (0, 0.5].
@@ -180,12 +180,11 @@ class Inspection:
         heard = {name: i for name, i in influences.items() if i > _HARDLY * max(influences.values())}
         steps = dict.fromkeys(influences, usual)
         for name, influence in heard.items():
-            ratio = math.sqrt(statistics.median(heard.values()) / influence)
-            steps[name] = usual * min(max(ratio, 1.0 / _UNEVEN), _UNEVEN)
+            steps[name] *= math.sqrt(statistics.median(heard.values()) / influence)
         for p in self.parameters:
             if p.step is not None and (p.probes == "loss" or p.steps is not None):
                 steps[p.name] = max(steps[p.name], p.step)
-        return {name: min(step, 0.5) for name, step in steps.items()}
+        return {name: min(max(step, usual / _UNEVEN), usual * _UNEVEN, 0.5) for name, step in steps.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers and texts; infinity is the text "inf"."""
