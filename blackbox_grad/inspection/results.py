@@ -171,7 +171,8 @@ class Inspection:
         Those for one parameter at a time, in `parameters`, are wrong here: what a long step adds to a difference drowns what
         short ones do. With gradients `g` and steps `h`, the parameters disturb each other by `(Σ 1/hᵢ²)·(Σ gᵢ²·hᵢ²)`, which is
         least for `hᵢ ∝ 1/√|gᵢ|` (Cauchy, Schwarz), and `g` is taken as proportional to `influence`. Where a parameter has hidden
-        levels or moves phase, its step is the recommended one, if that is longer. All are within a third and three times the usual one.
+        levels or moves phase, its step is the recommended one, if that is longer. All lie between a third of the usual one and
+        three times it.
 
         Args:
             usual: the step of a parameter of median influence, in (0, 0.5].
