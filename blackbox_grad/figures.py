@@ -29,11 +29,14 @@ _WINDOW = 2048
 
 
 def png(values: FloatArray, low: float, high: float, colours: str) -> str:
-    """`values: [rows, columns]`, the first row at the bottom -> a PNG as a data URI."""
-    from matplotlib.image import imsave
+    """`values: [rows, columns]`, the first row at the bottom -> a PNG of 256 colours as a data URI."""
+    from PIL import Image
 
+    levels = ((values[::-1] - low) / (high - low) * 256).clip(0, 255).astype(np.uint8)
+    picture = Image.fromarray(levels)
+    picture.putpalette(_colour_map(colours)(np.arange(256), bytes=True)[:, :3].tobytes())
     file = io.BytesIO()
-    imsave(file, values, vmin=low, vmax=high, cmap=_colour_map(colours), origin="lower", format="png")
+    picture.save(file, "png", optimize=True)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 

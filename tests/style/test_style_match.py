@@ -203,13 +203,19 @@ def test_train_writes_weights_and_a_report_that_match_understands(files, tmp_pat
     assert made.exit_code == 0, made.output
     done = call(
         "train", DRIVE, "-o", tmp_path / "run", "--encoder", tmp_path / "ears", "--settings-epochs", 2, "--audio-epochs", 1,
-        "--audio-steps", 1, *common, "--json",
+        "--audio-steps", 1, "--examples", 2, *common, "--json",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "1/1 recordings decoded" in made.stderr
     page = tmp_path / "run" / "report.html"
     assert self_contained(page)
-    assert page.read_text().count("<audio") == 24
+    text = page.read_text()
+    assert text.count("<audio") == text.count("data:audio/mpeg") == 2 * 4
+    for sound in ("Input", "Reference", "Truth", "Match"):
+        assert text.count(f"<b>{sound}") == 2
+    for title in ("Losses", "Parameters while training", "Settings of pairs to validate on"):
+        assert f"<h2>{title}</h2>" in text
+    assert page.stat().st_size < 0.6e6
     matched = call(
         "match", "--model", tmp_path / "run", "--input", files / "in.wav", "--reference", files / "ref.flac", "--json"
     )

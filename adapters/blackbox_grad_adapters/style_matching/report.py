@@ -6,7 +6,7 @@ import base64
 import io
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +15,18 @@ import numpy as np
 from blackbox_grad import figures
 from blackbox_grad.audio_files import resample
 from blackbox_grad.effects import Audio
+from blackbox_grad.errors import AudioError
 from blackbox_grad.pages import render_page, write_page
 from blackbox_grad.registry import library
 from blackbox_grad.report import MOST_SECONDS, flac
+from blackbox_grad_adapters.style_matching.control_map import mp3
 
 if TYPE_CHECKING:
     from blackbox_grad_adapters.style_matching.controller_training import Trained
     from blackbox_grad_adapters.style_matching.matching import StyleMatch
 
 #: Pairs to listen to in the report of a run.
-_EXAMPLES = 6
+EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,11 @@ class Picture:
     note: str
 
 
-def write_run_report(path: str | os.PathLike[str], trained: Trained, command: str) -> None:
+def write_run_report(path: str | os.PathLike[str], trained: Trained, command: str, examples: int = EXAMPLES) -> None:
     """What a training did: curves, parameters, and pairs it never learnt from to listen to.
+
+    Args:
+        examples: so many pairs, of 0.2 MB each.
 
     Raises:
         AudioError: the path cannot be written.
@@ -63,8 +68,8 @@ def write_run_report(path: str | os.PathLike[str], trained: Trained, command: st
     results, names = trained.results, trained.path.names
     rate = trained.path.sample_rate
     pairs = trained.examples
-    examples = []
-    for i in range(min(_EXAMPLES, len(trained.p))):
+    heard = []
+    for i in range(min(examples, len(trained.p))):
         parts = {
             "Input": pairs["input"][i],
             "Reference: another part, through the effect": pairs["reference"][i],
@@ -77,7 +82,7 @@ def write_run_report(path: str | os.PathLike[str], trained: Trained, command: st
             for name, found, right in zip(names, trained.p[i], pairs["p"][i], strict=True)
         ]
         title = f"Pair {i + 1}" + (": the reference is dry" if clean else "")
-        examples.append(Example(title, _sounds({name: audio.numpy() for name, audio in parts.items()}, rate), settings))
+        heard.append(Example(title, _sounds({name: audio.numpy() for name, audio in parts.items()}, rate, _small), settings))
     facts = [
         ("distance / dry", f"{results['ratio']:.2f}", "to the truth; 1 is what doing nothing gives"),
         ("after settings", f"{results['ratio after settings']:.2f}", "before the stage on the sound"),
@@ -92,7 +97,7 @@ def write_run_report(path: str | os.PathLike[str], trained: Trained, command: st
         address=trained.path.spec.address,
         facts=facts,
         pictures=[_curves(trained), *_parameters(trained)],
-        examples=examples,
+        examples=heard,
         errors=[(name, error, results.get("explained", {}).get(name)) for name, error in results["error"].items()],
         frequency_ticks=figures.frequency_ticks(rate),
         command=command,
@@ -135,7 +140,7 @@ def write_match_report(
     write_page(path, page)
 
 
-def _sounds(parts: dict[str, Audio], rate: float) -> list[Sound]:
+def _sounds(parts: dict[str, Audio], rate: float, encoded: Callable[[Audio, float], str] = flac) -> list[Sound]:
     """Each with its own length; all spectrograms have one colour scale."""
     loudest = max(float(np.abs(audio).max(initial=0.0)) for audio in parts.values())
     gain = min(1.0, 0.999 / max(loudest, 1e-9))
@@ -144,11 +149,19 @@ def _sounds(parts: dict[str, Audio], rate: float) -> list[Sound]:
     return [
         Sound(
             name,
-            flac(audio * gain, rate),
+            encoded(audio * gain, rate),
             figures.png(np.maximum(levels[name] - top, figures.FLOOR), figures.FLOOR, 0.0, "magma"),
         )
         for name, audio in parts.items()
     ]
+
+
+def _small(audio: Audio, rate: float) -> str:
+    """`[C, T]` as MP3 in a data URI, a third of FLAC; as FLAC at a rate that MP3 does not know."""
+    try:
+        return "data:audio/mpeg;base64," + mp3(audio, rate)
+    except AudioError:
+        return flac(audio, rate)
 
 
 def _minutes(trained: Trained) -> str:
@@ -199,7 +212,7 @@ def _parameters(trained: Trained) -> Sequence[Picture]:
             if i >= len(names):
                 panel.axis("off")
                 continue
-            panel.scatter(trained.examples["p"][wet, i], trained.p[wet, i], s=9, alpha=0.7)
+            panel.scatter(trained.examples["p"][wet, i], trained.p[wet, i], s=9, alpha=0.7, rasterized=True)
             panel.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
             panel.set(title=names[i], xlim=(0, 1), ylim=(0, 1), xticks=(0, 1), yticks=(0, 1))
         note = "Across: right; up: found. What cannot be heard is answered with what does little harm."
@@ -217,6 +230,6 @@ def _pyplot() -> Any:
 
 def _svg(figure: Any) -> str:
     file = io.BytesIO()
-    figure.savefig(file, format="svg", metadata={"Date": None})
+    figure.savefig(file, format="svg", dpi=144, metadata={"Date": None})
     _pyplot().close(figure)
     return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()

@@ -120,6 +120,7 @@ def train(
     seed: Seed = 0,
     hosts: Hosts = None,
     wandb: Wandb = None,
+    examples: Annotated[int, typer.Option(min=0, metavar="N", help="Pairs to listen to in the report.")] = 3,
     json: Json = False,
 ) -> None:
     """Train a controller, which sets the effect at ADDRESS so that one recording sounds like another.
@@ -166,7 +167,7 @@ def train(
             loggers=loggers,
         )
         report = output / "report.html"
-        write_run_report(report, trained, _command())
+        write_run_report(report, trained, _command(), examples)
     if json:
         print_json({"controller": str(file), "report": str(report), **trained.results, "interrupted": trained.interrupted})
     else:
