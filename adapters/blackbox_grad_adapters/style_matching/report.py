@@ -182,6 +182,7 @@ def _curves(trained: Trained) -> Picture:
         if stage == "audio":
             panel.axhline(trained.results["ratio after settings"], color="0.5", linestyle=":", label="ratio before")
         panel.set(title=titles[stage], xlabel="epoch")
+        panel.xaxis.get_major_locator().set_params(integer=True)
         panel.legend(frameon=False)
     note = "“ratio”: mean distance to the truth over that of the dry input, on pairs of other recordings."
     return Picture("Losses", _svg(figure), note)
@@ -195,11 +196,13 @@ def _parameters(trained: Trained) -> Sequence[Picture]:
     fitted = trained.stages.get("audio")
     if fitted is not None and fitted.history:
         figure, panel = pyplot.subplots(figsize=(8.6, 3.0), layout="constrained")
+        epochs = [row["epoch"] + 1 for row in fitted.history]
         for name, right in zip(names, trained.examples["p"][0], strict=True):
-            (line,) = panel.plot([row[f"parameters/{name}"] for row in fitted.history], marker=".", label=name)
+            (line,) = panel.plot(epochs, [row[f"parameters/{name}"] for row in fitted.history], marker=".", label=name)
             if trained.fixed:
                 panel.axhline(float(right), color=line.get_color(), linestyle="--", linewidth=0.8)
         panel.set(xlabel="epoch of the stage on the sound", ylabel="mean prediction", ylim=(-0.02, 1.02))
+        panel.xaxis.get_major_locator().set_params(integer=True)
         panel.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
         note = "Dashed: the settings of all pairs." if trained.fixed else "Means over the pairs to validate on."
         pictures.append(Picture("Parameters while training", _svg(figure), note))
