@@ -94,7 +94,7 @@ class Auto:
 
     With an `inspection` it knows the effect. Parameters that do not reach the sound are left out, gradient 0, so that the same
     probes tell more of the others. Each of those has a step of its own, from `Inspection.steps`. Where cotangent probes are asked
-    for though a parameter that matters moves phase, a warning says so.
+    for though a loss that is linearised says nothing about a parameter that matters, a warning says so.
 
     A network in training hears other recordings at every step, and nothing can be remembered: the estimate is that of
     `SPSA(samples, sides=1, directions="orthogonal")`. When settings themselves are fitted, `layer.loss(x, p, loss_fn, target)` is
@@ -164,7 +164,7 @@ class Auto:
         names = problem.space.names
         measured = {p.name: p for p in self.inspection.parameters if p.name in names}
         if problem.kind == "cotangent":
-            self._warn_of_phase(self.inspection.address, measured.values())
+            self._warn_of_cotangents(self.inspection.address, measured.values())
         heard = [name for name in names if name not in measured or measured[name].reaches_sound is not False]
         steps = self.inspection.steps(self.step)
         step = {name: steps.get(name, self.step) for name in heard}
@@ -173,15 +173,15 @@ class Auto:
             gradient[:, [names.index(name) for name in heard]] = self._estimate(problem.along(heard), step).gradient
         return Estimate(gradient)
 
-    def _warn_of_phase(self, address: str, measured: Collection[ParameterInspection]) -> None:
+    def _warn_of_cotangents(self, address: str, measured: Collection[ParameterInspection]) -> None:
         """Once, if cotangent probes say nothing about a parameter that matters."""
         influence = {p.name: p.influence or 0.0 for p in measured}
         lost = [p.name for p in measured if p.probes == "loss" and influence[p.name] > _MATTERS * max(influence.values())]
         if lost and not self._warned:
             self._warned = True
             warnings.warn(
-                f"{address}: {', '.join(lost)} moves phase, so a loss that is linearised at the output says almost "
-                "nothing about it. Use layer.loss(x, p, loss_fn, target), which probes the loss itself",
+                f"{address}: a loss that is linearised at the output says almost nothing about {', '.join(lost)} (phase that "
+                "moves, hidden levels). Use layer.loss(x, p, loss_fn, target), which probes the loss itself",
                 stacklevel=2,
             )
 

@@ -170,9 +170,9 @@ class Inspection:
 
         Those for one parameter at a time, in `parameters`, are wrong here: what a long step adds to a difference drowns what
         short ones do. With gradients `g` and steps `h`, the parameters disturb each other by `(Σ 1/hᵢ²)·(Σ gᵢ²·hᵢ²)`, which is
-        least for `hᵢ ∝ 1/√|gᵢ|` (Cauchy, Schwarz), and `g` is taken as proportional to `influence`. Where a parameter has hidden
-        levels or moves phase, its step is the recommended one, if that is longer. All lie between a third of the usual one and
-        three times it.
+        least for `hᵢ ∝ 1/√|gᵢ|` (Cauchy, Schwarz), and `g` is taken as proportional to `influence`. Where a linearised loss says
+        nothing, the step is the recommended one, if that is longer. Hidden levels lengthen none: a short step crosses their edges
+        rarely, but is right on average. All lie between a third of the usual step and three times it.
 
         Args:
             usual: the step of a parameter of median influence, in (0, 0.5].
@@ -183,7 +183,7 @@ class Inspection:
         for name, influence in heard.items():
             steps[name] *= math.sqrt(statistics.median(heard.values()) / influence)
         for p in self.parameters:
-            if p.step is not None and (p.probes == "loss" or p.steps is not None):
+            if p.step is not None and p.probes == "loss":
                 steps[p.name] = max(steps[p.name], p.step)
         return {name: min(max(step, usual / _UNEVEN), usual * _UNEVEN, 0.5) for name, step in steps.items()}
 
