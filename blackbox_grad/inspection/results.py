@@ -168,24 +168,21 @@ class Inspection:
     def steps(self, usual: float = 0.01) -> dict[str, float]:
         """Steps for `SPSA(step=…)`, which moves all parameters at once: name -> normalised.
 
-        Those for one parameter at a time, in `parameters`, are wrong here: what a long step adds to a difference drowns what
-        short ones do. With gradients `g` and steps `h`, the parameters disturb each other by `(Σ 1/hᵢ²)·(Σ gᵢ²·hᵢ²)`, which is
-        least for `hᵢ ∝ 1/√|gᵢ|` (Cauchy, Schwarz), and `g` is taken as proportional to `influence`. Where a linearised loss says
-        nothing, the step is the recommended one, if that is longer. Hidden levels lengthen none: a short step crosses their edges
-        rarely, but is right on average. All lie between a third of the usual step and three times it.
+        The recommended ones, in `parameters`, are for one parameter at a time, and wrong here: what a long step adds to a
+        difference drowns what short ones do. With gradients `g` and steps `h`, the parameters disturb each other by
+        `(Σ 1/hᵢ²)·(Σ gᵢ²·hᵢ²)`, which is least for `hᵢ ∝ 1/√|gᵢ|` (Cauchy, Schwarz). With `g` taken as proportional to `influence`,
+        weak parameters get longer steps than strong ones, all between a third of the usual one and three times it.
 
         Args:
-            usual: the step of a parameter of median influence, in (0, 0.5].
+            usual: the step of a parameter of median influence, and of those that were hardly heard, in (0, 0.5].
         """
         influences = {p.name: p.influence or 0.0 for p in self.parameters}
         heard = {name: i for name, i in influences.items() if i > _HARDLY * max(influences.values())}
         steps = dict.fromkeys(influences, usual)
         for name, influence in heard.items():
-            steps[name] *= math.sqrt(statistics.median(heard.values()) / influence)
-        for p in self.parameters:
-            if p.step is not None and p.probes == "loss":
-                steps[p.name] = max(steps[p.name], p.step)
-        return {name: min(max(step, usual / _UNEVEN), usual * _UNEVEN, 0.5) for name, step in steps.items()}
+            ratio = math.sqrt(statistics.median(heard.values()) / influence)
+            steps[name] = min(usual * min(max(ratio, 1.0 / _UNEVEN), _UNEVEN), 0.5)
+        return steps
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers and texts; infinity is the text "inf"."""
