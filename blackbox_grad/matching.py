@@ -218,6 +218,7 @@ def match(
         raise EstimatorError(f"match: seed={seed!r} must be a whole number of 63 bits")
     host = host if host is not None else default_host()
     spec = as_spec(effect, sample_rate, parameters, fixed, **options)
+    descended = None if estimator is None else find_estimator(estimator, spec)
     info = host.open(spec)
     x, wanted, notes = _prepare(audio, target)
     for note in notes:
@@ -236,7 +237,7 @@ def match(
     with _one_thread(), _deferred_interrupt(lambda: math.isfinite(objective.best_loss)) as check:
         objective.check = check
         try:
-            run.everything(find_estimator(estimator) if estimator is not None else None, probes)
+            run.everything(descended, probes)
             finished = "converged"
         except BudgetSpent:
             finished = "budget"

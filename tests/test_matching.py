@@ -20,7 +20,18 @@ import torch
 from numpy.typing import NDArray
 
 import blackbox_grad
-from blackbox_grad import EffectSpec, InProcessHost, Match, Parameter, ParameterSpace, PluginEffect, ProcessPool, match
+from blackbox_grad import (
+    Auto,
+    EffectSpec,
+    InProcessHost,
+    Inspection,
+    Match,
+    Parameter,
+    ParameterSpace,
+    PluginEffect,
+    ProcessPool,
+    match,
+)
 from blackbox_grad.errors import AudioError, EstimatorError, NonFiniteAudioError, RenderError
 from blackbox_grad.losses import LOSSES, loss_for
 from blackbox_grad.matching import Progress
@@ -316,6 +327,9 @@ def test_recordings_that_cannot_be_matched_are_refused(guitar: tuple[Audio, floa
             match("reference:gain", audio, audio, rate, loss=wrong)
     with pytest.raises(EstimatorError, match="probes='loss' are those of an estimator"):
         match("reference:gain", audio, audio, rate, probes="loss")
+    of_another = Auto(inspection=Inspection("reference:biquad", "biquad", rate, "mono", 0, ()))
+    with pytest.raises(EstimatorError, match="the inspection is of reference:biquad, and the effect is reference:gain"):
+        match("reference:gain", audio, audio, rate, estimator=of_another)
     with pytest.raises(AudioError, match="'mrstft' needs 512 samples or more, got 100; .* 'l1'"):
         match("reference:gain", audio[:, :100], audio[:, :100], rate)
     with pytest.raises(AudioError, match="'mel' needs 64 samples or more, got 5"):

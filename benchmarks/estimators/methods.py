@@ -89,6 +89,7 @@ TRAINERS: tuple[Method, ...] = (
     Method(_ORTHOGONAL, "cotangent"),
     Method(_ORTHOGONAL, "loss"),
     Method("finite-difference:scheme=forward", "cotangent"),
+    Method("auto:inspection=measure", "cotangent"),
 )
 
 
