@@ -26,18 +26,17 @@ COMMAND = "make style-weights"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("runs/style-weights"), help="folder of checkpoints")
-    parser.add_argument("--audio-epochs", type=int, default=4, help="of each controller's stage on the sound")
     parser.add_argument("--effects", nargs="+", default=shipped.EFFECTS, help="controllers to make; the encoder hears all")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    plan = Plan(pairs=512, sounds=256, judged=48, audio_epochs=arguments.audio_epochs, audio_steps=16)
+    plan = Plan(pairs=3072, sounds=768, judged=64, settings_epochs=12, audio_epochs=12, audio_steps=40, audio_rate=5e-4)
     tracks = run.sides([])
     shipped.FOLDER.mkdir(exist_ok=True)
     with contextlib.closing(ProcessPool(1)) as host:
         common = {"host": host, "command": COMMAND, "on_epoch": tell}
         folder = arguments.runs / "encoder"
         if not (folder / shipped.ENCODER).exists():
-            run.run_encoder(shipped.EFFECTS, folder, tracks, **common)
+            run.run_encoder(shipped.EFFECTS, folder, tracks, pairs=6144, **common)
         shutil.copy(folder / shipped.ENCODER, shipped.FOLDER / shipped.ENCODER)
         encoder = shipped.encoder()
         for address in arguments.effects:

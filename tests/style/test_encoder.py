@@ -72,6 +72,17 @@ class TestEmbedding:
     def test_silence_is_embedded_too(self, preset):
         assert torch.isfinite(encoder(preset).embed(torch.zeros(2, 1, LENGTH))).all()
 
+    def test_traits_are_in_units_of_what_sets_parts_of_a_recording_apart(self, preset, guitar):
+        ears = encoder(preset)
+        windows = guitar[0].unfold(1, LENGTH, LENGTH // 2).reshape(-1, LENGTH)
+        heard = ears.representation(windows)
+        ears.standardise(heard)
+        ears.compare(heard[:-2], heard[2:])
+        traits = ears.traits(windows[:, None])
+        assert (traits[:-2] - traits[2:]).square().mean().sqrt() == pytest.approx(1.0, abs=0.1)
+        driven = ears.traits(wet(windows[:1, None], "pedalboard-builtin:Distortion", drive_db="40 dB"))
+        assert (driven - traits[:1]).square().mean().sqrt() > 1.5
+
     def test_audio_of_another_shape_is_refused(self, preset, guitar):
         for wrong in (guitar[0], guitar[..., :0]):
             with pytest.raises(AudioError, match=r"\[B, C, T\]"):

@@ -122,6 +122,7 @@ class AudioStage(Stage):
         judged: Pair,
         validation: Embedded,
         *,
+        epochs: int,
         batch: int,
         steps: int,
         rate: float,
@@ -132,7 +133,7 @@ class AudioStage(Stage):
         self.controller = controller
         self._path, self._pairs, self._train = path, pairs, train
         self._judged, self._validation = judged, validation
-        self._batch, self._steps, self._rate, self._waveform = batch, steps, rate, waveform
+        self._epochs, self._batch, self._steps, self._rate, self._waveform = epochs, batch, steps, rate, waveform
         self.dry = float(multi_resolution_stft(judged["input"], judged["truth"]).mean().clamp_min(1e-9))
 
     def train_dataloader(self) -> Any:
@@ -142,7 +143,10 @@ class AudioStage(Stage):
         return loader([0])
 
     def configure_optimizers(self) -> Any:
-        return torch.optim.AdamW(self.controller.parameters(), self._rate, weight_decay=1e-3)
+        optimiser = torch.optim.AdamW(self.controller.parameters(), self._rate, weight_decay=1e-3)
+        steps = self._epochs * min(self._steps, max(1, len(self._pairs) // self._batch))
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)  # gradients are noisy: the end averages them
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, rows: Tensor, batch_idx: int) -> Tensor:
         pairs = self.sounds(rows)
@@ -305,6 +309,7 @@ def train_controller(
         learnt,
         judged,
         known,
+        epochs=plan.audio_epochs,
         batch=plan.audio_batch,
         steps=plan.audio_steps,
         rate=plan.audio_rate,

@@ -29,6 +29,9 @@ _MOST = 64
 #: A window this much quieter than the loudest one of its recording (-40 dB) says nothing.
 _QUIET = 0.01
 
+#: Least variance of a difference between two parts of a recording.
+_SAME = 1e-3
+
 
 class Encoder(nn.Module):
     """Audio -> embeddings.
@@ -45,6 +48,7 @@ class Encoder(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    apart: Tensor
 
     def __init__(
         self, preset: str = "statistics", sample_rate: float = 24_000.0, length: int = 65_536, latent: int = 128
@@ -59,6 +63,7 @@ class Encoder(nn.Module):
         self.network, self.decoder = networks(self.representation.shape, latent)
         self.register_buffer("mean", torch.zeros(self.representation.shape if preset == "statistics" else 1))
         self.register_buffer("scale", torch.ones_like(self.mean))
+        self.register_buffer("apart", torch.ones(self._trait(torch.zeros(1, *self.representation.shape)).shape[1]))
 
     def features(self, windows: Tensor) -> Tensor:
         """`[B, length]` -> `[B, …]`, of about zero mean and unit variance over the training set."""
@@ -75,6 +80,17 @@ class Encoder(nn.Module):
             self.mean.copy_(heard.float().mean(dim=0).half())
             self.scale.copy_((heard.float().std(dim=0) + 1e-3).half())
 
+    def compare(self, first: Tensor, second: Tensor) -> None:
+        """Learn how far two parts of one recording are apart, `[N, …]` each as the representation makes them."""
+        if len(first):
+            traits = [self._trait(self.standardised(heard.float())) for heard in (first, second)]
+            self.apart.copy_(((traits[0] - traits[1]).square().mean(dim=0) + _SAME).sqrt().half())
+
+    @staticmethod
+    def _trait(features: Tensor) -> Tensor:
+        """`[B, …]` -> `[B, F]`, without time."""
+        return features if features.ndim == 2 else features.mean(dim=-1).flatten(1)
+
     def posterior(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of the latent, `[B, D]` each."""
         mean, spread = self.network(features).chunk(2, dim=-1)
@@ -86,6 +102,17 @@ class Encoder(nn.Module):
         What is longer than a window is the mean over windows, half overlapping, without the quiet ones; what is shorter is
         repeated.
         """
+        return self._averaged(x, lambda windows: self.posterior(self.features(windows))[0])
+
+    def traits(self, x: Tensor) -> Tensor:
+        """What an embedding is made from, and more of it: audio as for `embed` -> `[B, F]`.
+
+        In units of the root-mean-square difference of two parts of one recording.
+        """
+        return self._averaged(x, lambda windows: self._trait(self.features(windows))) / self.apart
+
+    def _averaged(self, x: Tensor, hear: Callable[[Tensor], Tensor]) -> Tensor:
+        """The mean of `hear`, `[N, length]` -> `[N, F]`, over windows of audio `[B, C, T]`."""
         if x.ndim != 3 or 0 in x.shape:
             raise AudioError(f"audio must have the shape [B, C, T] and samples in it, got {list(x.shape)}")
         mono = x.mean(dim=1)
@@ -94,13 +121,12 @@ class Encoder(nn.Module):
         windows = mono.unfold(1, self.length, self.length // 2)  # [B, W, length], a view
         parts, levels = [], []
         for some in windows.split(max(1, _MOST // len(mono)), dim=1):
-            mean, _ = self.posterior(self.features(some.flatten(0, 1)))
-            parts.append(mean.unflatten(0, some.shape[:2]))
+            parts.append(hear(some.flatten(0, 1)).unflatten(0, some.shape[:2]))
             levels.append(some.square().mean(dim=2).sqrt())
-        means, level = torch.cat(parts, dim=1), torch.cat(levels, dim=1)
-        heard = (level >= _QUIET * level.amax(dim=1, keepdim=True)).to(means)
-        embedding: Tensor = (means * heard[..., None]).sum(dim=1) / heard.sum(dim=1, keepdim=True)
-        return embedding
+        found, level = torch.cat(parts, dim=1), torch.cat(levels, dim=1)
+        heard = (level >= _QUIET * level.amax(dim=1, keepdim=True)).to(found)
+        mean: Tensor = (found * heard[..., None]).sum(dim=1) / heard.sum(dim=1, keepdim=True)
+        return mean
 
     def losses(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What the VAE is trained on: a draw from the posterior `[B, D]`, the mean squared error of its reconstruction, and the
@@ -139,13 +165,15 @@ def annealed(progress: float, cycles: int = 4) -> float:
 def _dense(shape: torch.Size, latent: int) -> tuple[nn.Module, nn.Module]:
     wide, narrow = 384, 256
     encoder = nn.Sequential(
+        nn.Dropout(0.2),
         nn.Linear(shape[0], wide),
         nn.LayerNorm(wide),
         nn.LeakyReLU(),
-        nn.Dropout(0.1),
+        nn.Dropout(0.4),
         nn.Linear(wide, narrow),
         nn.LayerNorm(narrow),
         nn.LeakyReLU(),
+        nn.Dropout(0.2),
         nn.Linear(narrow, 2 * latent),
     )
     decoder = nn.Sequential(

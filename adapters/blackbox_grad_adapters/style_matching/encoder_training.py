@@ -63,7 +63,7 @@ class EncoderStage(Stage):
         return loader([(effect, torch.arange(len(pairs["clean"]))) for effect, pairs in enumerate(self._validation)])
 
     def configure_optimizers(self) -> Any:
-        optimiser = torch.optim.AdamW(self.parameters(), self._rate, weight_decay=1e-3)
+        optimiser = torch.optim.AdamW(self.parameters(), self._rate, weight_decay=0.05)
         steps = self._epochs * sum(max(1, len(pairs["clean"]) // self._batch) for pairs in self._train)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self._rate, total_steps=steps + 1)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -124,6 +124,8 @@ def train_encoder(
     """Train it; what comes back has its best weights and is frozen."""
     enough = 1000  # of each effect
     encoder.standardise(torch.cat([part[:enough] for pairs in train for part in (pairs["input"], pairs["reference"])]))
+    dry = [(pairs["input"][pairs["clean"]], pairs["reference"][pairs["clean"]]) for pairs in train]
+    encoder.compare(*(torch.cat(parts) for parts in zip(*dry, strict=True)))
     stage = EncoderStage(
         encoder, train, validation, epochs=epochs, beta=beta, settings=settings, batch=batch, rate=rate, seed=seed
     )

@@ -46,7 +46,8 @@ class StyleMatch:
         info: the effect.
         gain: in dB: the input is this much louder when it goes into the effect, its peak at -12 dBFS as in training.
         renders: spent on the settings.
-        distance, distance_before: in the embedding, between the reference and the input through the effect, and the input as it is.
+        distance, distance_before: between what the encoder hears in the reference and in the input through the effect, and in the
+            input as it is; 1 is usual for two parts of one recording.
     """
 
     y: NDArray[np.float32]
@@ -167,8 +168,11 @@ class StyleMatcher:
         if refine:
             p = self.refine(heard[0], wanted[0], p[0], refine, seed)[None]
         with torch.no_grad():
-            goal = self.encoder.embed(wanted)
-            distances = [float((self.encoder.embed(a) - goal).norm()) for a in (self.path(heard, p), heard)]
+            goal = self.encoder.traits(wanted)
+            distances = [
+                float((self.encoder.traits(a) - goal).square().mean().sqrt())
+                for a in (self.path(heard, p), self.path.dry(heard))
+            ]
         return StyleMatch(
             y=self._render(audio, sample_rate, p),
             p=p[0].double().numpy(),

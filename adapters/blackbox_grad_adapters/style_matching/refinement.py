@@ -2,55 +2,61 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from blackbox_grad.emulator import Emulator, Pursuit
+from blackbox_grad.parameters import FloatArray
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.encoder import Encoder
 from blackbox_grad_adapters.style_matching.excerpts import loudest
 
-#: Renders in a generation, and what is left of its width after each.
-_GENERATION, _SHRINK = 10, 0.9
+#: Renders at a time.
+_AT_ONCE = 3
+
+#: Renders around the controller's answer before an emulator is asked: so many, and one for every parameter.
+_FIRST = 5
 
 #: How much what is heard counts against what the controller has answered. Input and reference are of different things, so even with
-#: the right settings they stay as far apart as they are at the controller's answer, nearly: of 0.3 to 100, this did the most good
-#: to MDA's Overdrive and Combo, and no harm to Dynamics.
-_HEARD = 3.0
+#: the right settings they stay apart.
+_HEARD = 30.0
 
 
 def refined(
     encoder: Encoder, path: EffectPath, x: Tensor, reference: Tensor, p: Tensor, variance: Tensor, renders: int, seed: int = 0
 ) -> Tensor:
-    """Settings `[P]` with which `x: [C, T]` is nearer to `reference: [C, T']` in the embedding than with `p: [P]`.
+    """Settings `[P]` with which `x: [C, T]` has more of the traits of `reference: [C, T']` than with `p: [P]`.
 
-    The squared distance in the embedding, relative to that at `p`, and the squared distance to `p`, relative to the variance of
-    the controller's errors, are lowered together by an evolution strategy: the mean of the better half of each generation is the
-    middle of the next, narrower one (H.-G. Beyer, H.-P. Schwefel, "Evolution strategies", Natural Computing 1, 2002,
-    doi:10.1023/A:1015059928466).
+    The squared distance of the traits, relative to that at `p`, and the squared distance to `p`, relative to the variance of the
+    controller's errors, are lowered together. Renders go where an `Emulator` of the effect expects that, or knows little.
 
     Args:
         variance: `[P]`, of the errors of each of the controller's answers.
         renders: at most so many.
     """
-    generator = torch.Generator().manual_seed(seed)
+    space = path.effect.parameter_space
     excerpt = loudest(x, 2 * encoder.length)[None]
+    start, spread = p.double().numpy(), variance.double().sqrt().numpy()
+    pursuit = Pursuit(Emulator(space, seed), seed)
+    emulator, scale, left = pursuit.emulator, 0.0, renders
     with torch.no_grad():
-        goal = encoder.embed(reference[None])
-
-        def apart(points: Tensor) -> Tensor:
-            return (encoder.embed(path(excerpt, points)) - goal).square().sum(dim=1)
-
-        usual = apart(p[None]).clamp_min(1e-9)
-        best, lowest = p, _HEARD
-        middle, spread, left = p, variance.sqrt() / 2, renders - 1
-        while left > 0:
-            noise = torch.randn(min(_GENERATION, left), len(p), generator=generator)
-            points = (middle + spread * noise).clamp(0.0, 1.0)
-            costs = _HEARD * apart(points) / usual + ((points - p).square() / variance).sum(dim=1)
+        goal = encoder.traits(reference[None])
+        points = space.snap(np.concatenate([start[None], _around(start, spread, seed)]))
+        while left > 0 and len(points):
+            points = points[:left].astype(np.float32)
+            apart = encoder.traits(path(excerpt, torch.from_numpy(points))) - goal
+            scale = scale or _HEARD**0.5 / max(float(apart[0].norm()), 1e-9)
+            residuals = torch.cat([scale * apart, torch.from_numpy((points - start) / spread)], dim=1)
+            emulator.add(points.astype(np.float64), residuals.square().sum(dim=1).numpy(), list(residuals))
             left -= len(points)
-            order = costs.argsort()
-            if float(costs[order[0]]) < lowest:
-                best, lowest = points[order[0]], float(costs[order[0]])
-            middle = points[order[: max(1, len(order) // 2)]].mean(dim=0)
-            spread = spread * _SHRINK
-    return best
+            points = pursuit.next(min(_AT_ONCE, left))
+    best = emulator.points[emulator.losses.argmin()] if len(emulator) else start
+    return torch.from_numpy(best).to(p)
+
+
+def _around(start: FloatArray, spread: FloatArray, seed: int) -> FloatArray:
+    """`[N, P]`: settings as likely as the controller errs."""
+    drawn = np.random.default_rng([seed, 2]).standard_normal((_FIRST + len(start), len(start)))
+    near: FloatArray = np.clip(start + spread * drawn, 0.0, 1.0)
+    return near

@@ -127,7 +127,11 @@ def write_match_report(
         title=found.info.name,
         address=found.info.spec.address,
         facts=[
-            ("distance", f"{found.distance_before:.3g} → {found.distance:.3g}", "to the reference, in the embedding"),
+            (
+                "distance",
+                f"{found.distance_before:.3g} → {found.distance:.3g}",
+                "to the reference; 1 is usual for two parts of one recording",
+            ),
             ("input gain", f"{found.gain:+.1f} dB", "before the effect"),
             ("renders", str(found.renders), "spent on better settings"),
         ],

@@ -21,7 +21,7 @@ M = TypeVar("M", bound=nn.Module)
 SUFFIX = ".safetensors"
 
 #: Of the header's fields and of the networks; a file of another one is refused.
-FORMAT = 1
+FORMAT = 2
 
 #: Under this name the header stands in the metadata of the file.
 _FIELD = "blackbox_grad.style_matching"
