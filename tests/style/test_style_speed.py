@@ -28,4 +28,4 @@ def test_the_page_says_what_was_measured_and_what_is_asked_for():
     assert "shall be 40% at most; the\nlargest is pedalboard-builtin:Reverb's, 50%" in page
     assert "| Delay | 100 ms | 10% | **30%** | 60% |" in page
     assert "| Delay | **0.25 s** |" in page
-    assert "| Overdrive |" in page  # of the weights
+    assert "[All of them](style-weights.md)" in page
