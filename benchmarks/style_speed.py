@@ -120,6 +120,7 @@ def step_of(address: str, tracks: Tracks, pool: TimedPool, steps: int, folder: P
     sounds.build(0)
     known = embedded(encoder, heard(pairs, encoder, SIZE, folder))
     judged: Pair = torch.utils.data.default_collate([sounds[i] for i in range(4)])
+    epochs = -(-(steps + 1) // (SIZE // PLAN.audio_batch))
     stage = TimedStage(
         controller.requires_grad_(True),
         path,
@@ -127,6 +128,7 @@ def step_of(address: str, tracks: Tracks, pool: TimedPool, steps: int, folder: P
         known,
         judged,
         known,
+        epochs=epochs,
         batch=PLAN.audio_batch,
         steps=PLAN.audio_steps,
         rate=PLAN.audio_rate,
@@ -134,7 +136,7 @@ def step_of(address: str, tracks: Tracks, pool: TimedPool, steps: int, folder: P
         seed=0,
         pool=pool,
     )
-    fit(stage, folder / "fit" / shipped.file_of(address).stem, epochs=-(-(steps + 1) // (SIZE // PLAN.audio_batch)))
+    fit(stage, folder / "fit" / shipped.file_of(address).stem, epochs=epochs)
     return Step(*(statistics.median(part) for part in zip(*stage.rows[1 : steps + 1], strict=True)))  # the first one warms up
 
 

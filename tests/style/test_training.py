@@ -53,7 +53,7 @@ def caches(tmp_path_factory):
 def encoder(sides, caches, tmp_path_factory):
     folder = tmp_path_factory.mktemp("encoder run")
     effects = (DRIVE, "pedalboard-builtin:Delay")
-    file, fitted = run.run_encoder(effects, folder, sides, latent=16, length=LENGTH, pairs=64, epochs=8, caches=caches)
+    file, fitted = run.run_encoder(effects, folder, sides, latent=16, length=LENGTH, pairs=64, epochs=12, caches=caches)
     rows = fitted.history
     assert rows[-1]["train/reconstruction"] < 0.8 * rows[0]["train/reconstruction"]
     assert rows[-1]["validation/reconstruction"] < rows[0]["validation/reconstruction"]
