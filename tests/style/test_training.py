@@ -114,6 +114,22 @@ def test_what_was_killed_goes_on_to_the_same_end(train, tmp_path, stage, epoch):
     assert (weights(resumed) == weights(whole)).all()
 
 
+def test_a_moved_folder_goes_on_and_what_had_ended_stays_as_it_is(train, tmp_path):
+    plan = dataclasses.replace(PLAN, audio_epochs=6, audio_rate=0.5, patience=1)  # it soon gets worse
+    _, trained = train(tmp_path / "whole", plan)
+    assert len(trained.stages["audio"].history) < 6
+    (tmp_path / "whole").rename(tmp_path / "moved")
+    epochs = []
+    again, same = train(tmp_path / "moved", plan, on_epoch=lambda name, row: epochs.append(name))
+    assert not epochs
+    assert same.results == trained.results
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", plan, on_epoch=killed_in("audio", 1))
+    (tmp_path / "killed").rename(tmp_path / "elsewhere")
+    resumed, _ = train(tmp_path / "elsewhere", plan)
+    assert (weights(resumed) == weights(again)).all()
+
+
 def test_ctrl_c_keeps_the_best_and_goes_on_later(train, tmp_path):
     def press(name, row):
         if (name, row["epoch"]) == ("audio", 0):

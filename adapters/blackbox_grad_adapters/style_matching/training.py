@@ -94,7 +94,7 @@ def fit(
     """Train a stage, and leave it with the weights of its best epoch.
 
     What was stopped, by Ctrl-C, a kill or a crash, goes on from its last whole epoch when called again, and ends with the same
-    weights as if it had not been stopped.
+    weights as if it had not been stopped; also where the folder was moved. What had ended stays as it is.
 
     Args:
         folder: of checkpoints and of what TensorBoard shows.
@@ -107,7 +107,7 @@ def fit(
         AudioError: the disk is full; the last whole epoch is still there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    best = ModelCheckpoint(folder, "best", stage.monitor, enable_version_counter=False)
+    best = _Best(folder, "best", stage.monitor, enable_version_counter=False)
     last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     history, interrupt = _History(stage, on_epoch), _Interrupt()
     callbacks: list[L.Callback] = [history, interrupt, best, last]
@@ -128,10 +128,13 @@ def fit(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        with contextlib.suppress(_Stopped), interrupt.listening():
-            trainer.fit(stage, ckpt_path=_checked(resumed, stage) if resumed.exists() else None, weights_only=True)
-    if best.best_model_path:
-        stage.load_state_dict(_checkpoint(Path(best.best_model_path))["state_dict"])
+        if resumed.exists():
+            history.load_state_dict(_checked(resumed, stage)["callbacks"][history.state_key])
+        if patience is None or history.since_best(stage.monitor) < patience:
+            with contextlib.suppress(_Stopped), interrupt.listening():
+                trainer.fit(stage, ckpt_path=str(resumed) if resumed.exists() else None, weights_only=True)
+    if (folder / "best.ckpt").exists():
+        stage.load_state_dict(_checkpoint(folder / "best.ckpt")["state_dict"])
     stage.cpu()
     return Fitted(history.rows, interrupt.pressed)
 
@@ -159,6 +162,19 @@ def explained(found: Tensor, p: Tensor, clean: Tensor) -> Tensor:
     """`[P]`: the share of each setting's variance that was found, over pairs with an effect; 1 is all, 0 what the mean gives."""
     there, wanted = found[~clean], p[~clean]
     return 1 - (there - wanted).square().mean(dim=0) / wanted.var(dim=0).clamp_min(1e-6)
+
+
+class _Best(ModelCheckpoint):
+    """Keeps the best epoch, and knows it again where the folder was moved."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return str(Path(self.dirpath or "", Path(path).name)) if path else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        moved = {name: here(state_dict[name]) for name in paths}
+        kept = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": kept, "dirpath": self.dirpath})
 
 
 class _WholeFiles(TorchCheckpointIO):
@@ -218,6 +234,11 @@ class _History(L.Callback):
         if self._on_epoch is not None:
             self._on_epoch(self._stage.name, self.rows[-1])
 
+    def since_best(self, monitor: str) -> int:
+        """Epochs after the best one."""
+        values = [row[monitor] for row in self.rows]
+        return len(values) - 1 - values.index(min(values)) if values else 0
+
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
 
@@ -226,8 +247,8 @@ class _History(L.Callback):
         self._before, self._began = (self.rows[-1]["seconds"] if self.rows else 0.0), time.monotonic()
 
 
-def _checked(file: Path, stage: Stage) -> str:
-    """Its name, if the stage can go on from it."""
+def _checked(file: Path, stage: Stage) -> dict[str, Any]:
+    """What is in it, if the stage can go on from it."""
     content = _checkpoint(file)
     try:
         stage.load_state_dict(content["state_dict"])
@@ -236,7 +257,7 @@ def _checked(file: Path, stage: Stage) -> str:
         raise WeightsError(
             f"{file}: the checkpoint is of another version of blackbox_grad ({reason}); delete it to begin this stage again"
         ) from error
-    return str(file)
+    return content
 
 
 def _checkpoint(file: Path) -> dict[str, Any]:
