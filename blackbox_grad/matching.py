@@ -218,9 +218,9 @@ def match(
         raise EstimatorError(f"match: seed={seed!r} must be a whole number of 63 bits")
     host = host if host is not None else default_host()
     spec = as_spec(effect, sample_rate, parameters, fixed, **options)
+    x, wanted, notes = _prepare(audio, target)
     descended = None if estimator is None else find_estimator(estimator, spec)
     info = host.open(spec)
-    x, wanted, notes = _prepare(audio, target)
     for note in notes:
         warnings.warn(note, stacklevel=2)
     part, lead = _loudest(wanted, spec.sample_rate, excerpt)

@@ -93,7 +93,6 @@ class DifferentiableEffect(nn.Module):
         if on_nonfinite not in ("raise", "silence"):
             raise AudioError(f"on_nonfinite={on_nonfinite!r} is unknown; allowed are 'raise' and 'silence'")
         self.spec = as_spec(effect, sample_rate, parameters, fixed, **options)
-        self.estimator = find_estimator(estimator, self.spec)
         self.audio_gradient = None if audio_gradient in (None, "none") else find_estimator(audio_gradient)
         self._warned = audio_gradient is not None
         self.on_nonfinite = on_nonfinite
@@ -101,6 +100,7 @@ class DifferentiableEffect(nn.Module):
         if host is not None and not callable(getattr(host, "render_batch", None)):
             raise HostError(f"host={host!r} is no host; give a ProcessPool(…) or InProcessHost(), or leave it out")
         self._host = host
+        self.estimator = find_estimator(estimator, self.spec)
         self.info: EffectInfo = self.host.open(self.spec)
         self._handle = register(self)
 

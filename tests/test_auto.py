@@ -143,6 +143,22 @@ def test_renders_that_are_not_finite_are_survived(third_party: str):
     assert all(hearing.pursuit.emulator.points.max() <= 0.5 for hearing in memory.hearings)
 
 
+def test_where_all_levels_are_known_it_goes_on_without_new_renders():
+    """Two items, which hear the six modes of a filter in different order."""
+    host = bg.InProcessHost()
+    layer = bg.DifferentiableEffect("pedalboard-builtin:LadderFilter", RATE, parameters=["mode"], estimator="auto", host=host)
+    x, modes = recordings(2), torch.linspace(0, 1, 6)
+    with torch.no_grad():
+        target = layer(x, modes[[1, 4], None])
+    for step in range(24):
+        p = modes[[step % 6, step // 4], None].requires_grad_()
+        layer.loss(x, p, distance, target).backward()
+        assert torch.isfinite(p.grad).all()
+    assert p.grad.any()
+    memories = layer.estimator._last.values()
+    assert all(len({float(p) for (p,) in h.pursuit.emulator.points}) == 6 for m in memories for h in m.hearings)
+
+
 def test_many_parameters_are_emulated_too(monkeypatch: pytest.MonkeyPatch):
     asked = []
     following = Pursuit.next
@@ -259,6 +275,8 @@ def test_an_inspection_of_another_effect_is_refused():
 def test_wrong_options_are_refused():
     with pytest.raises(bg.errors.EstimatorError, match="inspection='cached'"):
         bg.Auto(inspection="cached")
+    with pytest.raises(bg.errors.EstimatorError, match="Auto: step={'Gain': 0.1}"):
+        bg.Auto(step={"Gain": 0.1})
     with pytest.raises(bg.errors.EstimatorError, match="items=-1"):
         bg.Auto(items=-1)
     with pytest.raises(bg.errors.EstimatorError, match="samples=0"):

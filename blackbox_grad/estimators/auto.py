@@ -14,7 +14,7 @@ from torch import Tensor
 from blackbox_grad.effects import EffectSpec
 from blackbox_grad.emulator import Emulator, Pursuit
 from blackbox_grad.errors import EstimatorError
-from blackbox_grad.estimators import USUAL_STEP, Estimate, Promises, Step
+from blackbox_grad.estimators import USUAL_STEP, Estimate, Promises, Step, check_step
 from blackbox_grad.estimators.spsa import SPSA, enough
 from blackbox_grad.inspection import Inspection, ParameterInspection, inspect_effect
 from blackbox_grad.losses import FeatureLoss, MultiResolutionSTFT, Waveform
@@ -103,7 +103,8 @@ class Auto:
     slope of a chord, which leads out of local minima, and not a derivative.
 
     Args:
-        samples: probes of each item; SPSA makes fewer where so few parameters are heard that more would tell nothing new.
+        samples: probes of each item; SPSA makes fewer where so few parameters are heard that more would tell nothing
+            new to first order.
         items: batches of so many items or fewer are remembered; larger ones count as new at every step, and so do those with the
             same recording twice.
         step: of SPSA, in (0, 0.5]; with an inspection, that of a parameter of median influence.
@@ -127,8 +128,8 @@ class Auto:
         library("scipy", "the estimator 'auto'")
         if not (inspection is None or inspection == "measure" or isinstance(inspection, Inspection)):
             raise EstimatorError(f"Auto: inspection={inspection!r} must be what inspect_effect(…) returned, 'measure' or None")
-        SPSA(samples, step=step)  # checks the two
-        self.samples, self.items, self.step, self.inspection = samples, items, step, inspection
+        SPSA(samples)  # checks them
+        self.samples, self.items, self.step, self.inspection = samples, items, check_step("Auto", step), inspection
         self._warned = False
         self._last: dict[bytes, _Memory | None] = {}
 
@@ -207,14 +208,17 @@ class Auto:
 
     def _emulated(self, problem: Problem, memories: list[_Memory], here: FloatArray, value: FloatArray) -> Estimate:
         """What is found with probes where the emulators propose; `here: [B, P]` and `value: [B]` are the problem's own."""
-        wanted = np.stack([memory.wanted(self.samples) for memory in memories], axis=1)  # [K, B, P]
-        points = problem.space.snap(wanted)
-        values, sounds = problem.listen(torch.from_numpy(points))
-        losses, heard = values.double().cpu().numpy(), sounds.float().cpu()
+        wanted = [problem.space.snap(memory.wanted(self.samples)) for memory in memories]
+        count = max(map(len, wanted))  # where all levels of stepped parameters are known, there is nothing new to hear
+        if count:
+            padded = [np.concatenate([new, np.tile(here[i], (count - len(new), 1))]) for i, new in enumerate(wanted)]
+            values, sounds = problem.listen(torch.from_numpy(np.stack(padded, axis=1)))
+            losses, heard = values.double().cpu().numpy(), sounds.float().cpu()
+            for i, (memory, new) in enumerate(zip(memories, wanted, strict=True)):
+                for hearing in memory.hearings:
+                    hearing.learn(new, losses[: len(new), i], heard[: len(new), i])
         gradient = torch.zeros_like(problem.point)
         for i, memory in enumerate(memories):
-            for hearing in memory.hearings:
-                hearing.learn(points[:, i], losses[:, i], heard[:, i])
             emulator = memory.best().pursuit.emulator
             if not len(emulator):
                 continue
