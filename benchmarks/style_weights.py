@@ -68,7 +68,7 @@ def page() -> str:
     headers = {address: shipped.controller(address)[0].header for address in there}
     size = sum(file.stat().st_size for file in shipped.FOLDER.glob("*.safetensors")) / 1e6
     recordings = "\n".join(
-        f"- {side}: {there['minutes']:.0f} min, {', '.join(there['groups'])}" for side, there in ears["recordings"].items()
+        f"- {side}: {heard['minutes']:.0f} min, {', '.join(heard['groups'])}" for side, heard in ears["recordings"].items()
     )
     rows = "\n".join(
         f"| {address.removeprefix(shipped.MDA + '/')} | {found['ratio of the middle']:.2f} | {found['ratio after settings']:.2f} | "

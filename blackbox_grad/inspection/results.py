@@ -172,6 +172,7 @@ class Inspection:
         difference drowns what short ones do. With gradients `g` and steps `h`, the parameters disturb each other by
         `(Σ 1/hᵢ²)·(Σ gᵢ²·hᵢ²)`, which is least for `hᵢ ∝ 1/√|gᵢ|` (Cauchy, Schwarz). With `g` taken as proportional to `influence`,
         weak parameters get longer steps than strong ones, all between a third of the usual one and three times it.
+        There is a step for every inspected parameter, and `SPSA` refuses those that a layer does not set: inspect the same ones.
 
         Args:
             usual: the step of a parameter of median influence, and of those that were hardly heard, in (0, 0.5].
