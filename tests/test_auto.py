@@ -211,6 +211,21 @@ def test_what_does_not_reach_the_sound_is_never_moved_and_the_others_are_told_ap
     assert all(torch.equal(p[..., slopes == 0], problem.point.expand_as(p)[..., slopes == 0]) for p in asked)
 
 
+def test_where_recordings_come_again_what_is_heard_is_emulated_alone(monkeypatch: pytest.MonkeyPatch):
+    sizes = []
+    following = Pursuit.next
+    monkeypatch.setattr(Pursuit, "next", lambda pursuit, n: sizes.append(len(pursuit.emulator.space)) or following(pursuit, n))
+    address = "reference:soft-clip"
+    found = inspection(ParameterInspection("Drive", "continuous", reaches_sound=False), address=address)
+    fit = Fit(address, bg.Auto(inspection=found))
+    fit.hidden[:, 0] = 0.2  # where it stays
+    with torch.no_grad():
+        fit.target = fit.layer(fit.x, fit.hidden)
+    assert fit.run(40) < 0.02
+    assert fit.p[0, 0] == 0.2
+    assert set(sizes) == {1}
+
+
 def test_where_nothing_is_heard_nothing_is_probed():
     problem = bg.Problem.of_function(lambda p: p.sum(-1), torch.full((2, 1), 0.5))
     estimator = bg.Auto(inspection=inspection(ParameterInspection("p0", "continuous", reaches_sound=False)))
