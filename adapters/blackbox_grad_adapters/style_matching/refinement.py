@@ -44,11 +44,11 @@ def refined(
         goal = encoder.traits(reference[None])
         points = space.snap(np.concatenate([start[None], _around(start, spread, seed)]))
         while left > 0 and len(points):
-            points = points[:left].astype(np.float32)
-            apart = encoder.traits(path(excerpt, torch.from_numpy(points))) - goal
+            points = points[:left]
+            apart = encoder.traits(path(excerpt, torch.from_numpy(points).to(p))) - goal
             scale = scale or _HEARD**0.5 / max(float(apart[0].norm()), 1e-9)
             residuals = torch.cat([scale * apart, torch.from_numpy((points - start) / spread)], dim=1)
-            emulator.add(points.astype(np.float64), residuals.square().sum(dim=1).numpy(), list(residuals))
+            emulator.add(points, residuals.square().sum(dim=1).numpy(), list(residuals))
             left -= len(points)
             points = pursuit.next(min(_AT_ONCE, left))
     best = emulator.points[emulator.losses.argmin()] if len(emulator) else start
