@@ -99,7 +99,7 @@ of which many cannot be heard.
 ## The controllers
 
 The mean distance to the truth, divided by that of the dry input, on pairs of the validation corpora. Below 1, it helps.
-Epochs are those of both stages; minutes are those of training.
+Epochs are those of both stages; minutes are those of training. All by one plan, `{PLAN}`.
 
 | effect | all at 0.5 | after stage 1 | trained | pairs | of these rendered | epochs | minutes |
 |---|---:|---:|---:|---:|---:|---:|---:|
