@@ -12,7 +12,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ import dawdreamer
 import numpy as np
 import pedalboard
 import torch
+from auraloss.freq import MultiResolutionSTFTLoss
 
-from blackbox_grad import SPSA, DifferentiableEffect, EffectSpec, ProcessPool
+from blackbox_grad import SPSA, Auto, DifferentiableEffect, EffectSpec, Estimate, Estimator, Problem, ProcessPool
 from blackbox_grad_backends import plugin_folders
 
 BATCH, SAMPLE_RATE = 12, 44100  # mono recordings, through plug-ins with two channels
@@ -142,6 +143,61 @@ def step_row(bare: Bare, samples: int, pool: ProcessPool, rounds: int) -> str:
     )
 
 
+class Timed:
+    """An estimator that notes how long it thinks: what its probes take is left out."""
+
+    def __init__(self, estimator: Estimator) -> None:
+        self.estimator = estimator
+        self.seconds = 0.0
+
+    def estimate(self, problem: Problem) -> Estimate:
+        def waiting(function: Callable[..., Any]) -> Callable[..., Any]:
+            def wait(*arguments: torch.Tensor) -> Any:
+                started = time.perf_counter()
+                try:
+                    return function(*arguments)
+                finally:
+                    self.seconds -= time.perf_counter() - started
+
+            return wait
+
+        assert problem.find_sounds is not None
+        problem = replace(problem, evaluate=waiting(problem.evaluate), find_sounds=waiting(problem.find_sounds))
+        started = time.perf_counter()
+        try:
+            return self.estimator.estimate(problem)
+        finally:
+            self.seconds += time.perf_counter() - started
+
+
+def thinking_row(address: str, seconds: float, batch: int, what: str, pool: ProcessPool, rounds: int) -> str:
+    """The share of a training step in which the default estimator thinks, where recordings come again and where they do not."""
+    timed = Timed(Auto())
+    layer = DifferentiableEffect(address, SAMPLE_RATE, estimator=timed, host=pool)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(batch, 1, round(seconds * SAMPLE_RATE), generator=generator) * 0.1
+    count = len(layer.parameter_space)
+    hidden, p = torch.full((batch, count), 0.6), torch.nn.Parameter(torch.full((batch, count), 0.3))
+    with torch.no_grad():
+        target = layer(x, hidden)
+    adam = torch.optim.Adam([p], lr=0.01)
+    measure = MultiResolutionSTFTLoss()
+    shares = []
+    for step in range(60 + rounds):  # the first ones fill its memory
+        timed.seconds, started = 0.0, time.perf_counter()
+        adam.zero_grad()
+        layer.loss(x, p, measure, target).backward()
+        adam.step()
+        p.data.clamp_(0.0, 1.0)
+        if step >= 60:
+            shares.append((timed.seconds, time.perf_counter() - started))
+    thought, whole = (statistics.median(part) for part in zip(*shares, strict=True))
+    return (
+        f"| {what} | {layer.info.name}, {count} parameters | {batch} × {seconds:g} s | {1e3 * whole:.0f} ms | "
+        f"{1e3 * thought:.1f} ms | **{statistics.median(a / b for a, b in shares):.1%}** |"
+    )
+
+
 def scaling(rounds: int) -> float:
     """Throughput of two hosts over that of one."""
     spec = EffectSpec.of(f"dawdreamer:{OVERDRIVE}")
@@ -203,6 +259,12 @@ def main() -> None:
             for bare in (mda_overdrive(), zam_comp())
             for samples in (131_072, 24_000)
         ]
+        thoughts = [
+            thinking_row(address, seconds, batch, what, pool, 3 * arguments.rounds)
+            for what, batch in (("a network learns", 12), ("settings are fitted", 1))
+            for address in (f"dawdreamer:{OVERDRIVE}", "pedalboard:ZamEQ2.vst3")
+            for seconds in (1.0, 5.0)
+        ]
     start, memory = starting(5)
     libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "pedalboard", "dawdreamer"))
     page = f"""# Benchmarks
@@ -227,6 +289,16 @@ What is left above 1 is, for each render, doubling a mono recording and averagin
 not finite, and the inner product with the cotangent (0.3 ms at 131 072 samples); for each step, copying audio and cotangent,
 and some 2 ms in which the estimator thinks and the hosts wake up. It weighs most where a render takes least. Another machine gives
 other figures.
+
+## What the estimator takes
+
+The default thinks in this process, on one core: which probes to make, and, where settings are fitted to recordings that come again,
+what they sounded like. What renders and losses take is not in *thinks*, and is in a step, with the multi-resolution spectral loss of
+auraloss.
+
+| | effect | recordings | a step | thinks | share |
+|---|---|---:|---:|---:|---:|
+{chr(10).join(thoughts)}
 
 ## Hosts
 

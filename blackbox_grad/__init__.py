@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from blackbox_grad.estimators import Estimate as Estimate
     from blackbox_grad.estimators import Estimator as Estimator
     from blackbox_grad.estimators.auto import Auto as Auto
+    from blackbox_grad.estimators.coordinates import Coordinates as Coordinates
     from blackbox_grad.estimators.finite_difference import FiniteDifference as FiniteDifference
     from blackbox_grad.estimators.lti import LTI as LTI
     from blackbox_grad.estimators.spsa import SPSA as SPSA
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Auto": "estimators.auto",
     "Backend": "effects",
+    "Coordinates": "estimators.coordinates",
     "DifferentiableEffect": "module",
     "Effect": "effects",
     "EffectSpec": "effects",

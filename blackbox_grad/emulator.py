@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from blackbox_grad.parameters import FloatArray, ParameterSpace
-from blackbox_grad.registry import library
 
 #: Numbers that are left of a sound's features.
 _SKETCH = 4096
@@ -69,7 +68,7 @@ class Emulator:
         self._signs: Tensor | None = None
         self.points = np.empty((0, len(space)))
         self.losses = np.empty(0)
-        self._sketches = torch.empty(0, 0, dtype=torch.float64)
+        self._sketches = self._inner = torch.empty(0, 0, dtype=torch.float64)
         self._new = 0
         count = len(space)
         # logarithms: lengths, weights of the linear term, noise
@@ -89,27 +88,25 @@ class Emulator:
         sketches = [self._sketch(residuals[i]) for i in use]
         self.points, self.losses = np.concatenate([self.points, points[use]]), np.concatenate([self.losses, losses[use]])
         self._sketches = torch.stack([*self._sketches, *sketches])
+        across = self._sketches @ self._sketches[-len(use) :].T
+        self._inner = torch.cat([torch.cat([self._inner, across[: -len(use)].T]), across], dim=1)
         if len(self) > _REMEMBERED:
             best = np.sort(np.argsort(self.losses, kind="stable")[:_REMEMBERED])
-            self.points, self.losses, self._sketches = (
-                self.points[best],
-                self.losses[best],
-                self._sketches[torch.from_numpy(best)],
-            )
+            self.points, self.losses, kept = self.points[best], self.losses[best], torch.from_numpy(best)
+            self._sketches, self._inner = self._sketches[kept], self._inner[kept][:, kept]
 
     def fit(self) -> None:
-        """Make ready for `propose`: the kernel is fitted anew when a tenth of the renders is new."""
+        """Make ready for `propose`: the kernel is fitted anew when a quarter of the renders is new."""
         self._at = self._coordinates(self.points)
-        products = self._sketches @ self._sketches.T
-        self._products = products / products.diagonal().mean().clamp(min=1e-300)
-        if len(self) < 30 or 10 * self._new > len(self):
+        self._products = self._inner / self._inner.diagonal().mean().clamp(min=1e-300)
+        if len(self) < 30 or 4 * self._new > len(self):
             self._fit_kernel()
             self._new = 0
         theta = torch.from_numpy(self._theta)
         of_coordinates = theta.exp()[:-1].reshape(2, -1)[:, self._owner].numpy()
         self._lengths, self._weights = of_coordinates
         at, noise = torch.from_numpy(self._at), float(theta[-1].exp())
-        kernel = self._kernel(at, at, theta)
+        kernel, _ = self._kernel(at, at, theta)
         for jitter in noise * 10.0 ** np.arange(12):
             factor, failed = torch.linalg.cholesky_ex(kernel + jitter * torch.eye(len(self), dtype=torch.float64))
             if not failed:
@@ -141,22 +138,22 @@ class Emulator:
 
         candidates = self._candidates(around)
         values = worth(*self._predict(candidates))[0]
-        order = np.argsort(values)
-        best: FloatArray = candidates[order[0]]
-        lowest = float(values[order[0]])
-        for start in candidates[order[:2]] if len(self._smooth) else []:
+        start = int(values.argmin())
+        best: FloatArray = candidates[start]
+        if not len(self._smooth):
+            return best
 
-            def along(moved: FloatArray, start: FloatArray = start) -> tuple[float, FloatArray]:
-                point = start.copy()
-                point[self._smooth] = moved
-                square, variance, square_slope, variance_slope = self._slopes(point)
-                value, to_square, to_variance = worth(square, variance)
-                return float(value), (to_square * square_slope + to_variance * variance_slope)[self._smooth]
+        def along(moved: FloatArray) -> tuple[float, FloatArray]:
+            point = best.copy()
+            point[self._smooth] = moved
+            square, variance, square_slope, variance_slope = self._slopes(point)
+            value, to_square, to_variance = worth(square, variance)
+            return float(value), (to_square * square_slope + to_variance * variance_slope)[self._smooth]
 
-            found, value = _minimum(along, start[self._smooth], [(0.0, 1.0)] * len(self._smooth), 20)
-            if value < lowest:
-                best, lowest = start.copy(), value
-                best[self._smooth] = found
+        found, value = _minimum(along, best[self._smooth], [(0.0, 1.0)] * len(self._smooth), 20)
+        if value < values[start]:
+            best = best.copy()
+            best[self._smooth] = found
         return best
 
     def _candidates(self, around: FloatArray) -> FloatArray:
@@ -173,7 +170,7 @@ class Emulator:
         """At `points: [M, P]`: the square of the predicted residuals, and what uncertainty adds to its expectation, both `[M]`."""
         at = self._coordinates(points)
         theta = torch.from_numpy(self._theta)
-        covariance = self._kernel(torch.from_numpy(at), torch.from_numpy(self._at), theta).numpy()
+        covariance = self._kernel(torch.from_numpy(at), torch.from_numpy(self._at), theta)[0].numpy()
         prior = _CONSTANT + np.square((at - 0.5) * self._weights).sum(1) + 1.0
         variance = prior - ((covariance @ self._inverse) * covariance).sum(1)
         square = ((covariance @ self._squares) * covariance).sum(1)
@@ -210,34 +207,47 @@ class Emulator:
         count = len(self)
         unit = torch.eye(count, dtype=torch.float64)
 
-        at, prior, spread = torch.from_numpy(self._at), torch.from_numpy(self._prior), torch.from_numpy(self._spread)
+        at, centred = torch.from_numpy(self._at), self._at - 0.5
 
-        @torch.enable_grad()
-        def improbable(given: FloatArray) -> tuple[float, FloatArray]:
-            theta = torch.from_numpy(given.copy()).requires_grad_()
-            factor, failed = torch.linalg.cholesky_ex(self._kernel(at, at, theta) + theta[-1].exp() * unit)
+        def improbable(theta: FloatArray) -> tuple[float, FloatArray]:
+            given = torch.from_numpy(theta)
+            kernel, distance = self._kernel(at, at, given)
+            noise = math.exp(theta[-1])
+            factor, failed = torch.linalg.cholesky_ex(kernel + noise * unit)
             if failed:
-                return 1e10, np.zeros_like(given)
-            scale = torch.cholesky_solve(self._products, factor).diagonal().mean()
-            fit = count * torch.log(scale) + 2.0 * torch.log(factor.diagonal()).sum()
-            value = 0.5 * outputs * fit + 0.5 * ((theta - prior) / spread).square().sum()
-            (slope,) = torch.autograd.grad(value, theta)
-            return float(value.detach()), np.nan_to_num(slope.numpy())
+                return 1e10, np.zeros_like(theta)
+            inverse = torch.cholesky_inverse(factor)
+            explained = inverse @ self._products
+            scale = float(explained.trace()) / count
+            fit = count * math.log(scale) + 2.0 * float(torch.log(factor.diagonal()).sum())
+            away = (theta - self._prior) / self._spread
+            value = 0.5 * outputs * fit + 0.5 * float(away @ away)
+            to_kernel = 0.5 * outputs * (inverse - explained @ inverse / scale)
+            to_square = (to_kernel * (1.0 + distance) * torch.exp(-distance) * (5.0 / 3.0)).numpy()
+            # Σ aᵢⱼ (xᵢ - xⱼ)² is 2 Σ xᵢ² Σⱼ aᵢⱼ - 2 xᵀ a x
+            lengths, weights = np.exp(theta[:-1]).reshape(2, -1)[:, self._owner]
+            near = self._at / lengths
+            to_lengths = 2.0 * (to_square.sum(0) @ near**2 - (near * (to_square @ near)).sum(0))
+            to_weights = 2.0 * weights**2 * (centred * (to_kernel.numpy() @ centred)).sum(0)
+            slope = np.concatenate(
+                [np.bincount(self._owner, to_lengths), np.bincount(self._owner, to_weights), [noise * float(to_kernel.trace())]]
+            )
+            return value, np.nan_to_num(slope + away / self._spread)
 
         bounds = [(-3.0, 4.0)] * len(self.space) + [(-6.0, 5.0)] * len(self.space) + [(math.log(1e-8), 0.0)]
         found, value = _minimum(improbable, self._theta, bounds, 20)
         if np.isfinite(found).all() and value < 1e10:
             self._theta = found
 
-    def _kernel(self, a: Tensor, b: Tensor, theta: Tensor) -> Tensor:
-        """`[N, Q], [M, Q]` -> `[N, M]`."""
+    def _kernel(self, a: Tensor, b: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """`[N, Q], [M, Q]` -> `[N, M]`, and the distances in it."""
         lengths, weights = theta[:-1].exp().reshape(2, -1)[:, self._owner]
         near, far = a / lengths, b / lengths
         square = (near.square().sum(1)[:, None] + far.square().sum(1) - 2 * near @ far.T).clamp(min=1e-12)
         distance = torch.sqrt(5.0 * square)
         linear = _CONSTANT + ((a - 0.5) * weights) @ ((b - 0.5) * weights).T
         kernel: Tensor = linear + (1.0 + distance + distance.square() / 3.0) * torch.exp(-distance)
-        return kernel
+        return kernel, distance
 
     def _coordinates(self, points: FloatArray) -> FloatArray:
         """`[M, P]` -> `[M, Q]`: a list's level becomes a coordinate of its own, so that all levels are equally far apart."""
@@ -324,6 +334,7 @@ def _minimum(
     iterations: int,
 ) -> tuple[FloatArray, float]:
     """A local minimum in a box, and the value there, of a function that returns its value and its slopes."""
-    optimize = library("scipy.optimize", "match")
-    found = optimize.minimize(function, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": iterations})
+    from scipy.optimize import minimize  # takes a while
+
+    found = minimize(function, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": iterations})
     return np.clip(found.x, *np.array(bounds).T), float(found.fun)

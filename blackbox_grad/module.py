@@ -36,9 +36,8 @@ from blackbox_grad.registry import estimator as find_estimator
 
 OnNonfinite: TypeAlias = Literal["raise", "silence"]
 
-#: As many renders as a pair of classical SPSA, and a better gradient: two directions that repeat nothing, compared with the
-#: forward render.
-DEFAULT_ESTIMATOR = "spsa:samples=2,sides=1,directions=orthogonal"
+#: Two probes of each item, as many as a pair of classical SPSA.
+DEFAULT_ESTIMATOR = "auto"
 
 #: Types of `x` and `p`.
 _TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -57,7 +56,8 @@ class DifferentiableEffect(nn.Module):
         parameters: the free parameters, in the order of `p`: names, "continuous" (default) or "all".
         fixed: values of others, by name: normalised, or text with a unit ("350 ms").
         estimator: of the gradient of the parameters: an `Estimator`, or its name with options ("spsa:samples=4,step=0.05");
-            by default two one-sided orthogonal SPSA directions.
+            by default `Auto`, with two probes of each item, right on average except where `loss` is asked about the same
+            recordings step after step.
         audio_gradient: for `x`, if it requires a gradient: "none" (no gradient; the default, with a warning), "straight-through"
             (the effect counts as the identity), "lti" (exact for effects that are linear and time-invariant, an error for
             others), or an estimator whose `Estimate.audio` is taken, such as `StraightThrough(surrogate)`.
@@ -68,7 +68,8 @@ class DifferentiableEffect(nn.Module):
 
     The module has no weights and nothing in its `state_dict`. It can be pickled and deep-copied: the recipe travels, and the copy
     renders in the shared pool of the process it arrives in; in a new pool of its own if it was given one and was pickled.
-    Randomness comes from torch's default CPU generator, so `torch.manual_seed` makes a run repeatable.
+    Randomness comes from torch's default CPU generator, so `torch.manual_seed` makes a run with a new module repeatable. What the
+    default estimator remembers is part of the module, as far as copies go, and not of its `state_dict`.
 
     Attributes:
         spec: the recipe of the effect.
@@ -169,12 +170,15 @@ class DifferentiableEffect(nn.Module):
         seed = draw_seed(needs_seed)  # not before: a render that fails leaves torch's random state alone
         losses = per_item(y, *targets)
 
+        def judge(heard: Tensor) -> Tensor:
+            with torch.no_grad():
+                found: Tensor = per_item(heard.to(y), *targets).cpu().double()
+            return found
+
         def each(points: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
             for point in points:  # one probe of every item at a time, so memory does not grow with the number of probes
                 z, heard = self._render(x, point, audio)
-                with torch.no_grad():
-                    value = per_item(z, *targets).cpu().double()
-                yield torch.where(heard, value, torch.nan), z
+                yield torch.where(heard, judge(z), torch.nan), z
 
         def evaluate(points: Tensor) -> Tensor:
             return torch.stack([value for value, _ in each(points)])
@@ -194,7 +198,9 @@ class DifferentiableEffect(nn.Module):
         def problem() -> Problem:
             posed = self._problem(x, p, y, finite, lambda: value, cotangent, seed, "loss", evaluate)
             recordings = [t for t in targets if t.shape == y.shape and t.is_floating_point()]
-            return dataclasses.replace(posed, target=recordings[0].detach(), find_sounds=sounds) if recordings else posed
+            if not recordings:
+                return posed
+            return dataclasses.replace(posed, target=recordings[0].detach(), find_sounds=sounds, find_losses=judge)
 
         estimated = EstimatedLoss.apply(x, p, losses.detach(), finite, self, problem)  # type: ignore[no-untyped-call]
         # the values of `losses` and its exact gradients for targets and weights, with the estimated ones for x and p

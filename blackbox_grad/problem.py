@@ -19,6 +19,9 @@ Probe = Callable[[Tensor], Tensor]
 #: `[K, B, P] -> [K, B], [K, B, C, T]`
 Listen = Callable[[Tensor], tuple[Tensor, Tensor]]
 
+#: `[B, C, T] -> [B]`
+Judge = Callable[[Tensor], Tensor]
+
 #: `f(x: [N, C, T], p: [N, P]) -> [N, C, T]`
 Render = Callable[[Tensor, Tensor], Tensor]
 
@@ -38,8 +41,8 @@ class Problem:
         audio: `x: [B, C, T]`, where there is audio.
         output: `f(x, point): [B, C, T]`, known from the forward render; NaN in items where the effect gave NaN or infinity.
         target: `[B, C, T]`: what a loss compares the output with, where it was given such a recording.
-        evaluate, find_value, find_cotangent, find_output, find_sounds: what `probe`, `value`, `cotangent`, `render` and `listen`
-            call.
+        evaluate, find_value, find_cotangent, find_output, find_sounds, find_losses: what `probe`, `value`, `cotangent`, `render`,
+            `listen` and `judge` call.
         probes: counts the probes of each item made so far.
     """
 
@@ -55,6 +58,7 @@ class Problem:
     find_output: Render | None = field(default=None, repr=False)
     target: Tensor | None = field(default=None, repr=False)
     find_sounds: Listen | None = field(default=None, repr=False)
+    find_losses: Judge | None = field(default=None, repr=False)
     probes: int = 0
 
     @functools.cached_property
@@ -90,6 +94,12 @@ class Problem:
         if self.find_sounds is None:
             raise EstimatorError("this problem's renders cannot be listened to; they can where a loss has a target recording")
         return self.find_sounds(self._counted(points))
+
+    def judge(self, sounds: Tensor) -> Tensor:
+        """The loss of sounds that were heard before, `[B, C, T] -> [B]`: no render. Only for a loss with a `target`."""
+        if self.find_losses is None:
+            raise EstimatorError("this problem cannot judge sounds; it can where a loss has a target recording")
+        return self.find_losses(sounds)
 
     def _counted(self, points: Tensor) -> Tensor:
         """Probe points, checked and counted."""

@@ -44,7 +44,7 @@ def test_it_foretells_the_residuals_of_settings_that_were_not_rendered() -> None
     assert np.sqrt(np.mean((truth - told) ** 2)) < 0.2 * truth.std()
     again, certain = emulator._predict(points)
     assert np.allclose(again, [float(f.double().square().sum()) / scale for f in known], atol=0.02)
-    assert certain.mean() < 0.2 * variance.mean()
+    assert certain.mean() < 0.3 * variance.mean()
 
 
 def test_slopes_are_those_of_the_prediction() -> None:

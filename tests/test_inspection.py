@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from blackbox_grad import SPSA, InProcessHost, Inspection, Problem, inspect_effect
+from blackbox_grad import InProcessHost, Inspection, inspect_effect
 from blackbox_grad.errors import ParameterError
-from blackbox_grad.inspection import ParameterInspection, Progress
+from blackbox_grad.inspection import Progress
 from blackbox_grad.inspection.listening import Ear, spectrum
 from blackbox_grad.inspection.noise import POINTS, central_step, derivatives, ecnoise, forward_step
 from blackbox_grad.inspection.report import render_report, write_report
@@ -166,31 +166,6 @@ def test_steps_in_part_of_the_range_are_told_by_their_width() -> None:
     found = resolution(stepped(lambda v: v if v < 0.5 else np.floor(v * 20)), differs)
     assert found.steps is None
     assert found.widest == pytest.approx(0.05, rel=0.01)
-
-
-# steps for estimators that move all parameters at once
-
-
-def test_weak_parameters_get_longer_steps() -> None:
-    influences = {"strong": 16.0, "usual": 4.0, "weak": 1.0, "weakest": 0.17, "strongest": 15.9, "hardly heard": 1e-6}
-    made = [ParameterInspection(name, "continuous", influence=i, step=1e-4) for name, i in influences.items()]
-    made.append(ParameterInspection("silent", "continuous", reaches_sound=False))
-    steps = Inspection("reference:none", "none", 44100.0, "mono", 0, tuple(made)).steps(0.01)
-    assert list(steps) == [*influences, "silent"]
-    assert list(steps.values()) == pytest.approx([0.005, 0.01, 0.02, 0.03, 0.01 * (4 / 15.9) ** 0.5, 0.01, 0.01])
-
-
-def test_own_steps_disturb_the_others_less() -> None:
-    """A linear function of strong and weak parameters, two probes: nearer to its gradient than with equal steps."""
-    slopes = torch.tensor([30.0, -10.0, 3.0, 1.0, -1.0, 0.5]).double()
-    made = tuple(ParameterInspection(f"p{i}", "continuous", influence=float(abs(s))) for i, s in enumerate(slopes))
-    found = Inspection("reference:none", "none", 44100.0, "mono", 0, made)
-    problem = Problem.of_function(lambda p: p @ slopes, torch.full((4000, 6), 0.5))
-    errors = []
-    for step in (0.01, found.steps(0.01)):
-        gradient = SPSA(2, 1, "orthogonal", step).estimate(problem).gradient
-        errors.append(float((gradient - slopes).square().sum(1).mean()))
-    assert errors[1] < 0.7 * errors[0]
 
 
 # real effects with known answers

@@ -118,9 +118,9 @@ def test_wrong_input_says_what_is_right(clip, x, p, error, said):
 
 def test_no_probe_when_no_gradient_is_asked_for():
     host = bg.InProcessHost()
-    layer = bg.DifferentiableEffect("reference:gain", host=host, audio_gradient="straight-through")
+    layer = bg.DifferentiableEffect("reference:biquad", host=host, audio_gradient="straight-through")
     x = audio().requires_grad_()
-    p = settings(count=1)
+    p = settings(count=3)
     with torch.no_grad():
         layer(x, p)
     y = layer(x, p.detach())

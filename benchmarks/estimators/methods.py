@@ -50,6 +50,8 @@ RIVALS: tuple[Method, ...] = (
     Method("spsa", "loss"),
     Method(_ORTHOGONAL, "cotangent"),
     Method(_ORTHOGONAL, "loss"),
+    Method("coordinates", "cotangent"),
+    Method("coordinates", "loss"),
     Method("finite-difference:scheme=forward", "cotangent"),
     Method("finite-difference:scheme=forward", "loss"),
     Method("finite-difference", "cotangent"),
@@ -66,7 +68,7 @@ RIVALS: tuple[Method, ...] = (
 #: Those that the table of effects has room for.
 COLUMNS = (
     PUBLISHED,
-    Method(_ORTHOGONAL, "loss"),
+    Method("coordinates", "loss"),
     Method("CMA", "search"),
     Method("auto", "loss"),
     Method("match", "search"),
@@ -77,6 +79,8 @@ FAMILIES = (
     "spsa:samples={pairs}",
     "spsa:samples={m},sides=1",
     "spsa:samples={m},sides=1,directions=orthogonal",
+    "coordinates:samples={m}",
+    "auto:samples={m},inspection=measure",
     "finite-difference:scheme=forward",
     "finite-difference",
     f"{_TORCHOPT}:method=forward,samples={{m}}",
@@ -89,6 +93,8 @@ TRAINERS: tuple[Method, ...] = (
     Method(_ORTHOGONAL, "cotangent"),
     Method(_ORTHOGONAL, "loss"),
     Method("finite-difference:scheme=forward", "cotangent"),
+    Method("coordinates", "cotangent"),
+    Method("coordinates", "loss"),
     Method("auto:inspection=measure", "cotangent"),
 )
 

@@ -89,6 +89,13 @@ def reach(problem: Problem, step: Step) -> tuple[Tensor, Tensor]:
     return down, up
 
 
+def check_steps(name: str, step: Step) -> Step:
+    """One step that makes sense, or one for each parameter."""
+    if isinstance(step, Mapping):
+        return {parameter: check_step(name, own, parameter) for parameter, own in step.items()}
+    return check_step(name, step)
+
+
 def check_step(name: str, step: float, parameter: str = "") -> float:
     """A step size that makes sense: in (0, 0.5]."""
     if not (isinstance(step, Real) and 0.0 < step <= 0.5):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,13 +15,12 @@ from torch import Tensor
 from blackbox_grad.effects import EffectSpec
 from blackbox_grad.emulator import Emulator, Pursuit
 from blackbox_grad.errors import EstimatorError
-from blackbox_grad.estimators import USUAL_STEP, Estimate, Promises, Step, check_step
-from blackbox_grad.estimators.spsa import SPSA, enough
+from blackbox_grad.estimators import USUAL_STEP, Estimate, Promises, check_step
+from blackbox_grad.estimators.coordinates import Coordinates
 from blackbox_grad.inspection import Inspection, ParameterInspection, inspect_effect
 from blackbox_grad.losses import FeatureLoss, MultiResolutionSTFT, Waveform
 from blackbox_grad.parameters import FloatArray
 from blackbox_grad.problem import Problem
-from blackbox_grad.registry import library
 
 #: Samples by which a recording is known again.
 _PRINT = 512
@@ -31,6 +31,12 @@ _FIRST = 6
 
 #: Rank correlation between the loss and what is emulated, below which an emulator is not believed.
 _BELIEVED = 0.5
+
+#: Parameters that move further than this from one step to the next do not come from an optimiser.
+_LITTLE = 0.25
+
+#: It is checked at every success and every so many steps whether the loss of a sound is still the same, within this relative error.
+_CHECKED, _SAME_LOSS = 4, 1e-3
 
 #: A parameter matters if it changes the sound by this part of what the most influential one does.
 _MATTERS = 0.1
@@ -72,17 +78,37 @@ class _Hearing:
 
 @dataclass
 class _Memory:
-    """One item: a recording, a target and an effect."""
+    """One item: a recording, a target and an effect.
+
+    Attributes:
+        hearings: of its sounds; one of them, once it is known which tells the loss best.
+        best, loss: `[C, T]`: of the sounds asked about, the one with the lowest loss.
+        age: steps since it was begun.
+    """
 
     hearings: list[_Hearing]
     sobol: torch.quasirandom.SobolEngine
+    best: Tensor
+    loss: float = math.inf
+    age: int = 0
 
-    def best(self) -> _Hearing:
+    def learn(self, point: FloatArray, loss: float, sound: Tensor) -> None:
+        """From the forward render."""
+        self.age += 1
+        if loss < self.loss:
+            self.best, self.loss = sound.clone(), loss
+        for hearing in self.hearings:
+            hearing.learn(point[None], np.array([loss]), sound[None])
+        if len(self.hearings) > 1 and self.hearings[0].ready:
+            self.hearings = [self.hearing()]
+
+    def hearing(self) -> _Hearing:
+        """The one that tells the loss best."""
         return max(self.hearings, key=lambda hearing: hearing.belief)
 
     def wanted(self, count: int) -> FloatArray:
         """`[count, P]`: where to listen next."""
-        hearing = self.best()
+        hearing = self.hearing()
         if not hearing.ready:
             drawn: FloatArray = self.sobol.draw(count, dtype=torch.float64).numpy()
             return drawn
@@ -90,30 +116,31 @@ class _Memory:
 
 
 class Auto:
-    """SPSA with orthogonal one-sided directions; for a loss on recordings that come again, an emulator of the effect.
+    """The default: `Coordinates`, and for a loss on recordings that come again, an emulator of the effect.
 
-    With an `inspection` it knows the effect. Parameters that do not reach the sound are left out, gradient 0, so that the same
-    probes tell more of the others. Each of those has a step of its own, from `Inspection.steps`. Where cotangent probes are asked
+    A network in training hears other recordings at every step. Of these the estimate is that of `Coordinates`: right on average,
+    from probes of single parameters, those that matter more often than others.
+
+    When settings themselves are fitted, `layer.loss(x, p, loss_fn, target)` is asked about the same `x` and `target` step after
+    step, at a point that moves a little every time. Then the probes go where an `Emulator` of the effect expects the lowest loss
+    and where it knows little, and the estimate is the slope of the loss along the way to the best settings known: the slope of a
+    chord, which leads out of local minima, and not a derivative. Where the point rests or jumps, the estimate is that of
+    `Coordinates`; where `loss_fn` has changed, or is random, all is soon forgotten.
+
+    With an `inspection` it knows the effect. Parameters that do not reach the sound are left out, gradient 0. Each of the others
+    has its recommended step, and the influential ones are probed more often from the beginning. Where cotangent probes are asked
     for though a loss that is linearised says nothing about a parameter that matters, a warning says so.
 
-    A network in training hears other recordings at every step, and nothing can be remembered: the estimate is that of
-    `SPSA(samples, sides=1, directions="orthogonal")`. When settings themselves are fitted, `layer.loss(x, p, loss_fn, target)` is
-    asked about the same `x` and `target` step after step. Then the probes go where an `Emulator` of the effect expects the lowest
-    loss and where it knows little, and the estimate is the slope of the loss along the way to the best settings known: the
-    slope of a chord, which leads out of local minima, and not a derivative.
-
     Args:
-        samples: probes of each item; SPSA makes fewer where so few parameters are heard that more would tell nothing
-            new to first order.
+        samples: probes of each item; never more than parameters are heard, where nothing comes again.
         items: batches of so many items or fewer are remembered; larger ones count as new at every step, and so do those with the
-            same recording twice.
-        step: of SPSA, in (0, 0.5]; with an inspection, that of a parameter of median influence.
+            same recording twice. 0: estimates are always right on average.
+        step: of parameters that the inspection recommends none for, in (0, 0.5].
         inspection: what `inspect_effect` found. "measure" leaves that to the layer, when it is made: up to two minutes, once, as it
             is remembered until the plug-in's file changes. By default there is none, for gradients must not depend on what was
             measured on a machine before.
 
-    Only what was heard at the step before is remembered. The loss function must stay the same meanwhile, and an `Auto` belongs to
-    one layer.
+    An `Auto` belongs to one layer. What it remembers makes two equal calls differ; two equal runs, from new layers, are equal.
     """
 
     def __init__(
@@ -125,13 +152,18 @@ class Auto:
     ) -> None:
         if not (isinstance(items, int) and items >= 0):
             raise EstimatorError(f"Auto: items={items!r} must be a whole number, 0 or more")
-        library("scipy", "the estimator 'auto'")
         if not (inspection is None or inspection == "measure" or isinstance(inspection, Inspection)):
             raise EstimatorError(f"Auto: inspection={inspection!r} must be what inspect_effect(…) returned, 'measure' or None")
-        SPSA(samples)  # checks them
+        Coordinates(samples)  # checks them
         self.samples, self.items, self.step, self.inspection = samples, items, check_step("Auto", step), inspection
         self._warned = False
-        self._last: dict[bytes, _Memory | None] = {}
+        self._coordinates = Coordinates(samples, self.step)
+        self._names: tuple[str, ...] = ()
+        #: whether the last estimate was 0, so that a point rests that would move
+        self._flat = False
+        #: of the step before, by what the items are known by
+        self._points: dict[bytes, FloatArray] = {}
+        self._memories: dict[bytes, _Memory] = {}
 
     def __repr__(self) -> str:
         found = f"<of {self.inspection.address}>" if isinstance(self.inspection, Inspection) else repr(self.inspection)
@@ -139,7 +171,7 @@ class Auto:
 
     def promises(self, parameters: int) -> Promises:
         """Of a function that the inspection, if there is one, tells nothing about."""
-        return self._local(parameters, self.step).promises(parameters)
+        return self._coordinates.promises(parameters)
 
     def for_effect(self, spec: EffectSpec) -> Auto:
         """The one to use for an effect: with its inspection, if that was left to the layer."""
@@ -153,13 +185,9 @@ class Auto:
             raise EstimatorError(f"Auto: the inspection is of {found.address}, and the effect is {spec.address}")
         return self
 
-    def _local(self, parameters: int, step: Step) -> SPSA:
-        """The estimator for what is new."""
-        return SPSA(samples=min(self.samples, enough(parameters)), sides=1, directions="orthogonal", step=step)
-
     def estimate(self, problem: Problem) -> Estimate:
         if self.inspection is None:
-            return self._estimate(problem, self.step)
+            return self._estimate(problem)
         if self.inspection == "measure":
             raise EstimatorError("Auto: inspection='measure' needs an effect to measure; give inspection=inspect_effect(…)")
         names = problem.space.names
@@ -167,12 +195,19 @@ class Auto:
         if problem.kind == "cotangent":
             self._warn_of_cotangents(self.inspection.address, measured.values())
         heard = [name for name in names if name not in measured or measured[name].reaches_sound is not False]
-        steps = self.inspection.steps(self.step)
-        step = {name: steps.get(name, self.step) for name in heard}
         gradient = torch.zeros_like(problem.point)
         if heard:
-            gradient[:, [names.index(name) for name in heard]] = self._estimate(problem.along(heard), step).gradient
+            if self._names != tuple(heard):
+                self._names, self._coordinates = tuple(heard), self._informed(heard, measured)
+            gradient[:, [names.index(name) for name in heard]] = self._estimate(problem.along(heard)).gradient
         return Estimate(gradient)
+
+    def _informed(self, names: Sequence[str], measured: Mapping[str, ParameterInspection]) -> Coordinates:
+        """For these parameters. Slopes differ less than influence over a whole range does: as its root, on the whole."""
+        steps = {name: min(measured[name].step or self.step, 0.5) for name in names if name in measured}
+        influence = {name: measured[name].influence for name in names if name in measured}
+        known = {name: math.sqrt(value) for name, value in influence.items() if value is not None}
+        return Coordinates(self.samples, dict.fromkeys(names, self.step) | steps, influence=known)
 
     def _warn_of_cotangents(self, address: str, measured: Collection[ParameterInspection]) -> None:
         """Once, if cotangent probes say nothing about a parameter that matters."""
@@ -186,27 +221,49 @@ class Auto:
                 stacklevel=2,
             )
 
-    def _estimate(self, problem: Problem, step: Step) -> Estimate:
+    def _estimate(self, problem: Problem) -> Estimate:
         """Of parameters that are heard."""
-        if problem.target is None or problem.output is None or problem.batch > self.items or not problem.parameters:
-            return self._local(problem.parameters, step).estimate(problem)
-        prints = [_fingerprint(problem, i) for i in range(problem.batch)]
-        again = all(name in self._last for name in prints) and len(set(prints)) == len(prints)
-        if not again:
-            self._last = dict.fromkeys(prints)
-            return self._local(problem.parameters, step).estimate(problem)
-        memories = [self._last[name] or _memory(problem, i) for i, name in enumerate(prints)]
-        self._last = dict(zip(prints, memories, strict=True))
-        here, value = problem.point.numpy(), problem.value.double().cpu().numpy()
-        output = problem.output.float().cpu()
-        for i, memory in enumerate(memories):
-            for hearing in memory.hearings:
-                hearing.learn(here[i : i + 1], value[i : i + 1], output[i : i + 1])
-        if any(memory.best().belief < _BELIEVED for memory in memories):
-            return self._local(problem.parameters, step).estimate(problem)
-        return self._emulated(problem, memories, here, value)
+        emulated = self._emulated(problem)
+        estimate = emulated or self._coordinates.estimate(problem)
+        self._flat = emulated is None and not estimate.gradient.any()
+        return estimate
 
-    def _emulated(self, problem: Problem, memories: list[_Memory], here: FloatArray, value: FloatArray) -> Estimate:
+    def _emulated(self, problem: Problem) -> Estimate | None:
+        """The slopes of chords, where the same recordings come again and are understood."""
+        if problem.target is None or problem.output is None or problem.batch > self.items or not problem.parameters:
+            return None
+        prints = [_fingerprint(problem, i) for i in range(problem.batch)]
+        here = problem.point.numpy().copy()
+        last, self._points = self._points, dict(zip(prints, here, strict=True))
+        again = len(self._points) == len(prints) and self._points.keys() <= last.keys()
+        moved = max(float(np.abs(here[i] - last[name]).max()) for i, name in enumerate(prints)) if again else math.inf
+        if moved > _LITTLE:
+            self._memories = {}
+            return None
+        if moved == 0.0 and not self._flat:
+            return None
+        memories = [self._memories.get(name) or _memory(problem, i) for i, name in enumerate(prints)]
+        self._memories = dict(zip(prints, memories, strict=True))
+        value, output = problem.value.double().cpu().numpy(), problem.output.float().cpu()
+        better = any(value[i] < memory.loss for i, memory in enumerate(memories))
+        if (better or memories[0].age % _CHECKED == 0) and not self._same_loss(problem, memories):
+            self._memories = {}
+            return None
+        for i, memory in enumerate(memories):
+            memory.learn(here[i], float(value[i]), output[i])
+        if any(memory.hearing().belief < _BELIEVED for memory in memories):
+            return None
+        return self._chords(problem, memories, here, value)
+
+    def _same_loss(self, problem: Problem, memories: list[_Memory]) -> bool:
+        """Whether the loss of the best sounds is what it was."""
+        if memories[0].age == 0:
+            return True
+        now = problem.judge(torch.stack([memory.best for memory in memories])).numpy()
+        then = np.array([memory.loss for memory in memories])
+        return bool((np.isclose(now, then, rtol=_SAME_LOSS, atol=1e-9) | np.isinf(then)).all())
+
+    def _chords(self, problem: Problem, memories: list[_Memory], here: FloatArray, value: FloatArray) -> Estimate:
         """What is found with probes where the emulators propose; `here: [B, P]` and `value: [B]` are the problem's own."""
         wanted = [problem.space.snap(memory.wanted(self.samples)) for memory in memories]
         count = max(map(len, wanted))  # where all levels of stepped parameters are known, there is nothing new to hear
@@ -219,7 +276,7 @@ class Auto:
                     hearing.learn(new, losses[: len(new), i], heard[: len(new), i])
         gradient = torch.zeros_like(problem.point)
         for i, memory in enumerate(memories):
-            emulator = memory.best().pursuit.emulator
+            emulator = memory.hearing().pursuit.emulator
             if not len(emulator):
                 continue
             best = int(emulator.losses.argmin())
@@ -249,4 +306,5 @@ def _memory(problem: Problem, item: int) -> _Memory:
     return _Memory(
         [_Hearing(kind(target, 0.0), Pursuit(Emulator(problem.space, seed), seed)) for kind in kinds],
         torch.quasirandom.SobolEngine(problem.parameters, scramble=True, seed=seed),
+        target,
     )

@@ -6,7 +6,6 @@ IEEE Trans. Automatic Control 37(3), 1992, doi:10.1109/9.119632.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 
 from blackbox_grad.errors import EstimatorError
-from blackbox_grad.estimators import USUAL_STEP, Estimate, Promises, Step, check_step, reach
+from blackbox_grad.estimators import USUAL_STEP, Estimate, Promises, Step, check_steps, reach
 from blackbox_grad.problem import Problem
 
 
@@ -50,11 +49,7 @@ class SPSA:
         self.samples = samples
         self.sides = sides
         self.directions = directions
-        self.step: Step
-        if isinstance(step, Mapping):
-            self.step = {parameter: check_step("SPSA", own, parameter) for parameter, own in step.items()}
-        else:
-            self.step = check_step("SPSA", step)
+        self.step = check_steps("SPSA", step)
 
     def __repr__(self) -> str:
         return f"SPSA(samples={self.samples}, sides={self.sides}, directions={self.directions!r}, step={self.step})"
@@ -134,11 +129,6 @@ def _random_signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
 
 def _random_order(batch: int, size: int, generator: torch.Generator) -> Tensor:
     return torch.rand(batch, size, generator=generator).argsort(dim=1)
-
-
-def enough(parameters: int) -> int:
-    """Orthogonal directions that tell everything to first order, with the curvature along each parameter cancelled."""
-    return len(_hadamard(parameters + 1))
 
 
 @lru_cache(maxsize=32)

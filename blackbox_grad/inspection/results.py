@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeAlias
@@ -12,13 +11,6 @@ from blackbox_grad.errors import ParameterError, suggest
 
 Probes: TypeAlias = Literal["cotangent", "loss"]
 Stopped: TypeAlias = Literal["", "time", "renders", "interrupted"]
-
-#: Steps for all parameters at once differ from the usual one by this factor at most: influence over the whole range tells the
-#: gradient at one setting only roughly.
-_UNEVEN = 3.0
-
-#: A parameter with less than this part of the largest influence was hardly heard where it was measured, and may be elsewhere.
-_HARDLY = 0.01
 
 
 @dataclass(frozen=True)
@@ -164,26 +156,6 @@ class Inspection:
             if parameter.name == name:
                 return parameter
         raise ParameterError(f"{self.address}: no parameter {name!r}; {suggest(name, [p.name for p in self.parameters])}")
-
-    def steps(self, usual: float = 0.01) -> dict[str, float]:
-        """Steps for `SPSA(step=…)`, which moves all parameters at once: name -> normalised.
-
-        The recommended ones, in `parameters`, are for one parameter at a time, and wrong here: what a long step adds to a
-        difference drowns what short ones do. With gradients `g` and steps `h`, the parameters disturb each other by
-        `(Σ 1/hᵢ²)·(Σ gᵢ²·hᵢ²)`, which is least for `hᵢ ∝ 1/√|gᵢ|` (Cauchy, Schwarz). With `g` taken as proportional to `influence`,
-        weak parameters get longer steps than strong ones, all between a third of the usual one and three times it.
-        There is a step for every inspected parameter, and `SPSA` refuses those that a layer does not set: inspect the same ones.
-
-        Args:
-            usual: the step of a parameter of median influence, and of those that were hardly heard, in (0, 0.5].
-        """
-        influences = {p.name: p.influence or 0.0 for p in self.parameters}
-        heard = {name: i for name, i in influences.items() if i > _HARDLY * max(influences.values())}
-        steps = dict.fromkeys(influences, usual)
-        for name, influence in heard.items():
-            ratio = math.sqrt(statistics.median(heard.values()) / influence)
-            steps[name] = min(usual * min(max(ratio, 1.0 / _UNEVEN), _UNEVEN), 0.5)
-        return steps
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, numbers and texts; infinity is the text "inf"."""
