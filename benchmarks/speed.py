@@ -292,9 +292,9 @@ other figures.
 
 ## What the estimator takes
 
-The default thinks in this process, on one core: which probes to make, and, where settings are fitted to recordings that come again,
-what they sounded like. What renders and losses take is not in *thinks*, and is in a step, with the multi-resolution spectral loss of
-auraloss.
+The default thinks in this process, on one core: which probes to make, and, where settings are fitted to recordings that come
+again, what they sounded like. Renders and losses are part of a step, and not of what it thinks. The loss is the multi-resolution
+spectral one of auraloss.
 
 | | effect | recordings | a step | thinks | share |
 |---|---|---:|---:|---:|---:|
