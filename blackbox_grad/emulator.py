@@ -99,7 +99,9 @@ class Emulator:
         """Make ready for `propose`: the kernel is fitted anew when a quarter of the renders is new."""
         self._at = self._coordinates(self.points)
         self._products = self._inner / self._inner.diagonal().mean().clamp(min=1e-300)
-        if len(self) < 30 or 4 * self._new > len(self):
+        if not self._inner.any():  # all sounds are the target: nothing is to be learnt
+            self._new = 0
+        elif len(self) < 30 or 4 * self._new > len(self):
             self._fit_kernel()
             self._new = 0
         theta = torch.from_numpy(self._theta)

@@ -6,6 +6,7 @@ thread autograd calls from.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -169,9 +170,10 @@ class DifferentiableEffect(nn.Module):
             y, finite = self._forward(x, p, audio)
         seed = draw_seed(needs_seed)  # not before: a render that fails leaves torch's random state alone
         losses = per_item(y, *targets)
+        precision = _precision(x.device)  # probes are judged on the way back, where autocast is off, and compared with `losses`
 
         def judge(heard: Tensor) -> Tensor:
-            with torch.no_grad():
+            with torch.no_grad(), precision():
                 found: Tensor = per_item(heard.to(y), *targets).cpu().double()
             return found
 
@@ -188,7 +190,7 @@ class DifferentiableEffect(nn.Module):
             return self._counted(torch.stack(values)), torch.stack(heard)
 
         def cotangent() -> Tensor:
-            with torch.enable_grad():
+            with torch.enable_grad(), precision():
                 heard = y.detach().requires_grad_()
                 gradient: Tensor = torch.autograd.grad(per_item(heard, *targets).sum(), heard)[0]
             return gradient
@@ -200,7 +202,10 @@ class DifferentiableEffect(nn.Module):
             recordings = [t for t in targets if t.shape == y.shape and t.is_floating_point()]
             if not recordings:
                 return posed
-            return dataclasses.replace(posed, target=recordings[0].detach(), find_sounds=sounds, find_losses=judge)
+            given = tuple(t.detach() for t in targets)
+            return dataclasses.replace(
+                posed, target=recordings[0].detach(), targets=given, find_sounds=sounds, find_losses=judge
+            )
 
         estimated = EstimatedLoss.apply(x, p, losses.detach(), finite, self, problem)  # type: ignore[no-untyped-call]
         # the values of `losses` and its exact gradients for targets and weights, with the estimated ones for x and p
@@ -220,7 +225,7 @@ class DifferentiableEffect(nn.Module):
             x, p: as for `forward`.
             cotangent: `ȳ: [B, C, T]`.
             y: `f(x, p)`, where it is known already; rendered otherwise.
-            seed: of the estimator's randomness; from torch's default generator otherwise.
+            seed: of the estimator's randomness, which is not all where it remembers; from torch's default generator otherwise.
         """
         x, p = self._check(x.detach(), p.detach())
         audio = self._shared(x)
@@ -325,9 +330,12 @@ class DifferentiableEffect(nn.Module):
         def rendered(audio: Tensor, points: Tensor) -> Tensor:
             return _nan_where_not(*self._render(audio, points, self._shared(audio)))
 
+        def known() -> Tensor:
+            return torch.where(finite, value().cpu().double(), torch.nan)  # that of silence says nothing of the effect
+
         generator = torch.Generator().manual_seed(int(seed))
         output = _nan_where_not(y.detach(), finite)
-        return Problem(self._points(p), self.parameter_space, generator, counted, value, kind, x, cotangent, output, rendered)
+        return Problem(self._points(p), self.parameter_space, generator, counted, known, kind, x, cotangent, output, rendered)
 
     def _counted(self, values: Tensor) -> Tensor:
         self.nonfinite += int(torch.isnan(values).sum())
@@ -412,6 +420,16 @@ class DifferentiableEffect(nn.Module):
 
 def _audio_array(x: Tensor) -> Any:
     return x.detach().to("cpu", torch.float32).contiguous().numpy()
+
+
+def _precision(device: torch.device) -> Callable[[], contextlib.AbstractContextManager[object]]:
+    """What brings autocast back as it is now."""
+    try:
+        if torch.is_autocast_enabled(device.type):
+            return functools.partial(torch.autocast, device.type, torch.get_autocast_dtype(device.type))
+    except RuntimeError:  # a device that knows none
+        pass
+    return contextlib.nullcontext
 
 
 def _nan_where_not(y: Tensor, finite: Tensor) -> Tensor:

@@ -36,11 +36,12 @@ class Problem:
     Attributes:
         point: `[B, P] float64` in [0, 1], stepped parameters at a level.
         space: names, kinds and steps of the `P` parameters.
-        generator: the only source of randomness; seeded, so an estimate is repeatable.
+        generator: the only source of randomness; seeded, so an estimate is repeatable, by an estimator that remembers the same.
         kind: which of the two `φ` is.
         audio: `x: [B, C, T]`, where there is audio.
         output: `f(x, point): [B, C, T]`, known from the forward render; NaN in items where the effect gave NaN or infinity.
         target: `[B, C, T]`: what a loss compares the output with, where it was given such a recording.
+        targets: all that the loss was given, `[B, …]`, the target among them.
         evaluate, find_value, find_cotangent, find_output, find_sounds, find_losses: what `probe`, `value`, `cotangent`, `render`,
             `listen` and `judge` call.
         probes: counts the probes of each item made so far.
@@ -57,6 +58,7 @@ class Problem:
     output: Tensor | None = field(default=None, repr=False)
     find_output: Render | None = field(default=None, repr=False)
     target: Tensor | None = field(default=None, repr=False)
+    targets: tuple[Tensor, ...] = ()
     find_sounds: Listen | None = field(default=None, repr=False)
     find_losses: Judge | None = field(default=None, repr=False)
     probes: int = 0

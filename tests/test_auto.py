@@ -71,7 +71,7 @@ def test_where_the_same_recordings_come_again_it_finds_settings_in_a_fraction_of
 
 
 def test_the_settings_go_there_too_and_every_item_to_its_own():
-    fit = Fit("reference:soft-clip", "auto", batch=3)
+    fit = Fit("reference:soft-clip", bg.Auto(items=3), batch=3)
     fit.hidden[1], fit.hidden[2] = 0.4, 0.9
     with torch.no_grad():
         fit.target = fit.layer(fit.x, fit.hidden)
@@ -168,6 +168,62 @@ def test_a_loss_that_changes_is_forgotten():
     assert p.item() < 0.5
 
 
+def test_a_loss_that_is_random_is_left_to_coordinates(monkeypatch: pytest.MonkeyPatch):
+    listened = []
+    listen = bg.Problem.listen
+    monkeypatch.setattr(bg.Problem, "listen", lambda problem, points: listened.append(1) or listen(problem, points))
+
+    def loss(y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        start = int(torch.randint(y.shape[-1] // 2, ()))
+        return (y - target)[..., start : start + 4096].abs().mean((1, 2))
+
+    fit = Fit("reference:soft-clip", "auto")
+    fit.loss = lambda y, target: fit.losses.append(loss(y, target).detach()) or loss(y, target)
+    fit.run(100)
+    assert len(listened) < 10
+
+
+def test_settings_that_several_recordings_share_go_where_all_agree():
+    """Each alone would lead elsewhere: the default must not follow each by itself."""
+    layer = bg.DifferentiableEffect("reference:gain", RATE, host=bg.InProcessHost())
+    x = recordings(2)
+    with torch.no_grad():
+        target = layer(x, torch.tensor([[0.4], [0.8]]))
+    p = torch.nn.Parameter(torch.full((1, 1), 0.1))
+    adam = torch.optim.Adam([p], lr=0.02)
+
+    def loss(y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return (y - target).square().mean()
+
+    for _ in range(60):
+        adam.zero_grad()
+        layer.loss(x, p, loss, target).backward()
+        adam.step()
+    grid = torch.linspace(0, 1, 101)
+    with torch.no_grad():
+        best = grid[min(range(101), key=lambda i: float(loss(layer(x, grid[i].reshape(1, 1)), target)))]
+    assert p.item() == pytest.approx(float(best), abs=0.03)
+    assert layer.estimator._memories == {}
+
+
+def test_what_is_silent_is_survived():
+    fit = Fit("reference:biquad", bg.Auto(items=2), batch=2)
+    fit.x[1] = 0.0
+    with torch.no_grad():
+        fit.target = fit.layer(fit.x, fit.hidden)
+    assert fit.run(20)[0] < 0.6
+
+
+def test_all_that_a_loss_is_given_must_come_again():
+    """The first of two targets stays, the other one does not."""
+    layer = bg.DifferentiableEffect("reference:gain", RATE, host=bg.InProcessHost())
+    x, p = recordings(), torch.nn.Parameter(torch.full((1, 1), 0.4))
+    for step in range(8):
+        p.data.fill_(0.4 + 0.01 * step)
+        layer.loss(x, p, lambda y, dry, t: (y - t).abs().mean((1, 2)), x, 0.1 * step * x).backward()
+    assert layer.estimator._memories == {}
+
+
 def test_a_point_that_jumps_is_new():
     """Gradients that are compared over the box must not be chords."""
     layer = bg.DifferentiableEffect("reference:gain", RATE, host=bg.InProcessHost())
@@ -203,7 +259,9 @@ def test_renders_that_are_not_finite_are_survived(third_party: str):
 def test_where_all_levels_are_known_it_goes_on_without_new_renders():
     """Two items, which hear the six modes of a filter in different order."""
     host = bg.InProcessHost()
-    layer = bg.DifferentiableEffect("pedalboard-builtin:LadderFilter", RATE, parameters=["mode"], estimator="auto", host=host)
+    layer = bg.DifferentiableEffect(
+        "pedalboard-builtin:LadderFilter", RATE, parameters=["mode"], estimator="auto:items=2", host=host
+    )
     x, modes = recordings(2), torch.linspace(0, 1, 6)
     with torch.no_grad():
         target = layer(x, modes[[1, 4], None])

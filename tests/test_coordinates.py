@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import blackbox_grad as bg
-from blackbox_grad.errors import EstimatorError
+from blackbox_grad.errors import EstimatorError, ParameterError
 from blackbox_grad.testing import check_estimator
 
 SLOPES = torch.tensor([30.0, -10.0, 3.0, 1.0, -1.0, 0.5, 0.0, 0.0]).double()
@@ -95,9 +95,28 @@ def test_without_parameters_nothing_is_probed(estimator):
     assert p.grad.shape == (2, 0)
 
 
+def test_influence_of_any_size_and_of_known_parameters_only():
+    large = bg.Coordinates(influence={"p0": 1e300, "p1": 1e-300})
+    assert torch.isfinite(large.estimate(problem()).gradient).all()
+    with pytest.raises(ParameterError, match="no parameter 'Gain'"):
+        bg.Coordinates(influence={"Gain": 1.0}).estimate(problem())
+
+
+def test_what_is_not_finite_teaches_nothing():
+    """The forward render of an item was not finite: what it is compared with says nothing."""
+    estimator = bg.Coordinates()
+    for seed in range(20):
+        given = bg.Problem.of_function(lambda p: p @ SLOPES, torch.full((6, 8), 0.5), seed=seed)
+        given.__dict__["value"] = torch.where(torch.arange(6) == 0, torch.nan, given.value)
+        assert torch.isfinite(estimator.estimate(given).gradient).all()
+    assert error(estimator) < 0.4
+
+
 def test_parameters_without_influence_are_probed_too():
-    estimator = bg.Coordinates(1, influence=dict.fromkeys(["p0", "p1"], 0.0))
-    assert error(estimator) < 20
+    asked: list[torch.Tensor] = []
+    influence = {f"p{i}": float(i > 1) for i in range(8)}
+    bg.Coordinates(1, influence=influence).estimate(problem(4000, asked=asked))
+    assert (asked[0] != 0.5).any(0).double().mean(0)[:2].tolist() == pytest.approx([0.2 / 8] * 2, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +126,8 @@ def test_parameters_without_influence_are_probed_too():
         ({"memory": 1.0}, r"memory=1.0 must lie in \[0, 1\)"),
         ({"step": 0.7}, "step=0.7"),
         ({"step": {"Gain": 0.0}}, "step=0.0 of 'Gain'"),
+        ({"influence": {"Gain": "much"}}, "influence={'Gain': 'much'}"),
+        ({"influence": ["Gain"]}, "must map names"),
         ({"influence": {"Gain": -1.0, "Tone": 1.0}}, "influence={'Gain': -1.0} must be 0 or more"),
     ],
 )

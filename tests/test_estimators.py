@@ -25,6 +25,7 @@ INSPECTION = bg.Inspection(
 ESTIMATORS = [
     "auto",
     "auto:samples=3",
+    "auto:step=0.2",
     bg.Auto(samples=2, inspection=INSPECTION),
     bg.Auto(samples=20, inspection=INSPECTION),
     "coordinates",

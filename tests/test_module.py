@@ -497,3 +497,39 @@ def test_a_dataloader_worker_renders_with_hosts_of_its_own(clip):
     rendered = torch.cat(list(loader))
     expected = torch.cat([clip(audio(1, seed=i), torch.tensor([[0.5, 0.5]])) for i in range(4)])
     torch.testing.assert_close(rendered, expected, rtol=0, atol=0)
+
+
+def test_probes_are_judged_as_precisely_as_the_forward_render():
+    """Under autocast a loss has the rounding of bfloat16: what it is compared with must have the same."""
+    layer = bg.DifferentiableEffect("reference:gain", estimator="spsa:sides=1,samples=1", host=bg.InProcessHost())
+    x, matrix = audio(batch=1), torch.randn(256, 256)
+    values = []
+
+    def loss(y, target):
+        values.append(((y[:, :, :256] @ matrix).float() - target).square().mean((1, 2)))
+        return values[-1]
+
+    p = torch.full((1, 1), 0.5, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer.loss(x, p, loss, torch.zeros(1, 1, 256))
+    layer.estimator.step = 1e-9  # the same sound again
+    values.clear()
+    found.backward()
+    assert values[-1].item() == pytest.approx(found.item(), rel=1e-6)
+
+
+def test_a_render_that_is_not_finite_has_no_value(third_party):
+    seen = []
+
+    class Watch:
+        def estimate(self, problem):
+            seen.append(problem.value)
+            return bg.Estimate(torch.zeros_like(problem.point))
+
+    layer = bg.DifferentiableEffect("faulty:nan", estimator=Watch(), on_nonfinite="silence", host=bg.InProcessHost())
+    count = len(layer.parameter_space)
+    p = torch.tensor([[0.3] * count, [0.9] * count]).requires_grad_()
+    x = torch.randn(2, 1, 64)
+    layer(x, p).square().sum().backward()
+    layer.loss(x, p, lambda y, t: (y - t).abs().mean((1, 2)), x).backward()
+    assert [torch.isnan(value).tolist() for value in seen] == [[False, True]] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import warnings
 from collections.abc import Collection, Mapping, Sequence
@@ -22,9 +23,6 @@ from blackbox_grad.losses import FeatureLoss, MultiResolutionSTFT, Waveform
 from blackbox_grad.parameters import FloatArray
 from blackbox_grad.problem import Problem
 
-#: Samples by which a recording is known again.
-_PRINT = 512
-
 #: Sounds before an emulator is asked for the first time: so many, and one for every parameter. They are heard at quasi-random
 #: settings.
 _FIRST = 6
@@ -37,6 +35,9 @@ _LITTLE = 0.25
 
 #: It is checked at every success and every so many steps whether the loss of a sound is still the same, within this relative error.
 _CHECKED, _SAME_LOSS = 4, 1e-3
+
+#: After surprises it waits 2, 4, 8, … steps, at most two to this power.
+_LONGEST = 16
 
 #: A parameter matters if it changes the sound by this part of what the most influential one does.
 _MATTERS = 0.1
@@ -72,8 +73,21 @@ class _Hearing:
         """How well the loss follows the distance: the rank correlation, and 1 before there is enough to tell."""
         if not self.ready:
             return 1.0
-        ranks = np.argsort(np.argsort(np.array(self.pairs), axis=0), axis=0)
-        return float(np.asarray(np.corrcoef(ranks.T))[0, 1])
+        from scipy.stats import rankdata  # takes a while
+
+        losses, distances = rankdata(self.pairs, axis=0).T
+        if not (np.ptp(losses) and np.ptp(distances)):
+            return 0.0
+        return float(np.corrcoef(losses, distances)[0, 1])
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was asked about an item in the step before: `point: [P]`, the loss there, `sound: [C, T]`."""
+
+    point: FloatArray
+    loss: float
+    sound: Tensor
 
 
 @dataclass
@@ -89,13 +103,13 @@ class _Memory:
     hearings: list[_Hearing]
     sobol: torch.quasirandom.SobolEngine
     best: Tensor
-    loss: float = math.inf
+    loss: float
     age: int = 0
 
     def learn(self, point: FloatArray, loss: float, sound: Tensor) -> None:
         """From the forward render."""
         self.age += 1
-        if loss < self.loss:
+        if loss < self.loss or not math.isfinite(self.loss):
             self.best, self.loss = sound.clone(), loss
         for hearing in self.hearings:
             hearing.learn(point[None], np.array([loss]), sound[None])
@@ -124,8 +138,9 @@ class Auto:
     When settings themselves are fitted, `layer.loss(x, p, loss_fn, target)` is asked about the same `x` and `target` step after
     step, at a point that moves a little every time. Then the probes go where an `Emulator` of the effect expects the lowest loss
     and where it knows little, and the estimate is the slope of the loss along the way to the best settings known: the slope of a
-    chord, which leads out of local minima, and not a derivative. Where the point rests or jumps, the estimate is that of
-    `Coordinates`; where `loss_fn` has changed, or is random, all is soon forgotten.
+    chord, for losses that are to be lowered, which leads out of local minima, and not a derivative. Where the point rests or jumps,
+    and ever longer where a sound heard before has another loss now, because `loss_fn` changes or is random, the
+    estimate is that of `Coordinates`.
 
     With an `inspection` it knows the effect. Parameters that do not reach the sound are left out, gradient 0. Each of the others
     has its recommended step, and the influential ones are probed more often from the beginning. Where cotangent probes are asked
@@ -134,7 +149,8 @@ class Auto:
     Args:
         samples: probes of each item; never more than parameters are heard, where nothing comes again.
         items: batches of so many items or fewer are remembered; larger ones count as new at every step, and so do those with the
-            same recording twice. 0: estimates are always right on average.
+            same recording twice. With more than one, each is led to the best settings of its own: right where items have their own
+            settings, and wrong where they share them. 0: estimates are always right on average.
         step: of parameters that the inspection recommends none for, in (0, 0.5].
         inspection: what `inspect_effect` found. "measure" leaves that to the layer, when it is made: up to two minutes, once, as it
             is remembered until the plug-in's file changes. By default there is none, for gradients must not depend on what was
@@ -146,7 +162,7 @@ class Auto:
     def __init__(
         self,
         samples: int = 2,
-        items: int = 4,
+        items: int = 1,
         step: float = USUAL_STEP,
         inspection: Inspection | Literal["measure"] | None = None,
     ) -> None:
@@ -155,15 +171,27 @@ class Auto:
         if not (inspection is None or inspection == "measure" or isinstance(inspection, Inspection)):
             raise EstimatorError(f"Auto: inspection={inspection!r} must be what inspect_effect(…) returned, 'measure' or None")
         Coordinates(samples)  # checks them
-        self.samples, self.items, self.step, self.inspection = samples, items, check_step("Auto", step), inspection
+        self.samples, self.items, self.inspection = samples, items, inspection
         self._warned = False
-        self._coordinates = Coordinates(samples, self.step)
-        self._names: tuple[str, ...] = ()
+        self.step = step
         #: whether the last estimate was 0, so that a point rests that would move
         self._flat = False
-        #: of the step before, by what the items are known by
-        self._points: dict[bytes, FloatArray] = {}
+        #: by what the items are known by
+        self._last: dict[bytes, _Seen] = {}
         self._memories: dict[bytes, _Memory] = {}
+        #: times that a loss was not what it had been, and steps before memories are begun again
+        self._surprises = self._wait = 0
+
+    @property
+    def step(self) -> float:
+        """Of parameters that an inspection recommends none for."""
+        return self._step
+
+    @step.setter
+    def step(self, step: float) -> None:
+        self._step = check_step("Auto", step)
+        self._names: tuple[str, ...] = ()
+        self._coordinates = Coordinates(self.samples, self._step)
 
     def __repr__(self) -> str:
         found = f"<of {self.inspection.address}>" if isinstance(self.inspection, Inspection) else repr(self.inspection)
@@ -233,21 +261,24 @@ class Auto:
         if problem.target is None or problem.output is None or problem.batch > self.items or not problem.parameters:
             return None
         prints = [_fingerprint(problem, i) for i in range(problem.batch)]
-        here = problem.point.numpy().copy()
-        last, self._points = self._points, dict(zip(prints, here, strict=True))
-        again = len(self._points) == len(prints) and self._points.keys() <= last.keys()
-        moved = max(float(np.abs(here[i] - last[name]).max()) for i, name in enumerate(prints)) if again else math.inf
+        here, value = problem.point.numpy().copy(), problem.value.double().cpu().numpy()
+        output = problem.output.float().cpu()
+        last, now = self._last, {name: _Seen(here[i], float(value[i]), output[i]) for i, name in enumerate(prints)}
+        self._last = now
+        again = len(now) == len(prints) and now.keys() <= last.keys()
+        moved = max(float(np.abs(now[name].point - last[name].point).max()) for name in prints) if again else math.inf
         if moved > _LITTLE:
             self._memories = {}
             return None
-        if moved == 0.0 and not self._flat:
+        if self._wait or (moved == 0.0 and not self._flat):
+            self._wait = max(0, self._wait - 1)
             return None
-        memories = [self._memories.get(name) or _memory(problem, i) for i, name in enumerate(prints)]
+        memories = [self._memories.get(name) or _memory(problem, i, last[name]) for i, name in enumerate(prints)]
         self._memories = dict(zip(prints, memories, strict=True))
-        value, output = problem.value.double().cpu().numpy(), problem.output.float().cpu()
         better = any(value[i] < memory.loss for i, memory in enumerate(memories))
         if (better or memories[0].age % _CHECKED == 0) and not self._same_loss(problem, memories):
-            self._memories = {}
+            self._memories, self._surprises = {}, self._surprises + 1
+            self._wait = 2 ** min(self._surprises, _LONGEST)
             return None
         for i, memory in enumerate(memories):
             memory.learn(here[i], float(value[i]), output[i])
@@ -257,11 +288,9 @@ class Auto:
 
     def _same_loss(self, problem: Problem, memories: list[_Memory]) -> bool:
         """Whether the loss of the best sounds is what it was."""
-        if memories[0].age == 0:
-            return True
-        now = problem.judge(torch.stack([memory.best for memory in memories])).numpy()
-        then = np.array([memory.loss for memory in memories])
-        return bool((np.isclose(now, then, rtol=_SAME_LOSS, atol=1e-9) | np.isinf(then)).all())
+        found = problem.judge(torch.stack([memory.best for memory in memories])).numpy()
+        before = np.array([memory.loss for memory in memories])
+        return bool((np.isclose(found, before, rtol=_SAME_LOSS, atol=1e-9) | ~np.isfinite(before)).all())
 
     def _chords(self, problem: Problem, memories: list[_Memory], here: FloatArray, value: FloatArray) -> Estimate:
         """What is found with probes where the emulators propose; `here: [B, P]` and `value: [B]` are the problem's own."""
@@ -289,16 +318,18 @@ class Auto:
 def _fingerprint(problem: Problem, item: int) -> bytes:
     """What an item of a batch is known by."""
     assert problem.audio is not None
-    assert problem.target is not None
-    parts = [repr((problem.space.names, tuple(problem.target.shape[1:]))).encode()]
-    for recording in (problem.audio[item], problem.target[item]):
-        flat = recording.detach().flatten()
-        parts.append(flat[:: max(1, len(flat) // _PRINT)].float().cpu().numpy().tobytes())
-    return b"".join(parts)
+    digest = hashlib.blake2b(repr(problem.space.names).encode(), digest_size=16)
+    for given in (problem.audio, *problem.targets):
+        digest.update(repr((given.dtype, given.shape[1:])).encode())
+        digest.update(given[item].detach().cpu().double().contiguous().numpy().tobytes())
+    return digest.digest()
 
 
-def _memory(problem: Problem, item: int) -> _Memory:
-    """An empty one: spectrograms are listened to, and, for losses that compare samples, the waveform."""
+def _memory(problem: Problem, item: int, seen: _Seen) -> _Memory:
+    """One that knows a sound, and has learnt nothing.
+
+    Spectrograms are listened to, and, for losses that compare samples, waveforms.
+    """
     assert problem.target is not None
     target = problem.target[item].float().cpu()
     seed = int(torch.randint(2**31, (), generator=problem.generator))
@@ -306,5 +337,6 @@ def _memory(problem: Problem, item: int) -> _Memory:
     return _Memory(
         [_Hearing(kind(target, 0.0), Pursuit(Emulator(problem.space, seed), seed)) for kind in kinds],
         torch.quasirandom.SobolEngine(problem.parameters, scramble=True, seed=seed),
-        target,
+        seen.sound,
+        seen.loss,
     )

@@ -10,13 +10,16 @@ sampling for regularized loss minimization", ICML 2015, arXiv:1401.2753.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from numbers import Real
 
 import torch
 from torch import Tensor
 
 from blackbox_grad.errors import EstimatorError
 from blackbox_grad.estimators import USUAL_STEP, Estimate, Promises, Step, check_steps, reach
+from blackbox_grad.parameters import ParameterSpace
 from blackbox_grad.problem import Problem
 
 #: This part of all draws is spread evenly, so that no slope is ever multiplied by more than P / (0.2 · samples).
@@ -30,7 +33,8 @@ class Coordinates:
     follow the slopes found before, in all items: a parameter is drawn in proportion to the root mean square of its slopes. At
     first, all are drawn equally often. With `samples` >= P each is probed once, and nothing is random but the side.
 
-    What is remembered belongs to one effect and one loss: use one `Coordinates` for each layer.
+    What is remembered belongs to one effect and one loss: use one `Coordinates` for each layer. It makes two equal calls differ;
+    two equal runs, from new estimators, are equal.
 
     Args:
         samples: probes of each item; never more than parameters.
@@ -49,7 +53,9 @@ class Coordinates:
             raise EstimatorError(f"Coordinates: samples={samples!r} must be a whole number, 1 or more")
         if not (isinstance(memory, (int, float)) and 0.0 <= memory < 1.0):
             raise EstimatorError(f"Coordinates: memory={memory!r} must lie in [0, 1); 0 remembers nothing")
-        if wrong := {name: value for name, value in (influence or {}).items() if not 0.0 <= value < float("inf")}:
+        if not (influence is None or isinstance(influence, Mapping)):
+            raise EstimatorError(f"Coordinates: influence={influence!r} must map names of parameters to numbers")
+        if wrong := {name: v for name, v in (influence or {}).items() if not (isinstance(v, Real) and 0.0 <= v < math.inf)}:
             raise EstimatorError(f"Coordinates: influence={wrong} must be 0 or more, and finite")
         self.samples, self.memory, self.influence = samples, memory, influence
         self.step = check_steps("Coordinates", step)
@@ -71,7 +77,7 @@ class Coordinates:
         if not problem.parameters:
             return Estimate(torch.zeros_like(problem.point))
         if problem.space.names != self._names:
-            self._begin(problem.space.names)
+            self._begin(problem.space)
         count = min(self.samples, problem.parameters)
         probability = _inclusion(self._importance(), count)
         drawn = _draw(probability, count, problem.batch, problem.generator)  # [B, K]
@@ -86,13 +92,15 @@ class Coordinates:
         slopes = torch.where(finite, slopes, 0.0) / probability[drawn]
         return Estimate(torch.zeros_like(problem.point).scatter_(1, drawn, slopes))
 
-    def _begin(self, names: tuple[str, ...]) -> None:
+    def _begin(self, space: ParameterSpace) -> None:
         """Forget everything but `influence`."""
-        self._names = names
-        known = self.influence or {}
-        usual = sum(known.values()) / len(known) if known else 1.0
-        self._expected = torch.tensor([known.get(name, usual) for name in names], dtype=torch.float64).square()
-        self._squares, self._counts = torch.zeros(2, len(names), dtype=torch.float64)
+        self._names = space.names
+        known = {space.names[space.index(name)]: float(value) for name, value in (self.influence or {}).items()}
+        largest = max(known.values(), default=0.0) or 1.0
+        usual = sum(value / largest for value in known.values()) / len(known) if known else 1.0
+        expected = [known[name] / largest if name in known else usual for name in space.names]
+        self._expected = torch.tensor(expected, dtype=torch.float64).square()
+        self._squares, self._counts = torch.zeros(2, len(expected), dtype=torch.float64)
 
     def _importance(self) -> Tensor:
         """`[P]`: the size of the slopes, in any unit: of those seen, and at most what is expected of those that were not."""
@@ -142,5 +150,6 @@ def _draw(probability: Tensor, count: int, batch: int, generator: torch.Generato
 
 def _sides(down: Tensor, up: Tensor, generator: torch.Generator) -> Tensor:
     """`[B, P]`: one of the two ways, drawn; the longer one where the other is cut off by a face of the box."""
-    upwards = torch.where(up == -down, torch.randint(0, 2, up.shape, generator=generator).bool(), up > -down)
+    even = torch.isclose(up, -down, rtol=1e-6, atol=0.0)
+    upwards = torch.where(even, torch.randint(0, 2, up.shape, generator=generator).bool(), up > -down)
     return torch.where(upwards, up, down)

@@ -91,7 +91,11 @@ def _points(parameters: int, seed: int = 0) -> Iterator[tuple[str, Tensor]]:
 
 def _estimate(estimator: Estimator, problem: Problem) -> Tensor:
     """By a copy: an estimator may remember, and every law is measured with what it remembered when it was given."""
-    gradient = copy.deepcopy(estimator).estimate(problem).gradient
+    try:
+        estimator = copy.deepcopy(estimator)
+    except Exception as error:
+        raise CheckFailed(f"{estimator!r} cannot be copied, as layers are: {error}; give it a __deepcopy__") from error
+    gradient = estimator.estimate(problem).gradient
     if gradient.shape != problem.point.shape:
         raise CheckFailed(f"{estimator!r} returned a gradient of shape {list(gradient.shape)}, not {list(problem.point.shape)}")
     return gradient
