@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 import warnings
 from pathlib import Path
@@ -339,6 +340,13 @@ def test_where_recordings_come_again_what_is_heard_is_emulated_alone(monkeypatch
     assert fit.run(40) < 0.02
     assert fit.p[0, 0] == 0.2
     assert set(sizes) == {1}
+
+
+def test_an_influence_that_is_not_known_is_taken_for_a_usual_one():
+    influences = {"p0": 1.0, "p1": math.inf, "p2": None}
+    found = inspection(*(ParameterInspection(name, "continuous", influence=i) for name, i in influences.items()))
+    problem = bg.Problem.of_function(lambda p: p.sum(-1), torch.full((20, 3), 0.5))
+    assert bg.Auto(samples=1, inspection=found).estimate(problem).gradient.any(0).all()
 
 
 def test_where_nothing_is_heard_nothing_is_probed():

@@ -234,7 +234,7 @@ class Auto:
         """For these parameters. Slopes differ less than influence over a whole range does: as its root, on the whole."""
         steps = {name: min(measured[name].step or self.step, 0.5) for name in names if name in measured}
         influence = {name: measured[name].influence for name in names if name in measured}
-        known = {name: math.sqrt(value) for name, value in influence.items() if value is not None}
+        known = {name: math.sqrt(value) for name, value in influence.items() if value is not None and math.isfinite(value)}
         return Coordinates(self.samples, dict.fromkeys(names, self.step) | steps, influence=known)
 
     def _warn_of_cotangents(self, address: str, measured: Collection[ParameterInspection]) -> None:
