@@ -171,8 +171,8 @@ class Timed:
 
 
 def thinking_row(address: str, seconds: float, batch: int, what: str, pool: ProcessPool, rounds: int) -> str:
-    """The share of a training step in which the default estimator thinks, where recordings come again and where they do not."""
-    timed = Timed(Auto())
+    """The share of a training step in which the default estimator thinks, where it emulates and where it does not."""
+    timed = Timed(Auto(items=1))
     layer = DifferentiableEffect(address, SAMPLE_RATE, estimator=timed, host=pool)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(batch, 1, round(seconds * SAMPLE_RATE), generator=generator) * 0.1
@@ -292,9 +292,9 @@ other figures.
 
 ## What the estimator takes
 
-The default thinks in this process, on one core: which probes to make, and, where settings are fitted to recordings that come
-again, what they sounded like. Renders and losses are part of a step, and not of what it thinks. The loss is the multi-resolution
-spectral one of auraloss.
+`auto:items=1` thinks in this process, on one core: which probes to make, and, where settings are fitted to one recording, what
+they sounded like. Renders and losses are part of a step, and not of what it thinks. The loss is the multi-resolution spectral one
+of auraloss.
 
 | | effect | recordings | a step | thinks | share |
 |---|---|---:|---:|---:|---:|

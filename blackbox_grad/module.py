@@ -57,8 +57,7 @@ class DifferentiableEffect(nn.Module):
         parameters: the free parameters, in the order of `p`: names, "continuous" (default) or "all".
         fixed: values of others, by name: normalised, or text with a unit ("350 ms").
         estimator: of the gradient of the parameters: an `Estimator`, or its name with options ("spsa:samples=4,step=0.05");
-            by default `Auto`, with two probes of each item, right on average except where `loss` is asked about the same
-            recordings step after step.
+            by default `Auto()`, with two probes of each item, right on average.
         audio_gradient: for `x`, if it requires a gradient: "none" (no gradient; the default, with a warning), "straight-through"
             (the effect counts as the identity), "lti" (exact for effects that are linear and time-invariant, an error for
             others), or an estimator whose `Estimate.audio` is taken, such as `StraightThrough(surrogate)`.
@@ -74,6 +73,7 @@ class DifferentiableEffect(nn.Module):
 
     Attributes:
         spec: the recipe of the effect.
+        estimator: of the gradient of the parameters; the default remembers which of them matter.
         info: name, parameters, latency, repeatability, layout.
         nonfinite: forward renders with NaN or infinity so far, and probes left out of estimates.
     """

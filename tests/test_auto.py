@@ -19,7 +19,7 @@ from blackbox_grad.losses import loss_for
 
 OVERDRIVE = "dawdreamer:http://drobilla.net/plugins/mda/Overdrive"
 EQUALISER = "pedalboard:ZamEQ2.vst3"
-PLAIN = "coordinates"
+EMULATED, PLAIN = "auto:items=1", "coordinates"
 RATE = 24000.0
 
 
@@ -67,7 +67,7 @@ class Fit:
 
 @pytest.mark.plugins
 def test_where_the_same_recordings_come_again_it_finds_settings_in_a_fraction_of_the_renders():
-    assert Fit(OVERDRIVE, "auto").run(20) < 0.02
+    assert Fit(OVERDRIVE, EMULATED).run(20) < 0.02
     assert Fit(OVERDRIVE, PLAIN).run(20) > 0.1
 
 
@@ -107,7 +107,7 @@ def test_a_loss_that_does_not_follow_the_target_is_left_to_coordinates(monkeypat
     listened = []
     listen = bg.Problem.listen
     monkeypatch.setattr(bg.Problem, "listen", lambda problem, points: listened.append(1) or listen(problem, points))
-    layer = bg.DifferentiableEffect("reference:soft-clip", RATE, estimator="auto", host=bg.InProcessHost())
+    layer = bg.DifferentiableEffect("reference:soft-clip", RATE, estimator=EMULATED, host=bg.InProcessHost())
     x = recordings()
     p = torch.nn.Parameter(torch.full((1, 2), 0.3))
 
@@ -126,7 +126,7 @@ def test_a_loss_that_does_not_follow_the_target_is_left_to_coordinates(monkeypat
 
 
 def test_where_the_point_rests_the_estimates_are_right_on_average():
-    layer = bg.DifferentiableEffect("reference:biquad", RATE, host=bg.InProcessHost())
+    layer = bg.DifferentiableEffect("reference:biquad", RATE, estimator=EMULATED, host=bg.InProcessHost())
     exact = bg.DifferentiableEffect("reference:biquad", RATE, estimator="finite-difference", host=bg.InProcessHost())
     gradients = []
     torch.manual_seed(0)
@@ -140,7 +140,7 @@ def test_where_the_point_rests_the_estimates_are_right_on_average():
 
 def test_a_loss_that_changes_is_forgotten():
     """First the target is far above, then it is left out: what was remembered would lead up."""
-    layer = bg.DifferentiableEffect("reference:gain", RATE, host=bg.InProcessHost())
+    layer = bg.DifferentiableEffect("reference:gain", RATE, estimator=EMULATED, host=bg.InProcessHost())
     x, p = recordings(), torch.nn.Parameter(torch.full((1, 1), 0.4))
     sign = 1.0
 
@@ -178,7 +178,7 @@ def test_a_loss_that_is_random_is_left_to_coordinates(monkeypatch: pytest.Monkey
         start = int(torch.randint(y.shape[-1] // 2, ()))
         return (y - target)[..., start : start + 4096].abs().mean((1, 2))
 
-    fit = Fit("reference:soft-clip", "auto")
+    fit = Fit("reference:soft-clip", EMULATED)
     fit.loss = lambda y, target: fit.losses.append(loss(y, target).detach()) or loss(y, target)
     fit.run(100)
     assert len(listened) < 10
@@ -186,7 +186,7 @@ def test_a_loss_that_is_random_is_left_to_coordinates(monkeypatch: pytest.Monkey
 
 def test_settings_that_several_recordings_share_go_where_all_agree():
     """Each alone would lead elsewhere: the default must not follow each by itself."""
-    layer = bg.DifferentiableEffect("reference:gain", RATE, host=bg.InProcessHost())
+    layer = bg.DifferentiableEffect("reference:gain", RATE, estimator=EMULATED, host=bg.InProcessHost())
     x = recordings(2)
     with torch.no_grad():
         target = layer(x, torch.tensor([[0.4], [0.8]]))
@@ -217,7 +217,7 @@ def test_what_is_silent_is_survived():
 
 def test_all_that_a_loss_is_given_must_come_again():
     """The first of two targets stays, the other one does not."""
-    layer = bg.DifferentiableEffect("reference:gain", RATE, host=bg.InProcessHost())
+    layer = bg.DifferentiableEffect("reference:gain", RATE, estimator=EMULATED, host=bg.InProcessHost())
     x, p = recordings(), torch.nn.Parameter(torch.full((1, 1), 0.4))
     for step in range(8):
         p.data.fill_(0.4 + 0.01 * step)
@@ -227,7 +227,7 @@ def test_all_that_a_loss_is_given_must_come_again():
 
 def test_a_point_that_jumps_is_new():
     """Gradients that are compared over the box must not be chords."""
-    layer = bg.DifferentiableEffect("reference:gain", RATE, host=bg.InProcessHost())
+    layer = bg.DifferentiableEffect("reference:gain", RATE, estimator=EMULATED, host=bg.InProcessHost())
     exact = bg.DifferentiableEffect("reference:gain", RATE, estimator="finite-difference", host=bg.InProcessHost())
     for where in (0.2, 0.6, 0.3, 0.9, 0.5):
         gradients = []
@@ -240,7 +240,7 @@ def test_a_point_that_jumps_is_new():
 
 def test_renders_that_are_not_finite_are_survived(third_party: str):
     host = bg.InProcessHost()
-    layer = bg.DifferentiableEffect("faulty:nan", RATE, estimator="auto", on_nonfinite="silence", host=host)
+    layer = bg.DifferentiableEffect("faulty:nan", RATE, estimator=EMULATED, on_nonfinite="silence", host=host)
     x = recordings()
     p = torch.nn.Parameter(torch.full((1, len(layer.parameter_space)), 0.3))
     broken = 0
@@ -279,19 +279,19 @@ def test_many_parameters_are_emulated_too(monkeypatch: pytest.MonkeyPatch):
     asked = []
     following = Pursuit.next
     monkeypatch.setattr(Pursuit, "next", lambda pursuit, count: asked.append(count) or following(pursuit, count))
-    fit = Fit(" | ".join(["reference:biquad"] * 22), "auto")
+    fit = Fit(" | ".join(["reference:biquad"] * 22), EMULATED)
     assert fit.p.shape[1] == 66
     fit.run(40)
     assert asked
 
 
 def test_runs_repeat_and_a_copy_knows_what_was_heard():
-    runs = [Fit("reference:biquad", "auto").run(15) for _ in range(2)]
+    runs = [Fit("reference:biquad", EMULATED).run(15) for _ in range(2)]
     assert torch.equal(*runs)
-    fit = Fit("reference:biquad", "auto")
+    fit = Fit("reference:biquad", EMULATED)
     fit.run(15)
     gradients = []
-    fresh = Fit("reference:biquad", "auto").layer
+    fresh = Fit("reference:biquad", EMULATED).layer
     for layer in (copy.deepcopy(fit.layer), pickle.loads(pickle.dumps(fit.layer)), fit.layer, fresh):
         p = fit.p.detach().clone().requires_grad_()
         torch.manual_seed(1)
@@ -333,7 +333,7 @@ def test_where_recordings_come_again_what_is_heard_is_emulated_alone(monkeypatch
     monkeypatch.setattr(Pursuit, "next", lambda pursuit, n: sizes.append(len(pursuit.emulator.space)) or following(pursuit, n))
     address = "reference:soft-clip"
     found = inspection(ParameterInspection("Drive", "continuous", reaches_sound=False), address=address)
-    fit = Fit(address, bg.Auto(inspection=found))
+    fit = Fit(address, bg.Auto(items=1, inspection=found))
     fit.hidden[:, 0] = 0.2  # where it stays
     with torch.no_grad():
         fit.target = fit.layer(fit.x, fit.hidden)

@@ -26,6 +26,7 @@ ESTIMATORS = [
     "auto",
     "auto:samples=3",
     "auto:step=0.2",
+    "auto:items=4",
     bg.Auto(samples=2, inspection=INSPECTION),
     bg.Auto(samples=20, inspection=INSPECTION),
     "coordinates",

@@ -61,7 +61,7 @@ RIVALS: tuple[Method, ...] = (
     Method("CMA", "search"),
     Method("TwoPointsDE", "search"),
     Method("OnePlusOne", "search"),
-    Method("auto", "loss"),
+    Method("auto:items=1", "loss"),
     Method("match", "search"),
 )
 
@@ -70,7 +70,7 @@ COLUMNS = (
     PUBLISHED,
     Method("coordinates", "loss"),
     Method("CMA", "search"),
-    Method("auto", "loss"),
+    Method("auto:items=1", "loss"),
     Method("match", "search"),
 )
 

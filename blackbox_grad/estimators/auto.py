@@ -1,4 +1,4 @@
-"""The estimator that is used when none is named: it remembers what it heard, where the same recordings come again."""
+"""The estimator that is used when none is named: single parameters, an inspection, and an emulator where that is wanted."""
 
 from __future__ import annotations
 
@@ -130,39 +130,40 @@ class _Memory:
 
 
 class Auto:
-    """The default: `Coordinates`, and for a loss on recordings that come again, an emulator of the effect.
+    """The default: `Coordinates`, with what an inspection knows; on demand, an emulator of the effect where settings are fitted.
 
-    A network in training hears other recordings at every step. Of these the estimate is that of `Coordinates`: right on average,
-    from probes of single parameters, those that matter more often than others.
-
-    When settings themselves are fitted, `layer.loss(x, p, loss_fn, target)` is asked about the same `x` and `target` step after
-    step, at a point that moves a little every time. Then the probes go where an `Emulator` of the effect expects the lowest loss
-    and where it knows little, and the estimate is the slope of the loss along the way to the best settings known: the slope of a
-    chord, for losses that are to be lowered, which leads out of local minima, and not a derivative. Where the point rests or jumps,
-    and ever longer where a sound heard before has another loss now, because `loss_fn` changes or is random, the
-    estimate is that of `Coordinates`.
+    By itself it is `Coordinates`: right on average, from probes of single parameters, those that matter more often than others.
 
     With an `inspection` it knows the effect. Parameters that do not reach the sound are left out, gradient 0. Each of the others
     has its recommended step, and the influential ones are probed more often from the beginning. Where cotangent probes are asked
     for though a loss that is linearised says nothing about a parameter that matters, a warning says so.
 
+    With `items` it is for fitting settings: `layer.loss(x, p, loss_fn, target)` is asked about the same `x` and targets at every
+    step, and nothing else meanwhile, at a point that moves. Then the probes go where an `Emulator` of the effect expects the
+    lowest loss and where it knows little, and what is returned is no gradient, but the slope of the loss along the way from the
+    best settings known: it leads there in few renders, out of local minima, and is 0 where nothing better is known. It is for
+    losses that are to be lowered, by optimisers that move some hundredths a step, such as Adam. Where the point rests, or moves by
+    more than a quarter of a range, the estimate is that of `Coordinates`, and so is the first; and ever longer where a sound heard
+    before has another loss now, because `loss_fn` changes or is random.
+
     Args:
-        samples: probes of each item; never more than parameters are heard, where nothing comes again.
-        items: batches of so many items or fewer are remembered; larger ones count as new at every step, and so do those with the
-            same recording twice. With more than one, each is led to the best settings of its own: right where items have their own
-            settings, and wrong where they share them. 0: estimates are always right on average.
+        samples: probes of each item; never more than parameters are heard.
+        items: batches of so many items or fewer are emulated, unless a recording is there twice. With more than one, each is led to
+            the best settings of its own: right where items have their own settings, and wrong where they share them. 0, the
+            default: every estimate is right on average.
         step: of parameters that the inspection recommends none for, in (0, 0.5].
         inspection: what `inspect_effect` found. "measure" leaves that to the layer, when it is made: up to two minutes, once, as it
             is remembered until the plug-in's file changes. By default there is none, for gradients must not depend on what was
             measured on a machine before.
 
-    An `Auto` belongs to one layer. What it remembers makes two equal calls differ; two equal runs, from new layers, are equal.
+    An `Auto` belongs to one layer. What it remembers makes two equal calls differ; two equal runs, from new layers, are equal. With
+    `items`, copies and pickles hold what it heard: some megabytes, recordings among them.
     """
 
     def __init__(
         self,
         samples: int = 2,
-        items: int = 1,
+        items: int = 0,
         step: float = USUAL_STEP,
         inspection: Inspection | Literal["measure"] | None = None,
     ) -> None:
@@ -198,7 +199,7 @@ class Auto:
         return f"Auto(samples={self.samples}, items={self.items}, step={self.step}, inspection={found})"
 
     def promises(self, parameters: int) -> Promises:
-        """Of a function that the inspection, if there is one, tells nothing about."""
+        """Of a function that the inspection tells nothing about, and where nothing is emulated."""
         return self._coordinates.promises(parameters)
 
     def for_effect(self, spec: EffectSpec) -> Auto:
