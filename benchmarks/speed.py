@@ -183,13 +183,14 @@ def thinking_row(address: str, seconds: float, batch: int, what: str, pool: Proc
     adam = torch.optim.Adam([p], lr=0.01)
     measure = MultiResolutionSTFTLoss()
     shares = []
-    for step in range(60 + rounds):  # the first ones fill its memory
+    filling = 60 if batch == 1 else 3  # steps until its memory is full
+    for step in range(filling + rounds):
         timed.seconds, started = 0.0, time.perf_counter()
         adam.zero_grad()
         layer.loss(x, p, measure, target).backward()
         adam.step()
         p.data.clamp_(0.0, 1.0)
-        if step >= 60:
+        if step >= filling:
             shares.append((timed.seconds, time.perf_counter() - started))
     thought, whole = (statistics.median(part) for part in zip(*shares, strict=True))
     return (
@@ -260,7 +261,7 @@ def main() -> None:
             for samples in (131_072, 24_000)
         ]
         thoughts = [
-            thinking_row(address, seconds, batch, what, pool, 3 * arguments.rounds)
+            thinking_row(address, seconds, batch, what, pool, arguments.rounds)
             for what, batch in (("a network learns", 12), ("settings are fitted", 1))
             for address in (f"dawdreamer:{OVERDRIVE}", "pedalboard:ZamEQ2.vst3")
             for seconds in (1.0, 5.0)
