@@ -62,7 +62,7 @@ def test_a_data_set_of_results_does_not_use_up_file_descriptors():
 @pytest.mark.parametrize("samples", [64, 50_000])
 def test_graphs_that_wait_for_their_backward_do_not_either(samples):
     with bg.ProcessPool(hosts=1) as pool:
-        layer = bg.DifferentiableEffect("reference:gain", host=pool)
+        layer = bg.DifferentiableEffect("reference:gain", estimator="finite-difference", host=pool)
         p = torch.tensor([[0.5]], requires_grad=True)
         before = len(os.listdir("/proc/self/fd"))
         total = sum(layer(torch.ones(1, 1, samples), p).mean() for _ in range(150))

@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -195,9 +196,17 @@ def settings(page):
     return page.locator("#settings td:last-child").all_inner_texts()
 
 
+def until(page, expression, seconds=30):
+    """Wait for it. `page.wait_for_function` evaluates text in the page, which the page's security policy forbids."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        page.wait_for_timeout(20)
+
+
 def wait_for_sound(page):
     """Until a voice sounds; returns its cell."""
-    page.wait_for_function("voice !== null && context.state === 'running'")
+    until(page, "voice !== null && context.state === 'running'")
     return page.evaluate("sounding")
 
 
@@ -256,7 +265,7 @@ class TestPage:
         before = settings(page)
         page.mouse.move(*screen(last), steps=8)
         page.mouse.up()
-        page.wait_for_function(f"sounding === {len(made.cells) - 1} && voice !== null")
+        until(page, f"sounding === {len(made.cells) - 1} && voice !== null")
         after = settings(page)
         assert after != before
         page.mouse.move(*screen(first))  # not dragged any more
