@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from blackbox_grad.parameters import FloatArray, ParameterSpace
+from blackbox_grad.registry import library
 
 #: Numbers that are left of a sound's features.
 _SKETCH = 4096
@@ -336,7 +337,6 @@ def _minimum(
     iterations: int,
 ) -> tuple[FloatArray, float]:
     """A local minimum in a box, and the value there, of a function that returns its value and its slopes."""
-    from scipy.optimize import minimize  # takes a while
-
-    found = minimize(function, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": iterations})
+    optimize = library("scipy.optimize", "match")
+    found = optimize.minimize(function, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": iterations})
     return np.clip(found.x, *np.array(bounds).T), float(found.fun)

@@ -34,7 +34,7 @@ ESTIMATORS = "blackbox_grad.estimators"
 #: module that cannot be imported -> the extra that brings it
 _EXTRAS = (
     {"pedalboard": "pedalboard", "dawdreamer": "dawdreamer"}
-    | dict.fromkeys(("jinja2", "matplotlib", "platformdirs", "rich", "soundfile", "soxr", "typer"), "match")
+    | dict.fromkeys(("jinja2", "matplotlib", "platformdirs", "rich", "scipy", "soundfile", "soxr", "typer"), "match")
     | dict.fromkeys(("G722", "auraloss", "lightning", "pyloudnorm", "safetensors", "sklearn", "tensorboard", "umap"), "style")
     | {"pesq": "pesq"}
 )

@@ -22,6 +22,7 @@ from blackbox_grad.inspection import Inspection, ParameterInspection, inspect_ef
 from blackbox_grad.losses import FeatureLoss, MultiResolutionSTFT, Waveform
 from blackbox_grad.parameters import FloatArray
 from blackbox_grad.problem import Problem
+from blackbox_grad.registry import library
 
 #: Sounds before an emulator is asked for the first time: so many, and one for every parameter. They are heard at quasi-random
 #: settings.
@@ -73,9 +74,7 @@ class _Hearing:
         """How well the loss follows the distance: the rank correlation, and 1 before there is enough to tell."""
         if not self.ready:
             return 1.0
-        from scipy.stats import rankdata  # takes a while
-
-        losses, distances = rankdata(self.pairs, axis=0).T
+        losses, distances = library("scipy.stats", "the estimator 'auto:items=…'").rankdata(self.pairs, axis=0).T
         if not (np.ptp(losses) and np.ptp(distances)):
             return 0.0
         return float(np.corrcoef(losses, distances)[0, 1])
@@ -169,6 +168,8 @@ class Auto:
     ) -> None:
         if not (isinstance(items, int) and items >= 0):
             raise EstimatorError(f"Auto: items={items!r} must be a whole number, 0 or more")
+        if items:
+            library("scipy", "the estimator 'auto:items=…'")
         if not (inspection is None or inspection == "measure" or isinstance(inspection, Inspection)):
             raise EstimatorError(f"Auto: inspection={inspection!r} must be what inspect_effect(…) returned, 'measure' or None")
         Coordinates(samples)  # checks them
