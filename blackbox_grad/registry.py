@@ -150,6 +150,8 @@ def _estimator(description: str | Estimator) -> Estimator:
     try:
         kind = entries[name].load() if name in entries else _imported(name)
         return cast("Estimator", kind(**arguments))
+    except MissingDependencyError:
+        raise
     except ImportError as error:
         raise missing_dependency(error, f"estimator {name!r}") from error
     except TypeError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import sys
 import warnings
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from blackbox_grad.audio_files import example
 from blackbox_grad.emulator import Pursuit
 from blackbox_grad.inspection import ParameterInspection
 from blackbox_grad.losses import loss_for
+from blackbox_grad.registry import estimator as find_estimator
 
 OVERDRIVE = "dawdreamer:http://drobilla.net/plugins/mda/Overdrive"
 EQUALISER = "pedalboard:ZamEQ2.vst3"
@@ -408,6 +410,13 @@ def test_an_inspection_of_another_effect_is_refused():
         bg.DifferentiableEffect("reference:gain", estimator=bg.Auto(inspection=found), host=bg.InProcessHost())
     with pytest.raises(bg.errors.EstimatorError, match="needs an effect"):
         bg.Auto(inspection="measure").estimate(bg.Problem.of_function(lambda p: p.sum(-1), torch.zeros(1, 1)))
+
+
+def test_without_scipy_the_default_works_and_an_emulator_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    assert find_estimator("auto").estimate(bg.Problem.of_function(lambda p: p.sum(-1), torch.zeros(1, 1))).gradient == 1.0
+    with pytest.raises(bg.errors.MissingDependencyError, match=r"^the estimator 'auto:items=…' needs scipy.*\[match\]'$"):
+        find_estimator("auto:items=1")
 
 
 def test_wrong_options_are_refused():
