@@ -2,7 +2,8 @@
 
 Every task hides settings drawn from a seed. A parameter can be *told* where another value of it, 0.05 away, could not be made up
 for by the other parameters: from the Jacobian of the loss's features at the hidden settings, what is left of its column after a
-least-squares fit by the others' must be more than a thousandth of the starting loss, which is ten times where `match` ends.
+least-squares fit by the others' must be more than a thousandth of the starting loss, which is ten times where `match` ends. And no
+settings that sound the same may have another value of it: where `match` has converged to such, they are shown as twins.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from blackbox_grad import EffectSpec, Host, Match, default_host, match
 from blackbox_grad.audio_files import example, replacing
 from blackbox_grad.effects import Audio
 from blackbox_grad.losses import loss_for
+from blackbox_grad.matching import ENOUGH
 from blackbox_grad.parameters import FloatArray
 from blackbox_grad.search import Objective
 
@@ -46,12 +48,19 @@ SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Row:
-    """One effect and one seed: errors of the parameters that can be told, and the names of the others."""
+    """One effect and one seed.
+
+    Attributes:
+        errors: of the parameters that can be told.
+        untold: those for which others can make up.
+        twins: those with another value in settings that sound the same.
+    """
 
     effect: str
     seed: int
     errors: dict[str, float]
     untold: list[str]
+    twins: list[str]
     loss: float
     renders: int
 
@@ -73,13 +82,17 @@ def recover(effect: str, seed: int, host: Host, renders: int) -> Row:
             break
     found = match(spec, audio, target[0], renders=renders, seed=seed, excerpt=None, host=host)
     told = _told(spec, host, audio, target[0], hidden[0], found)
-    errors = np.abs(found.point - hidden[0])
+    errors = dict(zip(space.names, np.abs(found.point - hidden[0]).tolist(), strict=True))
+    loss = found.loss / found.loss_start
+    locally = [name for name, left in zip(space.names, told, strict=True) if left > TOLD]
+    twins = [name for name in locally if loss <= ENOUGH and errors[name] > FOUND]
     return Row(
         effect,
         seed,
-        {name: float(errors[i]) for i, name in enumerate(space.names) if told[i] > TOLD},
-        [name for i, name in enumerate(space.names) if told[i] <= TOLD],
-        found.loss / found.loss_start,
+        {name: errors[name] for name in locally if name not in twins},
+        [name for name in space.names if name not in locally],
+        twins,
+        loss,
         found.renders,
     )
 
@@ -131,18 +144,20 @@ def main(
 def table(rows: list[Row]) -> str:
     """As Markdown: a line for each effect."""
     lines = [
-        "| effect | told | found within 0.05 | median error | largest error | loss | renders | missed | cannot be told |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |",
+        "| effect | told | found within 0.05 | median error | largest error | loss | renders | missed | twins | cannot be told |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- | --- |",
     ]
     for effect in dict.fromkeys(row.effect for row in rows):
         own = [row for row in rows if row.effect == effect]
         errors = [error for row in own for error in row.errors.values()]
         missed = [f"{name} (seed {row.seed})" for row in own for name in row.missed]
         untold = sorted({name for row in own for name in row.untold})
+        twins = [f"{name} (seed {row.seed})" for row in own for name in row.twins]
         lines.append(
-            f"| {effect} | {len(errors)} | {sum(e <= FOUND for e in errors)} | {np.median(errors):.4f} | {max(errors):.3f} | "
-            f"{max(row.loss for row in own):.1e} | {np.median([row.renders for row in own]):.0f} | {', '.join(missed) or 'none'} | "
-            f"{', '.join(untold) or 'none'} |"
+            f"| {effect} | {len(errors)} | {sum(e <= FOUND for e in errors)} | {np.median(errors):.4f} | "
+            f"{max(errors, default=np.nan):.3f} | {max(row.loss for row in own):.1e} | "
+            f"{np.median([row.renders for row in own]):.0f} | {', '.join(missed) or 'none'} | "
+            f"{', '.join(twins) or 'none'} | {', '.join(untold) or 'none'} |"
         )
     return "\n".join(lines)
 
@@ -154,8 +169,9 @@ between {low} and {high} by {seeds} seeds, make the target from {seconds:g} s of
 Errors are of the normalised settings.
 
 A parameter can be *told* where another value of it, 0.05 away, could not be made up for by the other parameters; the column counts
-them over all seeds. *loss* is the largest of the losses at the end, relative to that of the default settings, and *renders* the
-median.
+them over all seeds. *Twins* could be told nearby, but `match` found settings with another value whose loss is less than a
+ten-thousandth of the starting loss: they sound the same, so nobody could tell. *loss* is the largest of the losses at the end,
+relative to that of the default settings, and *renders* the median.
 
 {table}
 """

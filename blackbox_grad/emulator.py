@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from blackbox_grad.line_search import LineSearch
 from blackbox_grad.parameters import FloatArray, ParameterSpace
 from blackbox_grad.registry import library
 
@@ -79,6 +80,22 @@ class Emulator:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    @property
+    def lowest(self) -> float:
+        """The lowest loss it knows; infinity where it knows none."""
+        return float(self.losses.min(initial=math.inf))
+
+    @property
+    def best(self) -> FloatArray:
+        """The settings with the lowest loss it knows, `[P]`."""
+        best: FloatArray = self.points[self.losses.argmin()]
+        return best
+
+    def loss_at(self, point: FloatArray) -> float:
+        """The loss at a point `[P]` that was rendered; infinity where it is not remembered."""
+        at = np.flatnonzero((np.abs(self.points - point) < 1e-9).all(axis=1))
+        return float(self.losses[at[0]]) if len(at) else math.inf
 
     def add(self, points: FloatArray, losses: FloatArray, residuals: Sequence[Tensor]) -> None:
         """Learn from renders at `points: [N, P]`: `losses: [N]`, and `N` times residuals `[R]`. Infinite losses are left out."""
@@ -281,14 +298,24 @@ class Pursuit:
     A mutant is a step of an evolution strategy from the best settings, longer after a success and shorter after a failure; it
     needs no emulator, and so goes on where one is no help (H.-P. Schwefel, "Numerical optimization of computer models", 1981,
     the (1+1) strategy).
+
+    Args:
+        emulator: what is known.
+        seed: of the mutants.
+        patience: after so many proposals that did not lower the loss by a hundredth, every second one is on a line through the
+            best settings: `LineSearch`. None where the caller searches lines.
     """
 
-    def __init__(self, emulator: Emulator, seed: int = 0) -> None:
-        self.emulator = emulator
+    def __init__(self, emulator: Emulator, seed: int = 0, patience: int | None = None) -> None:
+        self.emulator, self.patience = emulator, patience
         self._random = np.random.default_rng([seed % 2**63, 0])
         self._length, self._mutant = 0.2, np.full(len(emulator.space), np.nan)
         self._kinds = itertools.cycle(("expected", "unknown", "mutant"))
+        self._kinds_with_lines = itertools.cycle(("line", "expected", "line", "mutant"))
         self._curiosities = itertools.cycle((0.5, 0.5, 1.5))
+        self._lines: LineSearch | None = None
+        self._on_lines = np.empty((0, len(emulator.space)))
+        self._lowest, self._failures = math.inf, 0
 
     def next(self, count: int) -> FloatArray:
         """`[≤ count, P]`: settings in the box, stepped parameters at their levels, none of them known, no two the same.
@@ -299,13 +326,16 @@ class Pursuit:
         if not len(emulator):
             return space.snap(self._random.uniform(size=(count, len(space))))
         emulator.fit()
-        best = emulator.points[emulator.losses.argmin()]
-        if np.isfinite(self._mutant).all():
-            success = np.array_equal(best, self._mutant)
-            self._length = min(0.4, 1.6 * self._length) if success else max(0.003, 0.88 * self._length)
-            self._mutant = np.full(len(space), np.nan)
-        trials: list[FloatArray] = []
-        for kind in itertools.islice(self._kinds, count):
+        best = emulator.best
+        self._look_back(best)
+        self._failures += count
+        kinds = list(itertools.islice(self._kinds if self._lines is None else self._kinds_with_lines, count))
+        if self._lines is not None and "line" in kinds:
+            self._on_lines = self._lines.next(kinds.count("line"))
+        trials = list(self._on_lines)
+        for kind in kinds:
+            if kind == "line":
+                continue
             if kind == "mutant":
                 trial = self._mutated(best, self._length)
             else:
@@ -320,6 +350,23 @@ class Pursuit:
                     break
                 trial, length = self._mutated(best, length), 2 * length
         return np.array(trials).reshape(len(trials), len(space))
+
+    def _look_back(self, best: FloatArray) -> None:
+        """What came of the settings proposed last."""
+        emulator = self.emulator
+        if np.isfinite(self._mutant).all():
+            success = np.array_equal(best, self._mutant)
+            self._length = min(0.4, 1.6 * self._length) if success else max(0.003, 0.88 * self._length)
+            self._mutant = np.full(len(emulator.space), np.nan)
+        if self._lines is not None and len(self._on_lines):
+            self._lines.learn(self._on_lines, np.array([emulator.loss_at(point) for point in self._on_lines]))
+        self._on_lines = self._on_lines[:0]
+        if emulator.lowest < 0.99 * self._lowest:
+            self._lowest, self._failures = emulator.lowest, 0
+            if self._lines is not None and not self._lines.through(best):
+                self._lines = None
+        elif self.patience is not None and self._failures >= self.patience and self._lines is None and emulator.lowest > 0:
+            self._lines = LineSearch(emulator.space, best, emulator.lowest)
 
     def _mutated(self, point: FloatArray, length: float) -> FloatArray:
         """`point` with some of its parameters moved."""

@@ -22,6 +22,7 @@ from blackbox_grad.emulator import Emulator, Pursuit
 from blackbox_grad.errors import AudioError, EstimatorError, NonFiniteAudioError, RenderError
 from blackbox_grad.estimators import Estimator
 from blackbox_grad.hosts import Host, default_host
+from blackbox_grad.line_search import LineSearch
 from blackbox_grad.losses import loss_for
 from blackbox_grad.parameters import FloatArray, Selection
 from blackbox_grad.registry import estimator as find_estimator
@@ -42,11 +43,14 @@ _AGREEMENT = 0.7
 #: Below this part of the loss at the start it gives up sooner, when nothing helps any more.
 _GOOD = 0.01
 
+#: Other valleys along single parameters that are looked into.
+_VALLEYS = 4
+
 #: If there are no more settings than this, all are tried.
 _FEW = 64
 
 #: It has converged when the loss is this part of the one at the start.
-_ENOUGH = 1e-4
+ENOUGH = 1e-4
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Progress:
         loss: of this step's best start.
         best: the best so far.
         start: at the default settings.
-        phase: "search", "emulation" or "descent", "polish".
+        phase: "search", "emulation" or "descent", "polish", "lines".
     """
 
     renders: int
@@ -296,6 +300,8 @@ class _Run:
     def everything(self, estimator: Estimator | None, probes: str) -> None:
         """Search, emulation or descent, polish. Raises `BudgetSpent` where the renders do not suffice."""
         objective = self.objective
+        if estimator is None and len(objective.space):
+            objective.emulator = Emulator(objective.space, self.seed)
         self.start = float(objective.evaluate(objective.space.defaults[None])[0])
         self._tell(self.start)
         if len(objective.space) == 0:
@@ -310,44 +316,74 @@ class _Run:
             every = itertools.product(*(np.linspace(0.0, 1.0, int(count)) for count in levels))
             self._tell(float(objective.evaluate(np.array(list(every))).min()))
             return
-        self.enough = _ENOUGH * self.start if math.isfinite(self.start) else 0.0
-        rounds = self._emulations() if estimator is None else iter([self._descend(estimator, probes)])
-        polished, before, idle = None, math.inf, 0
-        for starts in rounds:
-            self.phase = "polish"
-            failures = 0  # three starts in a row that bring nothing are enough
-            for start in [objective.best_point, *starts]:
-                if objective.best_loss <= self.enough or failures == 3:
-                    break
-                if polished is not None and np.array_equal(start, polished):
-                    continue
-                lowest = objective.best_loss
-                Polish(enough=self.enough).run(objective, start, self._tell)
-                failures = 0 if objective.best_loss < 0.98 * lowest else failures + 1
-            polished = objective.best_point
+        self.enough = ENOUGH * self.start if math.isfinite(self.start) else 0.0
+        if estimator is None:
+            self._emulate()
+            return
+        starts = self._descend(estimator, probes)
+        self.phase = "polish"
+        failures = 0  # three starts in a row that bring nothing are enough
+        for start in [objective.best_point, *starts]:
+            if objective.best_loss <= self.enough or failures == 3:
+                return
+            lowest = objective.best_loss
+            Polish(enough=self.enough).run(objective, start, self._tell)
+            failures = 0 if objective.best_loss < 0.98 * lowest else failures + 1
+
+    def _emulate(self) -> None:
+        """One attempt after the other, until two or three in a row have brought nothing."""
+        objective = self.objective
+        self.method = "emulator"
+        self.reason = "No gradient was estimated: settings were tried where an emulator of the effect expected a low loss."
+        before, idle = math.inf, 0
+        for attempt in itertools.count():
+            self._attempt(self.seed + attempt, first=attempt == 0)
             idle = 0 if objective.best_loss < 0.98 * before else idle + 1
-            if objective.best_loss <= self.enough or idle == (2 if objective.best_loss < _GOOD * self.start else 5):
+            if objective.best_loss <= self.enough or idle == (2 if objective.best_loss < _GOOD * self.start else 3):
                 return
             before = objective.best_loss
 
-    def _emulations(self) -> Iterator[FloatArray]:
-        """Where an emulator expects the lowest loss, until that helps no more; then other good settings. Again and again.
-
-        After a round that brought nothing a new emulator begins elsewhere.
-        """
+    def _attempt(self, seed: int, first: bool) -> None:
+        """A new emulator, which knows nothing of other attempts, and all means from its best settings while they help."""
         objective, count = self.objective, len(self.objective.space)
-        self.method = "emulator"
-        self.reason = "No gradient was estimated: settings were tried where an emulator of the effect expected a low loss."
-        for attempt in itertools.count():
-            objective.emulator = Emulator(objective.space, self.seed + attempt)
-            self.phase = "search"
-            global_search(objective, min(max(6, count + 2), 16, objective.limit // 4), self.seed + attempt, self._tell)
-            pursuit, before = Pursuit(objective.emulator, self.seed + attempt), math.inf
-            while objective.best_loss < 0.98 * before:
-                before = objective.best_loss
-                self.phase = "emulation"
-                Emulation(max(60, 3 * count), self.enough).run(objective, pursuit, self._tell)
-                yield distinct(objective.emulator.points, objective.emulator.losses, 8)
+        if not first:  # the first one knows the defaults
+            objective.emulator = Emulator(objective.space, seed)
+        assert objective.emulator is not None
+        emulator = objective.emulator
+        self.phase = "search"
+        global_search(objective, min(max(6, count + 2), 16, objective.limit // 4), seed, self._tell)
+        pursuit, before = Pursuit(emulator, seed), math.inf
+        while emulator.lowest < 0.98 * before:
+            self.phase = "emulation"
+            Emulation(max(60, 3 * count), self.enough).run(objective, pursuit, self._tell)
+            if emulator.lowest <= self.enough:
+                return
+            self.phase = "polish"
+            Polish(enough=self.enough, patience=4 * (count + 8)).run(objective, emulator.best, self._tell)
+            if emulator.lowest <= self.enough:
+                return
+            before, best = emulator.lowest, emulator.best
+            self.phase = "lines"
+            lines = LineSearch(objective.space, best, before)
+            self._along(lines, 64 + 16 * count)
+            for start in lines.valleys()[:_VALLEYS]:
+                if emulator.lowest <= self.enough:
+                    return
+                held = int(np.abs(start - best).argmax())
+                there, loss = Polish(enough=self.enough, patience=count + 8, held=held).run(objective, start, self._tell)
+                if loss < 1.5 * before:
+                    Polish(enough=self.enough, patience=2 * (count + 8)).run(objective, there, self._tell)
+
+    def _along(self, lines: LineSearch, renders: int) -> None:
+        """So many renders along the lines, or fewer if that is enough."""
+        until = self.objective.renders + renders
+        while self.objective.renders < until and self.objective.best_loss > self.enough:
+            points = lines.next(8)
+            if not len(points):
+                return
+            losses = self.objective.evaluate(points)
+            lines.learn(points, losses)
+            self._tell(float(losses.min()))
 
     def _descend(self, estimator: Estimator, probes: str) -> FloatArray:
         """Down the gradients of an estimator; then other good settings."""

@@ -2,7 +2,7 @@
 
 *Search*: quasi-random points. *Emulation*: renders where an emulator of the effect expects a low loss; or, if an estimator is
 given, *descent*: Adam on estimated gradients, several starts as one batch. *Polish*: Gauss-Newton steps on the residuals of the
-loss, and trials of neighbouring levels.
+loss, and trials of neighbouring levels. *Lines*, a `LineSearch`, find the valleys that all these pass by.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ class Emulation:
     """Three renders at a time, at the settings that an emulator proposes.
 
     Attributes:
-        patience: it ends when so many renders in a row have not lowered the best loss by a hundredth.
+        patience: it ends when so many renders in a row have not lowered the best loss that the emulator knows by a hundredth.
         enough: it has converged at this loss.
     """
 
@@ -219,14 +219,15 @@ class Emulation:
 
     def run(self, objective: Objective, pursuit: Pursuit, on_step: OnStep) -> None:
         """Until it has converged, or has lost its patience. The objective's emulator must be that of `pursuit`."""
-        reference, since = objective.best_loss, objective.renders
-        while objective.best_loss > self.enough and objective.renders - since < self.patience:
+        emulator = pursuit.emulator
+        reference, since = emulator.lowest, objective.renders
+        while emulator.lowest > self.enough and objective.renders - since < self.patience:
             trials = pursuit.next(3)
             if not len(trials):
                 return
             losses = objective.evaluate(trials)
-            if objective.best_loss < 0.99 * reference:
-                reference, since = objective.best_loss, objective.renders
+            if emulator.lowest < 0.99 * reference:
+                reference, since = emulator.lowest, objective.renders
             on_step(float(losses.min()))
 
 
@@ -289,11 +290,15 @@ class Polish:
         reach: how far parameters are moved at first.
         finest: it has converged when nothing closer than this is better.
         enough: it has converged at this loss.
+        patience: it ends when so many renders in a row have not lowered the loss by a tenth; None to go on.
+        held: a parameter that stays where it is.
     """
 
     reach: float = 0.03
     finest: float = 0.001
     enough: float = 0.0
+    patience: int | None = None
+    held: int | None = None
 
     def run(self, objective: Objective, start: FloatArray, on_step: OnStep) -> tuple[FloatArray, float]:
         """From `start: [P]` to a point and its loss."""
@@ -301,7 +306,8 @@ class Polish:
         losses, residuals = objective.residuals(point[None])
         loss, residual, reach = float(losses[0]), residuals[0], self.reach
         last = np.zeros_like(point)
-        while loss > self.enough:
+        reference, since = loss, objective.renders
+        while loss > self.enough and (self.patience is None or objective.renders - since < self.patience):
             before, origin = loss, point
             point, loss, residual = self._newton(objective, point, loss, residual, reach, last)
             on_step(loss)
@@ -315,6 +321,8 @@ class Polish:
             else:
                 reach = float(np.clip(2 * np.abs(point - origin).max(), self.finest, self.reach))
             last = point - origin
+            if loss < 0.9 * reference:
+                reference, since = loss, objective.renders
         return point, loss
 
     def _newton(
@@ -322,7 +330,7 @@ class Polish:
     ) -> tuple[FloatArray, float, Tensor]:
         """One step; `last: [P]` is the one before, of which multiples are tried too, as a narrow valley runs straight."""
         steps = objective.space.steps
-        moving = np.flatnonzero(steps <= 1.0 / _FEW_LEVELS)
+        moving = np.flatnonzero((steps <= 1.0 / _FEW_LEVELS) & (np.arange(len(steps)) != self.held))
         if not len(moving):
             return point, loss, residual
         travel = np.maximum(reach, steps[moving]) * np.where(point[moving] < 0.5, 1.0, -1.0)
@@ -369,12 +377,13 @@ class Polish:
         trial[moving] = np.clip(point[moving] + shift, 0.0, 1.0)
         return trial
 
-    @staticmethod
     def _neighbours(
-        objective: Objective, point: FloatArray, loss: float, residual: Tensor, reach: float
+        self, objective: Objective, point: FloatArray, loss: float, residual: Tensor, reach: float
     ) -> tuple[FloatArray, float, Tensor]:
         trials = []
         for index, step in enumerate(objective.space.steps):
+            if index == self.held:
+                continue
             if step >= 1.0 / _FEW_LEVELS:
                 values = np.linspace(0.0, 1.0, round(1 / step) + 1)
             else:
@@ -382,6 +391,8 @@ class Polish:
             for value in values[np.abs(values - point[index]) > 1e-9]:
                 trials.append(point.copy())
                 trials[-1][index] = value
+        if not trials:
+            return point, loss, residual
         found, after = objective.residuals(np.array(trials))
         best = int(found.argmin())
         if found[best] < loss:

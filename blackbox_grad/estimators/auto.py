@@ -40,6 +40,9 @@ _CHECKED, _SAME_LOSS = 4, 1e-3
 #: After surprises it waits 2, 4, 8, … steps, at most two to this power.
 _LONGEST = 16
 
+#: After so many probes that found nothing better, half of them look along single parameters.
+_PATIENCE = 24
+
 #: A parameter matters if it changes the sound by this part of what the most influential one does.
 _MATTERS = 0.1
 
@@ -310,8 +313,7 @@ class Auto:
             emulator = memory.hearing().pursuit.emulator
             if not len(emulator):
                 continue
-            best = int(emulator.losses.argmin())
-            way, fall = here[i] - emulator.points[best], value[i] - emulator.losses[best]
+            way, fall = here[i] - emulator.best, value[i] - emulator.lowest
             if way.any() and fall > 0.0:
                 gradient[i] = torch.from_numpy(fall / float(way @ way) * way)
         return Estimate(gradient)
@@ -337,7 +339,7 @@ def _memory(problem: Problem, item: int, seen: _Seen) -> _Memory:
     seed = int(torch.randint(2**31, (), generator=problem.generator))
     kinds = [Waveform] if target.shape[-1] < MultiResolutionSTFT.sizes[0] else [MultiResolutionSTFT, Waveform]
     return _Memory(
-        [_Hearing(kind(target, 0.0), Pursuit(Emulator(problem.space, seed), seed)) for kind in kinds],
+        [_Hearing(kind(target, 0.0), Pursuit(Emulator(problem.space, seed), seed, _PATIENCE)) for kind in kinds],
         torch.quasirandom.SobolEngine(problem.parameters, scramble=True, seed=seed),
         seen.sound,
         seen.loss,

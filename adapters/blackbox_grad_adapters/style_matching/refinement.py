@@ -51,7 +51,7 @@ def refined(
             emulator.add(points, residuals.square().sum(dim=1).numpy(), list(residuals))
             left -= len(points)
             points = pursuit.next(min(_AT_ONCE, left))
-    best = emulator.points[emulator.losses.argmin()] if len(emulator) else start
+    best = emulator.best if len(emulator) else start
     return torch.from_numpy(best).to(p)
 
 
