@@ -154,7 +154,7 @@ def table(rows: list[Row]) -> str:
         untold = sorted({name for row in own for name in row.untold})
         twins = [f"{name} (seed {row.seed})" for row in own for name in row.twins]
         lines.append(
-            f"| {effect} | {len(errors)} | {sum(e <= FOUND for e in errors)} | {np.median(errors):.4f} | "
+            f"| {effect} | {len(errors)} | {sum(e <= FOUND for e in errors)} | {np.median(errors or [np.nan]):.4f} | "
             f"{max(errors, default=np.nan):.3f} | {max(row.loss for row in own):.1e} | "
             f"{np.median([row.renders for row in own]):.0f} | {', '.join(missed) or 'none'} | "
             f"{', '.join(twins) or 'none'} | {', '.join(untold) or 'none'} |"

@@ -9,7 +9,6 @@ ICML 2019, arXiv:1906.01537.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -39,6 +38,13 @@ _SAME = 1e-4
 
 #: Times that settings are drawn again if they are known.
 _TRIES = 8
+
+#: Kinds of proposals in turn, without and with lines.
+_KINDS = ("expected", "unknown", "mutant")
+_WITH_LINES = ("line", "expected", "line", "mutant")
+
+#: Of proposals where little is known, in turn.
+_CURIOSITIES = (0.5, 0.5, 1.5)
 
 #: Distances at which candidates are drawn around the best settings.
 _DISTANCES = (0.3, 0.1, 0.03, 0.01, 0.003)
@@ -70,6 +76,7 @@ class Emulator:
         self._signs: Tensor | None = None
         self.points = np.empty((0, len(space)))
         self.losses = np.empty(0)
+        self._heard: dict[bytes, float] = {}
         self._sketches = self._inner = torch.empty(0, 0, dtype=torch.float64)
         self._new = 0
         count = len(space)
@@ -93,9 +100,8 @@ class Emulator:
         return best
 
     def loss_at(self, point: FloatArray) -> float:
-        """The loss at a point `[P]` that was rendered; infinity where it is not remembered."""
-        at = np.flatnonzero((np.abs(self.points - point) < 1e-9).all(axis=1))
-        return float(self.losses[at[0]]) if len(at) else math.inf
+        """The loss at a point `[P]` that was rendered, be it forgotten meanwhile; infinity where it is not known."""
+        return self._heard.get(np.asarray(point, np.float64).tobytes(), math.inf)
 
     def add(self, points: FloatArray, losses: FloatArray, residuals: Sequence[Tensor]) -> None:
         """Learn from renders at `points: [N, P]`: `losses: [N]`, and `N` times residuals `[R]`. Infinite losses are left out."""
@@ -103,6 +109,7 @@ class Emulator:
         if not use:
             return
         self._new += len(use)
+        self._heard.update({points[i].astype(np.float64).tobytes(): float(losses[i]) for i in use})
         sketches = [self._sketch(residuals[i]) for i in use]
         self.points, self.losses = np.concatenate([self.points, points[use]]), np.concatenate([self.losses, losses[use]])
         self._sketches = torch.stack([*self._sketches, *sketches])
@@ -294,6 +301,7 @@ class Emulator:
 
 class Pursuit:
     """The settings to try next, of three kinds in turn: where an emulator expects the lowest loss, where it knows little, mutants.
+    Where none of these helps, lines take the place of what is little known.
 
     A mutant is a step of an evolution strategy from the best settings, longer after a success and shorter after a failure; it
     needs no emulator, and so goes on where one is no help (H.-P. Schwefel, "Numerical optimization of computer models", 1981,
@@ -302,23 +310,21 @@ class Pursuit:
     Args:
         emulator: what is known.
         seed: of the mutants.
-        patience: after so many proposals that did not lower the loss by a hundredth, every second one is on a line through the
-            best settings: `LineSearch`. None where the caller searches lines.
+        patience: after so many proposals that did not lower the loss by a hundredth, every second one is on a line through what
+            are then the best settings, as long as `LineSearch` has any. None where the caller searches lines.
     """
 
     def __init__(self, emulator: Emulator, seed: int = 0, patience: int | None = None) -> None:
         self.emulator, self.patience = emulator, patience
         self._random = np.random.default_rng([seed % 2**63, 0])
         self._length, self._mutant = 0.2, np.full(len(emulator.space), np.nan)
-        self._kinds = itertools.cycle(("expected", "unknown", "mutant"))
-        self._kinds_with_lines = itertools.cycle(("line", "expected", "line", "mutant"))
-        self._curiosities = itertools.cycle((0.5, 0.5, 1.5))
+        self._turn = self._curious = 0
         self._lines: LineSearch | None = None
         self._on_lines = np.empty((0, len(emulator.space)))
         self._lowest, self._failures = math.inf, 0
 
     def next(self, count: int) -> FloatArray:
-        """`[≤ count, P]`: settings in the box, stepped parameters at their levels, none of them known, no two the same.
+        """`[≤ count, P]`: settings in the box, stepped parameters at their levels, none of them known but for some on lines.
 
         Fewer, or none, where no new ones are found.
         """
@@ -329,17 +335,17 @@ class Pursuit:
         best = emulator.best
         self._look_back(best)
         self._failures += count
-        kinds = list(itertools.islice(self._kinds if self._lines is None else self._kinds_with_lines, count))
-        if self._lines is not None and "line" in kinds:
-            self._on_lines = self._lines.next(kinds.count("line"))
+        kinds = self._next_kinds(count)
         trials = list(self._on_lines)
         for kind in kinds:
-            if kind == "line":
-                continue
             if kind == "mutant":
                 trial = self._mutated(best, self._length)
             else:
-                trial = space.snap(emulator.propose(best, 0.0 if kind == "expected" else next(self._curiosities)))
+                curiosity = 0.0
+                if kind == "unknown":
+                    curiosity = _CURIOSITIES[self._curious % len(_CURIOSITIES)]
+                    self._curious += 1
+                trial = space.snap(emulator.propose(best, curiosity))
             length = 0.3 * self._length if kind != "unknown" else 1.0
             known = [*emulator.points, *trials]
             for _ in range(_TRIES):
@@ -350,6 +356,18 @@ class Pursuit:
                     break
                 trial, length = self._mutated(best, length), 2 * length
         return np.array(trials).reshape(len(trials), len(space))
+
+    def _next_kinds(self, count: int) -> list[str]:
+        """Of so many proposals; those on lines are made at once, and others take the place of those that lines lack."""
+        turns = range(self._turn, self._turn + count)
+        self._turn += count
+        kinds = [_KINDS[turn % len(_KINDS)] for turn in turns]
+        if self._lines is None:
+            return kinds
+        with_lines = [_WITH_LINES[turn % len(_WITH_LINES)] for turn in turns]
+        on_lines = with_lines.count("line")
+        self._on_lines = self._lines.next(on_lines) if on_lines else self._on_lines
+        return [kind for kind in with_lines if kind != "line"] + kinds[: on_lines - len(self._on_lines)]
 
     def _look_back(self, best: FloatArray) -> None:
         """What came of the settings proposed last."""

@@ -90,7 +90,7 @@ class LineSearch:
         return point
 
     def next(self, count: int) -> FloatArray:
-        """`[≤ count, P]`: what to render next: a grid at first, then more where a line is jagged and low."""
+        """`[≤ count, P]`: what to render next: a grid at first, then where a line is jagged and low; none if all are flat."""
         if self._grid:
             points, self._grid = self._grid[:count], self._grid[count:]
             return np.array(points)

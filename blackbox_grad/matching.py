@@ -63,7 +63,7 @@ class Progress:
         loss: of this step's best start.
         best: the best so far.
         start: at the default settings.
-        phase: "search", "emulation" or "descent", "polish", "lines".
+        phase: "search", "emulation" or "descent", "polish", "lines", the latter with the valleys that they show.
     """
 
     renders: int
@@ -298,7 +298,7 @@ class _Run:
         self.reason = "All renders went into the search for a start."
 
     def everything(self, estimator: Estimator | None, probes: str) -> None:
-        """Search, emulation or descent, polish. Raises `BudgetSpent` where the renders do not suffice."""
+        """Search, emulation, polish, lines; or search, descent, polish. Raises `BudgetSpent` where the renders do not suffice."""
         objective = self.objective
         if estimator is None and len(objective.space):
             objective.emulator = Emulator(objective.space, self.seed)
@@ -338,7 +338,8 @@ class _Run:
         before, idle = math.inf, 0
         for attempt in itertools.count():
             self._attempt(self.seed + attempt, first=attempt == 0)
-            idle = 0 if objective.best_loss < 0.98 * before else idle + 1
+            found = math.isfinite(objective.best_loss)
+            idle = idle + 1 if found and not objective.best_loss < 0.98 * before else 0
             if objective.best_loss <= self.enough or idle == (2 if objective.best_loss < _GOOD * self.start else 3):
                 return
             before = objective.best_loss

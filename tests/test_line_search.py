@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -110,3 +112,31 @@ def test_a_pursuit_that_finds_nothing_better_looks_along_lines() -> None:
         on_grid[patience] = len(inner & {tuple(point.tolist()) for point in proposed})
     assert on_grid[6] >= 6
     assert on_grid[None] == 0
+
+
+def test_what_was_heard_on_lines_is_not_forgotten_and_other_proposals_take_their_place() -> None:
+    emulator = Emulator(TWO)
+    pursuit = Pursuit(emulator, patience=2)
+    random = np.random.default_rng(0)
+    # more than it remembers, all of them better than what is on the lines
+    near = 0.5 + 0.002 * random.standard_normal((140, 2))
+    emulator.add(near, 1.0 + np.abs(near - 0.5).sum(axis=1), [torch.full((4,), 1.0 + float(abs(n - 0.5).sum())) for n in near])
+    for _ in range(40):
+        points = pursuit.next(2)
+        assert len(points) == 2
+        emulator.add(points, np.full(len(points), 2.0), [torch.full((4,), 2.0)] * len(points))
+    assert pursuit._lines is not None
+    assert len(emulator) == 128
+    known = np.concatenate([line.losses for line in pursuit._lines._lines])
+    assert len(known) > 16
+    assert np.isfinite(known).all()
+
+
+def test_a_pursuit_can_be_copied() -> None:
+    emulator = Emulator(TWO)
+    pursuit = Pursuit(emulator, patience=2)
+    emulator.add(np.array([[0.5, 0.5]]), np.array([1.0]), [torch.ones(4)])
+    first = pursuit.next(2)
+    emulator.add(first, np.array([2.0, 2.0]), [torch.full((4,), 2.0)] * 2)
+    again = pickle.loads(pickle.dumps(pursuit))
+    np.testing.assert_array_equal(again.next(4), pursuit.next(4))

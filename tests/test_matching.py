@@ -374,3 +374,16 @@ def test_a_loss_is_zero_at_the_target_alone_counts_level_and_treats_items_apart(
     assert losses[0] == 0.0
     assert losses[0] < losses[1] < losses[2] < losses[3]
     assert torch.allclose(losses, torch.cat([loss(item[None]) for item in batch]), rtol=1e-5)
+
+
+def test_it_goes_on_while_no_loss_is_finite(guitar: tuple[Audio, float]) -> None:
+    """An effect that is finite in a small part of the box is found there, and not given up after the first renders."""
+    audio, rate = guitar
+
+    class Narrow(InProcessHost):
+        def render_batch(self, spec, given, p, *args, **kwargs):  # type: ignore[no-untyped-def]
+            sounds, finite = super().render_batch(spec, given, p, *args, **kwargs)
+            return sounds, finite & (np.abs(p[..., 0] - 0.7) < 0.004)
+
+    result = match("reference:gain", audio, 1.4 * audio, rate, renders=400, host=Narrow())
+    assert np.isfinite(result.loss)

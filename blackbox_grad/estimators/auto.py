@@ -142,11 +142,11 @@ class Auto:
 
     With `items` it is for fitting settings: `layer.loss(x, p, loss_fn, target)` is asked about the same `x` and targets at every
     step, and nothing else meanwhile, at a point that moves. Then the probes go where an `Emulator` of the effect expects the
-    lowest loss and where it knows little, and what is returned is no gradient, but the slope of the loss along the way from the
-    best settings known: it leads there in few renders, out of local minima, and is 0 where nothing better is known. It is for
-    losses that are to be lowered, by optimisers that move some hundredths a step, such as Adam. Where the point rests, or moves by
-    more than a quarter of a range, the estimate is that of `Coordinates`, and so is the first; and ever longer where a sound heard
-    before has another loss now, because `loss_fn` changes or is random.
+    lowest loss, where it knows little, and along single parameters; what is returned is no gradient, but the slope of the loss
+    along the way from the best settings known: it leads there in few renders, out of local minima, and is 0 where nothing better
+    is known. It is for losses that are to be lowered, by optimisers that move some hundredths a step, such as Adam. Where the point
+    rests, or moves by more than a quarter of a range, the estimate is that of `Coordinates`, and so is the first; and ever longer
+    where a sound heard before has another loss now, because `loss_fn` changes or is random.
 
     Args:
         samples: probes of each item; never more than parameters are heard.
