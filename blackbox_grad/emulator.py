@@ -76,6 +76,7 @@ class Emulator:
         self._signs: Tensor | None = None
         self.points = np.empty((0, len(space)))
         self.losses = np.empty(0)
+        #: losses at all points that were rendered, by the bytes of these
         self._heard: dict[bytes, float] = {}
         self._sketches = self._inner = torch.empty(0, 0, dtype=torch.float64)
         self._new = 0
@@ -311,7 +312,7 @@ class Pursuit:
         emulator: what is known.
         seed: of the mutants.
         patience: after so many proposals that did not lower the loss by a hundredth, every second one is on a line through what
-            are then the best settings, as long as `LineSearch` has any. None where the caller searches lines.
+            are then the best settings, as long as a `LineSearch` proposes any. None where the caller searches lines.
     """
 
     def __init__(self, emulator: Emulator, seed: int = 0, patience: int | None = None) -> None:
@@ -365,9 +366,10 @@ class Pursuit:
         if self._lines is None:
             return kinds
         with_lines = [_WITH_LINES[turn % len(_WITH_LINES)] for turn in turns]
-        on_lines = with_lines.count("line")
-        self._on_lines = self._lines.next(on_lines) if on_lines else self._on_lines
-        return [kind for kind in with_lines if kind != "line"] + kinds[: on_lines - len(self._on_lines)]
+        wanted = with_lines.count("line")
+        if wanted:
+            self._on_lines = self._lines.next(wanted)
+        return [kind for kind in with_lines if kind != "line"] + kinds[: wanted - len(self._on_lines)]
 
     def _look_back(self, best: FloatArray) -> None:
         """What came of the settings proposed last."""

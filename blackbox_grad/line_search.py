@@ -106,6 +106,10 @@ class LineSearch:
         best = sorted(chances, reverse=True)[:count]
         return self.space.snap(np.array([self._at(self._lines[i], value) for _, i, value in best]).reshape(-1, len(self.start)))
 
+    def parameter_of(self, point: FloatArray) -> int:
+        """The parameter on whose line `point: [P]` is."""
+        return int(np.abs(point - self.start).argmax())
+
     def through(self, point: FloatArray) -> bool:
         """Whether `point: [P]` is on one of the lines."""
         return int((np.abs(point - self.start) > 1e-9).sum()) <= 1
@@ -113,7 +117,7 @@ class LineSearch:
     def learn(self, points: FloatArray, losses: FloatArray) -> None:
         """The losses `[N]` at points that `next` gave."""
         for point, loss in zip(points, losses, strict=True):
-            line = self._lines[int(np.abs(point - self.start).argmax())]
+            line = self._lines[self.parameter_of(point)]
             line.add(float(point[line.parameter]), float(loss))
 
     def valleys(self) -> FloatArray:

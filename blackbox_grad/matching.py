@@ -336,21 +336,21 @@ class _Run:
         self.method = "emulator"
         self.reason = "No gradient was estimated: settings were tried where an emulator of the effect expected a low loss."
         before, idle = math.inf, 0
-        for attempt in itertools.count():
-            self._attempt(self.seed + attempt, first=attempt == 0)
+        for seed in itertools.count(self.seed):
+            if seed != self.seed:  # the first emulator knows the defaults, others nothing
+                objective.emulator = Emulator(objective.space, seed)
+            self._attempt(seed)
             found = math.isfinite(objective.best_loss)
             idle = idle + 1 if found and not objective.best_loss < 0.98 * before else 0
             if objective.best_loss <= self.enough or idle == (2 if objective.best_loss < _GOOD * self.start else 3):
                 return
             before = objective.best_loss
 
-    def _attempt(self, seed: int, first: bool) -> None:
-        """A new emulator, which knows nothing of other attempts, and all means from its best settings while they help."""
+    def _attempt(self, seed: int) -> None:
+        """Other settings to begin with, and all means from the best that the emulator knows, while they help."""
         objective, count = self.objective, len(self.objective.space)
-        if not first:  # the first one knows the defaults
-            objective.emulator = Emulator(objective.space, seed)
-        assert objective.emulator is not None
         emulator = objective.emulator
+        assert emulator is not None
         self.phase = "search"
         global_search(objective, min(max(6, count + 2), 16, objective.limit // 4), seed, self._tell)
         pursuit, before = Pursuit(emulator, seed), math.inf
@@ -363,15 +363,15 @@ class _Run:
             Polish(enough=self.enough, patience=4 * (count + 8)).run(objective, emulator.best, self._tell)
             if emulator.lowest <= self.enough:
                 return
-            before, best = emulator.lowest, emulator.best
+            before = emulator.lowest
             self.phase = "lines"
-            lines = LineSearch(objective.space, best, before)
+            lines = LineSearch(objective.space, emulator.best, before)
             self._along(lines, 64 + 16 * count)
             for start in lines.valleys()[:_VALLEYS]:
                 if emulator.lowest <= self.enough:
                     return
-                held = int(np.abs(start - best).argmax())
-                there, loss = Polish(enough=self.enough, patience=count + 8, held=held).run(objective, start, self._tell)
+                refit = Polish(enough=self.enough, patience=count + 8, held=lines.parameter_of(start))
+                there, loss = refit.run(objective, start, self._tell)
                 if loss < 1.5 * before:
                     Polish(enough=self.enough, patience=2 * (count + 8)).run(objective, there, self._tell)
 
