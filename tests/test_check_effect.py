@@ -43,6 +43,15 @@ class RemembersLoudAudio(Gain):
         return audio * np.float32(values[0] * (0.9 if self.loudest > 2.0 else 1.0))
 
 
+class TakesNoNoticeOfSmallChanges(Gain):
+    kept = 0.5
+
+    def process(self, audio, values):
+        if abs(values[0] - self.kept) > 1.2e-7:
+            self.kept = float(values[0])
+        return audio * np.float32(self.kept)
+
+
 class LosesTheWayToTheDefault(Gain):
     """Setting a parameter to its default does nothing; several at once are fine."""
 
@@ -166,6 +175,7 @@ class SpecOfAnother:
 
 BROKEN = {
     RemembersTheLastGain: "same bits after any history",
+    TakesNoNoticeOfSmallChanges: "same bits after any history",
     RemembersLoudAudio: "same bits after any history",
     LosesTheWayToTheDefault: "each parameter returns",
     Clears: "input is not mutated",

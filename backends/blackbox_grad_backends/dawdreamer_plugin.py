@@ -27,7 +27,7 @@ from blackbox_grad_backends.clean_slate import reseed, zeroed_memory
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph
 from blackbox_grad_backends.options import PLUGIN_OPTIONS, check_options
 from blackbox_grad_backends.output import quiet
-from blackbox_grad_backends.plugin_parameters import describe, is_doubtful, is_for_the_host
+from blackbox_grad_backends.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid
 from blackbox_grad_backends.purity import Measured, Method, choose_method
 from blackbox_grad_backends.shared_library import trouble
 
@@ -222,7 +222,7 @@ class DawDreamerPluginEffect(PluginEffect):
 
     def _run(self, audio: Audio, values: FloatArray) -> Audio:
         """`[inputs, N]` -> `[outputs, N]` after a reset."""
-        result = self._graph.render(self._processor, audio, zip(self._indices, values.tolist(), strict=True))
+        result = self._graph.render(self._processor, audio, zip(self._indices, on_grid(values, self.parameters), strict=True))
         self._latencies.add(self._processor.get_latency_samples())
         return result
 

@@ -24,7 +24,7 @@ from blackbox_grad.parameters import FloatArray, ParameterSpace
 from blackbox_grad_backends import plugin_folders
 from blackbox_grad_backends.clean_slate import reseed, zeroed_memory
 from blackbox_grad_backends.options import PLUGIN_OPTIONS, check_options
-from blackbox_grad_backends.plugin_parameters import describe, is_doubtful, is_for_the_host
+from blackbox_grad_backends.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid
 from blackbox_grad_backends.purity import Measured, Method, choose_method
 from blackbox_grad_backends.shared_library import trouble
 
@@ -230,7 +230,7 @@ class PedalboardPluginEffect(PluginEffect):
     def render_reset(self, audio: Audio, values: FloatArray) -> Audio:
         self._on_reset("ClearsAudioOnReset")
         # A reset that only clears audio keeps the native parameter objects alive; after a re-creation a kept one is a crash.
-        for control, value in zip(self._controls, values.tolist(), strict=True):
+        for control, value in zip(self._controls, on_grid(values, self.parameters), strict=True):
             control.raw_value = value
         return self._run(audio, reset=True)
 
@@ -283,7 +283,7 @@ class PedalboardPluginEffect(PluginEffect):
 
     def _set(self, values: FloatArray) -> None:
         controls = self._plugin._parameters
-        for index, value in zip(self._indices, values.tolist(), strict=True):
+        for index, value in zip(self._indices, on_grid(values, self.parameters), strict=True):
             controls[index].raw_value = value
 
     def _touch(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from blackbox_grad.parameters import Kind, Parameter
+from blackbox_grad.parameters import FloatArray, Kind, Parameter, ParameterSpace
 
 #: More steps than this are a continuous control with a display resolution. (VST3 hosts show "no steps" as 2^31 - 1, and
 #: plug-ins of DPF call that "discrete".)
@@ -25,6 +25,9 @@ MOST_LEVELS = 256
 TEXT_BUDGET = 2.0
 
 _TABLE_POINTS = 33
+
+#: Values are multiples of a millionth of the range, or nearly: 2^-20.
+_GRID = 2.0**20
 
 #: What the host sets, and not the user; "P001" and "MIDI CC 1|7" are numbered for automation of MIDI.
 _OF_THE_HOST = re.compile(
@@ -36,6 +39,15 @@ _NUMBER = re.compile(r"^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf(?
 
 #: Units that a plug-in may change from one text to the next ("900 Hz", "1.2 kHz") -> the unit of the range, and the factor.
 _PREFIXED = {"khz": ("Hz", 1e3), "hz": ("Hz", 1.0), "us": ("ms", 1e-3), "ms": ("ms", 1.0), "s": ("ms", 1e3), "sec": ("ms", 1e3)}
+
+
+def on_grid(values: FloatArray, parameters: ParameterSpace) -> list[float]:
+    """`[F]` -> `F` numbers: continuous values rounded, so that two are equal or far enough apart for a plug-in to take notice.
+
+    Those built with DPF keep the value before where one changes by less than 1.2e-7, so that a sound depended on earlier renders.
+    """
+    rounded: list[float] = np.where(parameters.steps > 0, values, np.round(values * _GRID) / _GRID).tolist()
+    return rounded
 
 
 def is_for_the_host(control: Any) -> bool:

@@ -111,9 +111,10 @@ def _same_bits_after_any_history(exam: _Examination) -> None:
         exam.require_same(first, effect.render(audio, default), f"after a jump to {far.round(3).tolist()} and back")
     exam.require_same(second, effect.render(audio, inside), "after far jumps, at an inner point")
 
-    nudged = np.clip(inside + 0.01 * rng.choice([-1.0, 1.0], size=len(inside)), 0.0, 1.0)
-    effect.render(audio, nudged)
-    exam.require_same(second, effect.render(audio, inside), "after a nudge of ±0.01 and back")
+    for nudge in (0.01, 1e-7):
+        effect.render(audio, default)
+        effect.render(audio, np.clip(inside + nudge * rng.choice([-1.0, 1.0], size=len(inside)), 0.0, 1.0))
+        exam.require_same(second, effect.render(audio, inside), f"after settings that differ by ±{nudge:g}")
 
     others = {
         "loud audio": exam.noise(2, exam.samples, level=1.0),
