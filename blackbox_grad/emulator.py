@@ -10,16 +10,17 @@ ICML 2019, arXiv:1906.01537.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from blackbox_grad.box import minimum
 from blackbox_grad.line_search import LineSearch
+from blackbox_grad.local_step import gauss_newton
 from blackbox_grad.parameters import FloatArray, ParameterSpace
-from blackbox_grad.registry import library
 
 #: Numbers that are left of a sound's features.
 _SKETCH = 4096
@@ -39,9 +40,12 @@ _SAME = 1e-4
 #: Times that settings are drawn again if they are known.
 _TRIES = 8
 
+#: Proposals in a row that bring nothing, after which a search for low losses looks along lines.
+PATIENCE = 24
+
 #: Kinds of proposals in turn, without and with lines.
-_KINDS = ("expected", "unknown", "mutant")
-_WITH_LINES = ("line", "expected", "line", "mutant")
+_KINDS = ("expected", "step", "mutant", "unknown", "step", "mutant")
+_WITH_LINES = ("line", "expected", "line", "mutant", "line", "step", "line", "mutant")
 
 #: Of proposals where little is known, in turn.
 _CURIOSITIES = (0.5, 0.5, 1.5)
@@ -69,9 +73,10 @@ class Emulator:
     def __init__(self, space: ParameterSpace, seed: int = 0) -> None:
         self.space = space
         self._random = np.random.default_rng([seed % 2**63, 1])
-        #: coordinates of each parameter, and the parameter of each coordinate
+        #: coordinates of each parameter, the parameter of each coordinate, the first coordinate of each parameter
         self._levels = [p.levels if p.levels is not None and 2 < p.levels <= _FEW_LEVELS else 1 for p in space]
         self._owner = np.repeat(np.arange(len(space)), self._levels)
+        self._first = np.searchsorted(self._owner, np.arange(len(space)))
         self._smooth = np.flatnonzero([p.levels is None for p in space])
         self._signs: Tensor | None = None
         self.points = np.empty((0, len(space)))
@@ -178,11 +183,26 @@ class Emulator:
             value, to_square, to_variance = worth(square, variance)
             return float(value), (to_square * square_slope + to_variance * variance_slope)[self._smooth]
 
-        found, value = _minimum(along, best[self._smooth], [(0.0, 1.0)] * len(self._smooth), 20)
+        found, value = minimum(along, best[self._smooth], [(0.0, 1.0)] * len(self._smooth), 20)
         if value < values[start]:
             best = best.copy()
             best[self._smooth] = found
         return best
+
+    def step(self) -> FloatArray:
+        """A Gauss-Newton step from the best settings, `[P]`; stepped parameters stay."""
+        best, smooth = int(self.losses.argmin()), self._smooth
+        point: FloatArray = self.points[best].copy()
+        alike = (np.delete(self.points, smooth, 1) == np.delete(point, smooth)).all(1)
+        use = np.flatnonzero(alike & (np.arange(len(self)) != best))
+        if len(smooth) and len(use):
+            used, here = np.array([best, *use]), point[smooth]
+            inner = self._inner.numpy()[np.ix_(used, used)]
+            lengths, weights = self._lengths[self._first[smooth]], self._weights[self._first[smooth]]
+            slopes = np.sqrt(5.0 / 3.0 / lengths**2 + weights**2)  # the kernel's
+            step = gauss_newton(self.points[np.ix_(use, smooth)] - here, inner, -here, 1.0 - here, slopes, lengths)
+            point[smooth] = np.clip(here + step, 0.0, 1.0)
+        return point
 
     def _candidates(self, around: FloatArray) -> FloatArray:
         """`[M, P]`: some from the whole box, some near the best settings with few or all parameters changed, and all known ones."""
@@ -219,12 +239,11 @@ class Emulator:
         if variance <= 0.0:
             variance, variance_slope = 0.0, np.zeros_like(variance_slope)
         square_slope = 2.0 * slopes.T @ heard
-        first = np.searchsorted(self._owner, np.arange(len(self.space)))
         return (
             max(float(covariance @ heard), 0.0),
             float(variance) * self._variance,
-            square_slope[first],
-            variance_slope[first] * self._variance,
+            square_slope[self._first],
+            variance_slope[self._first] * self._variance,
         )
 
     def _fit_kernel(self) -> None:
@@ -263,7 +282,7 @@ class Emulator:
             return value, np.nan_to_num(slope + away / self._spread)
 
         bounds = [(-3.0, 4.0)] * len(self.space) + [(-6.0, 5.0)] * len(self.space) + [(math.log(1e-8), 0.0)]
-        found, value = _minimum(improbable, self._theta, bounds, 20)
+        found, value = minimum(improbable, self._theta, bounds, 20)
         if np.isfinite(found).all() and value < 1e10:
             self._theta = found
 
@@ -301,8 +320,8 @@ class Emulator:
 
 
 class Pursuit:
-    """The settings to try next, of three kinds in turn: where an emulator expects the lowest loss, where it knows little, mutants.
-    Where none of these helps, lines take the place of what is little known.
+    """The settings to try next, of four kinds in turn: where an emulator expects the lowest loss, Gauss-Newton steps from the best
+    settings, where little is known, and mutants. Where none of these helps, lines take the place of half of them.
 
     A mutant is a step of an evolution strategy from the best settings, longer after a success and shorter after a failure; it
     needs no emulator, and so goes on where one is no help (H.-P. Schwefel, "Numerical optimization of computer models", 1981,
@@ -312,7 +331,7 @@ class Pursuit:
         emulator: what is known.
         seed: of the mutants.
         patience: after so many proposals that did not lower the loss by a hundredth, every second one is on a line through what
-            are then the best settings, as long as a `LineSearch` proposes any. None where the caller searches lines.
+            are then the best settings, as long as a `LineSearch` proposes any. None for no lines.
     """
 
     def __init__(self, emulator: Emulator, seed: int = 0, patience: int | None = None) -> None:
@@ -341,6 +360,8 @@ class Pursuit:
         for kind in kinds:
             if kind == "mutant":
                 trial = self._mutated(best, self._length)
+            elif kind == "step":
+                trial = space.snap(emulator.step())
             else:
                 curiosity = 0.0
                 if kind == "unknown":
@@ -395,15 +416,3 @@ class Pursuit:
         moved[self._random.integers(count)] = True
         mutant = np.clip(point + length * self._random.standard_normal(count) * moved, 0.0, 1.0)
         return self.emulator.space.snap(mutant)
-
-
-def _minimum(
-    function: Callable[[FloatArray], tuple[float, FloatArray]],
-    start: FloatArray,
-    bounds: list[tuple[float, float]],
-    iterations: int,
-) -> tuple[FloatArray, float]:
-    """A local minimum in a box, and the value there, of a function that returns its value and its slopes."""
-    optimize = library("scipy.optimize", "match")
-    found = optimize.minimize(function, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": iterations})
-    return np.clip(found.x, *np.array(bounds).T), float(found.fun)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from blackbox_grad.effects import EffectSpec
-from blackbox_grad.emulator import Emulator, Pursuit
+from blackbox_grad.emulator import PATIENCE, Emulator, Pursuit
 from blackbox_grad.errors import EstimatorError
 from blackbox_grad.estimators import USUAL_STEP, Estimate, Promises, check_step
 from blackbox_grad.estimators.coordinates import Coordinates
@@ -39,9 +39,6 @@ _CHECKED, _SAME_LOSS = 4, 1e-3
 
 #: After surprises it waits 2, 4, 8, … steps, at most two to this power.
 _LONGEST = 16
-
-#: After so many probes that found nothing better, half of them look along single parameters.
-_PATIENCE = 24
 
 #: A parameter matters if it changes the sound by this part of what the most influential one does.
 _MATTERS = 0.1
@@ -77,10 +74,17 @@ class _Hearing:
         """How well the loss follows the distance: the rank correlation, and 1 before there is enough to tell."""
         if not self.ready:
             return 1.0
-        losses, distances = library("scipy.stats", "the estimator 'auto:items=…'").rankdata(self.pairs, axis=0).T
+        losses, distances = map(_ranks, zip(*self.pairs, strict=True))
         if not (np.ptp(losses) and np.ptp(distances)):
             return 0.0
         return float(np.corrcoef(losses, distances)[0, 1])
+
+
+def _ranks(values: Sequence[float]) -> FloatArray:
+    """Of each value among all; equal values share theirs."""
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: FloatArray = (np.cumsum(counts) - counts / 2)[which]
+    return ranks
 
 
 @dataclass(frozen=True)
@@ -339,7 +343,7 @@ def _memory(problem: Problem, item: int, seen: _Seen) -> _Memory:
     seed = int(torch.randint(2**31, (), generator=problem.generator))
     kinds = [Waveform] if target.shape[-1] < MultiResolutionSTFT.sizes[0] else [MultiResolutionSTFT, Waveform]
     return _Memory(
-        [_Hearing(kind(target, 0.0), Pursuit(Emulator(problem.space, seed), seed, _PATIENCE)) for kind in kinds],
+        [_Hearing(kind(target, 0.0), Pursuit(Emulator(problem.space, seed), seed, PATIENCE)) for kind in kinds],
         torch.quasirandom.SobolEngine(problem.parameters, scramble=True, seed=seed),
         seen.sound,
         seen.loss,
