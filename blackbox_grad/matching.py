@@ -354,7 +354,7 @@ class _Run:
         self.phase = "search"
         global_search(objective, min(max(6, count + 2), 16, objective.limit // 4), seed, self._tell)
         pursuit, before = Pursuit(emulator, seed, PATIENCE), math.inf
-        while emulator.lowest < 0.98 * before:
+        while emulator.lowest < 0.8 * before:
             self.phase = "emulation"
             Emulation(64 + 12 * count, self.enough).run(objective, pursuit, self._tell)
             if emulator.lowest <= self.enough:
