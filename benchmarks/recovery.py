@@ -54,6 +54,7 @@ class Row:
         errors: of the parameters that can be told.
         untold: those for which others can make up.
         twins: those with another value in settings that sound the same.
+        apart: how far the sound is from the target, in dB.
     """
 
     effect: str
@@ -62,6 +63,7 @@ class Row:
     untold: list[str]
     twins: list[str]
     loss: float
+    apart: float
     renders: int
 
     @property
@@ -93,6 +95,7 @@ def recover(effect: str, seed: int, host: Host, renders: int) -> Row:
         [name for name in space.names if name not in locally],
         twins,
         loss,
+        apart(found.audio, target[0]),
         found.renders,
     )
 
@@ -112,6 +115,15 @@ def _told(spec: EffectSpec, host: Host, audio: Audio, target: Audio, hidden: Flo
         answer = np.linalg.lstsq(others @ others.T, others @ column, rcond=1e-9)[0]
         left[i] = FOUND * np.abs(column - answer @ others).sum()
     return left / found.loss_start
+
+
+def apart(y: Audio, target: Audio) -> float:
+    """Mean absolute difference of two spectrograms in dB; what lies 60 dB or more below the target's mean power does not count."""
+    window = torch.hann_window(2048)
+    both = torch.stft(torch.from_numpy(np.concatenate([y, target])), 2048, window=window, return_complex=True).abs().square()
+    mine, wanted = both.chunk(2)
+    floor = 1e-6 * wanted.mean()
+    return float((10 * torch.log10((mine + floor) / (wanted + floor))).abs().mean())
 
 
 def _excerpt() -> tuple[Audio, float]:
@@ -144,8 +156,9 @@ def main(
 def table(rows: list[Row]) -> str:
     """As Markdown: a line for each effect."""
     lines = [
-        "| effect | told | found within 0.05 | median error | largest error | loss | renders | missed | twins | cannot be told |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- | --- |",
+        "| effect | told | found within 0.05 | median error | largest error | loss | dB apart | renders | missed | twins | "
+        "cannot be told |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- | --- |",
     ]
     for effect in dict.fromkeys(row.effect for row in rows):
         own = [row for row in rows if row.effect == effect]
@@ -156,6 +169,7 @@ def table(rows: list[Row]) -> str:
         lines.append(
             f"| {effect} | {len(errors)} | {sum(e <= FOUND for e in errors)} | {np.median(errors or [np.nan]):.4f} | "
             f"{max(errors, default=np.nan):.3f} | {max(row.loss for row in own):.1e} | "
+            f"{max(row.apart for row in own):.3f} | "
             f"{np.median([row.renders for row in own]):.0f} | {', '.join(missed) or 'none'} | "
             f"{', '.join(twins) or 'none'} | {', '.join(untold) or 'none'} |"
         )
@@ -171,7 +185,8 @@ Errors are of the normalised settings.
 A parameter can be *told* where another value of it, 0.05 away, could not be made up for by the other parameters; the column counts
 them over all seeds. *Twins* could be told nearby, but `match` found settings with another value whose loss is less than a
 ten-thousandth of the starting loss: they sound the same, so nobody could tell. *loss* is the largest of the losses at the end,
-relative to that of the default settings, and *renders* the median.
+relative to that of the default settings, *dB apart* the largest mean difference between the spectrograms of the sound found and the
+target, and *renders* the median. Differences of less than some tenths of a dB are not heard.
 
 {table}
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.recovery import EFFECTS, Row, recover, table
+from benchmarks.recovery import EFFECTS, Row, apart, recover, table
 from blackbox_grad import InProcessHost, default_host
 
 
@@ -28,6 +28,12 @@ def test_what_is_missed_is_named():
     assert f"| {len(row.errors)} | {sum(np.array(list(row.errors.values())) <= 0.05)} |" in line
 
 
+def test_sounds_are_apart_by_their_levels():
+    noise = np.random.default_rng(0).standard_normal((1, 30000)).astype(np.float32)
+    assert apart(noise, noise) == 0.0
+    assert abs(apart(2 * noise, noise) - 6.02) < 0.02
+
+
 def test_the_size_of_a_room_is_found_from_the_defaults():
     row = recover("MDA Ambience", 2, default_host(), renders=1200)
     assert row.errors.keys() >= {"Size", "Mix", "Output"}
@@ -35,6 +41,6 @@ def test_the_size_of_a_room_is_found_from_the_defaults():
 
 
 def test_settings_that_sound_the_same_are_shown_as_twins():
-    rows = [Row("two filters", seed, {"Q": 0.01}, [], twins, 5e-5, 300) for seed, twins in enumerate([["Freq"], []])]
+    rows = [Row("two filters", seed, {"Q": 0.01}, [], twins, 5e-5, 0.001, 300) for seed, twins in enumerate([["Freq"], []])]
     assert "| 2 | 2 |" in table(rows)
     assert "| none | Freq (seed 0) | none |" in table(rows)
