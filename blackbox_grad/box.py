@@ -17,6 +17,6 @@ def minimum(
     iterations: int,
 ) -> tuple[FloatArray, float]:
     """A local minimum in a box, and the value there, of a function that returns its value and its slopes."""
-    optimize = library("scipy.optimize", "match")
+    optimize = library("scipy.optimize", "searching with an emulator")
     found = optimize.minimize(function, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": iterations})
     return np.clip(found.x, *np.array(bounds).T), float(found.fun)

@@ -40,8 +40,11 @@ _SAME = 1e-4
 #: Times that settings are drawn again if they are known.
 _TRIES = 8
 
-#: Proposals in a row that bring nothing, after which a search for low losses looks along lines.
-PATIENCE = 24
+#: Steps from the best settings that are shorter are not rendered.
+_SHORTEST = 1e-5
+
+#: Proposals without success after which a pursuit looks along lines.
+_PATIENCE = 24
 
 #: Kinds of proposals in turn, without and with lines.
 _KINDS = ("expected", "step", "mutant", "unknown", "step", "mutant")
@@ -127,7 +130,7 @@ class Emulator:
             self._sketches, self._inner = self._sketches[kept], self._inner[kept][:, kept]
 
     def fit(self) -> None:
-        """Make ready for `propose`: the kernel is fitted anew when a quarter of the renders is new."""
+        """Make ready for `propose` and `step`: the kernel is fitted anew when a quarter of the renders is new."""
         self._at = self._coordinates(self.points)
         self._products = self._inner / self._inner.diagonal().mean().clamp(min=1e-300)
         if not self._inner.any():  # all sounds are the target: nothing is to be learnt
@@ -194,7 +197,8 @@ class Emulator:
         best, smooth = int(self.losses.argmin()), self._smooth
         point: FloatArray = self.points[best].copy()
         alike = (np.delete(self.points, smooth, 1) == np.delete(point, smooth)).all(1)
-        use = np.flatnonzero(alike & (np.arange(len(self)) != best))
+        apart = np.abs(self.points - point).max(1) >= _SAME  # else differences are mostly rounding
+        use = np.flatnonzero(alike & apart)
         if len(smooth) and len(use):
             used, here = np.array([best, *use]), point[smooth]
             inner = self._inner.numpy()[np.ix_(used, used)]
@@ -334,7 +338,7 @@ class Pursuit:
             are then the best settings, as long as a `LineSearch` proposes any. None for no lines.
     """
 
-    def __init__(self, emulator: Emulator, seed: int = 0, patience: int | None = None) -> None:
+    def __init__(self, emulator: Emulator, seed: int = 0, patience: int | None = _PATIENCE) -> None:
         self.emulator, self.patience = emulator, patience
         self._random = np.random.default_rng([seed % 2**63, 0])
         self._length, self._mutant = 0.2, np.full(len(emulator.space), np.nan)
@@ -369,14 +373,14 @@ class Pursuit:
                     self._curious += 1
                 trial = space.snap(emulator.propose(best, curiosity))
             length = 0.3 * self._length if kind != "unknown" else 1.0
-            known = [*emulator.points, *trials]
+            known, nearest = [*emulator.points, *trials], _SAME if kind != "step" else _SHORTEST
             for _ in range(_TRIES):
-                if all(np.abs(trial - other).max() >= _SAME for other in known):
+                if all(np.abs(trial - other).max() >= nearest for other in known):
                     trials.append(trial)
                     if kind == "mutant":
                         self._mutant = trial
                     break
-                trial, length = self._mutated(best, length), 2 * length
+                trial, length, nearest = self._mutated(best, length), 2 * length, _SAME
         return np.array(trials).reshape(len(trials), len(space))
 
     def _next_kinds(self, count: int) -> list[str]:

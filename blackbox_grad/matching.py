@@ -18,7 +18,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from blackbox_grad.effects import Audio, EffectInfo, EffectSpec, as_spec, check_audio
-from blackbox_grad.emulator import PATIENCE, Emulator, Pursuit
+from blackbox_grad.emulator import Emulator, Pursuit
 from blackbox_grad.errors import AudioError, EstimatorError, NonFiniteAudioError, RenderError
 from blackbox_grad.estimators import Estimator
 from blackbox_grad.hosts import Host, default_host
@@ -353,7 +353,7 @@ class _Run:
         assert emulator is not None
         self.phase = "search"
         global_search(objective, min(max(6, count + 2), 16, objective.limit // 4), seed, self._tell)
-        pursuit, before = Pursuit(emulator, seed, PATIENCE), math.inf
+        pursuit, before = Pursuit(emulator, seed), math.inf
         while emulator.lowest < 0.8 * before:
             self.phase = "emulation"
             Emulation(64 + 12 * count, self.enough).run(objective, pursuit, self._tell)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from blackbox_grad import Parameter, ParameterSpace
-from blackbox_grad.emulator import Emulator
+from blackbox_grad import Parameter, ParameterSpace, local_step
+from blackbox_grad.emulator import Emulator, Pursuit
 from blackbox_grad.local_step import gauss_newton
 
 
@@ -81,3 +81,75 @@ def test_the_emulator_steps_with_the_levels_of_the_best_settings():
     lone.add(points[:1], np.ones(1), residuals(points[:1]))
     lone.fit()
     assert np.array_equal(lone.step(), points[0])
+
+
+def test_its_slopes_are_those_of_what_it_minimises(monkeypatch):
+    random = np.random.default_rng(4)
+    functions = []
+    monkeypatch.setattr(local_step, "minimum", lambda function, start, *_: functions.append(function) or (start, 0.0))
+    moves, residuals = random.uniform(-1, 1, (5, 3)), random.standard_normal((6, 20))
+    slopes, lengths = np.array([1.0, 4.0, 0.5]), np.array([0.7, 0.4, 3.0])
+    gauss_newton(moves, residuals @ residuals.T, np.full(3, -1.0), np.full(3, 1.0), slopes, lengths)
+    for point in random.uniform(-1, 1, (5, 3)):
+        ahead = [functions[0](point + 1e-5 * e)[0] - functions[0](point - 1e-5 * e)[0] for e in np.eye(3)]
+        assert functions[0](point)[1] == pytest.approx(np.array(ahead) / 2e-5, rel=1e-6)
+
+
+def test_what_is_not_known_for_sure_makes_it_careful():
+    """One far render: the plain regression goes all the way to -1."""
+    far = np.array([[1.0]])
+    inner = inner_products(far, np.array([[1.0, 0.5]]), np.array([1.0, 0.5]))
+    ones = np.ones(1)
+    steps = [float(gauss_newton(far, inner, -2 * ones, 2 * ones, ones, length * ones)[0]) for length in (10.0, 1.0, 0.3)]
+    assert steps[0] == pytest.approx(-1.0, abs=0.01)
+    assert -1.0 < steps[0] < steps[1] < steps[2] < 0.0
+    # a second render near by makes it surer
+    both = np.array([[1.0], [-0.1]])
+    inner = inner_products(both, np.array([[1.0, 0.5]]), np.array([1.0, 0.5]))
+    assert gauss_newton(both, inner, -2 * ones, 2 * ones, slopes=ones, lengths=ones) < steps[1]
+
+
+def test_steep_slopes_and_near_renders_are_no_trouble():
+    ones = np.ones(2)
+    near = np.array([[1e-4, 1e-4]])
+    inner = inner_products(near, np.eye(2), np.array([0.1, 0.1]))
+    step = gauss_newton(near, inner, -ones, ones, slopes=148 * ones, lengths=54.6 * ones)
+    assert step == pytest.approx([-0.1, -0.1], abs=1e-3)
+
+
+def test_renders_next_to_the_best_do_not_spoil_it():
+    """Differences of settings that are almost the same are rounding."""
+    space = ParameterSpace([Parameter(name) for name in "abcdef"])
+    random = np.random.default_rng(1)
+    waves, hidden = random.standard_normal((6, 60)), np.full(6, 0.4)
+    best = hidden + 0.02 * random.standard_normal(6)
+    near, next_to = hidden + 0.03 * random.standard_normal((8, 6)), best + 1e-6 * random.standard_normal((4, 6))
+    points = np.concatenate([random.uniform(size=(16, 6)), near, next_to, best[None]])
+    residuals = list(torch.from_numpy((np.round(points * 2**20) / 2**20 - hidden) @ waves).float())
+    emulator = Emulator(space)
+    emulator.add(points, np.array([float(r.abs().sum()) for r in residuals]), residuals)
+    emulator.fit()
+    assert emulator.losses.argmin() >= 24
+    assert np.abs((emulator.step() - hidden) @ waves).sum() < 0.05 * emulator.lowest
+
+
+def test_a_pursuit_renders_steps_that_are_shorter_than_other_proposals():
+    space = ParameterSpace([Parameter("a"), Parameter("b")])
+    waves, hidden = np.random.default_rng(1).standard_normal((2, 60)), np.array([0.3, 0.6])
+
+    def residuals(points):
+        return list(torch.from_numpy((points - hidden) @ waves).float())
+
+    emulator = Emulator(space)
+    points = hidden + np.array([[4e-5, 3e-5], [0.01, 0.0], [0.0, 0.01], [0.2, 0.3]])
+    emulator.add(points, np.array([float(r.abs().sum()) for r in residuals(points)]), residuals(points))
+    assert np.abs(Pursuit(emulator).next(3) - hidden).max(axis=1).min() < 5e-6
+
+
+@pytest.mark.parametrize(("length", "expected"), [(10.0, 0.07), (0.1, 0.1)])
+def test_a_render_counts_little_where_a_parameter_that_bends_moved(length, expected):
+    """Two renders tell slopes of 1 and 3 along the first parameter; for the second one the second parameter has moved too."""
+    moves, residuals = np.array([[0.2, 0.0], [0.2, 0.2]]), np.array([[-0.1], [0.1], [0.5]])
+    slopes, lengths = np.array([1.0, 1e-3]), np.array([10.0, length])
+    step = gauss_newton(moves, residuals @ residuals.T, np.full(2, -1.0), np.full(2, 1.0), slopes, lengths)
+    assert step[0] == pytest.approx(expected, rel=0.05)

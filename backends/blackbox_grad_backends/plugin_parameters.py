@@ -44,7 +44,7 @@ _PREFIXED = {"khz": ("Hz", 1e3), "hz": ("Hz", 1.0), "us": ("ms", 1e-3), "ms": ("
 def on_grid(values: FloatArray, parameters: ParameterSpace) -> list[float]:
     """`[F]` -> `F` numbers: continuous values rounded, so that two are equal or far enough apart for a plug-in to take notice.
 
-    Those built with DPF keep the value before where one changes by less than 1.2e-7, so that a sound depended on earlier renders.
+    The VST3 of `zam-plugins` keep the value before where one changes by less than 1.2e-7: sounds depended on earlier renders.
     """
     rounded: list[float] = np.where(parameters.steps > 0, values, np.round(values * _GRID) / _GRID).tolist()
     return rounded

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from blackbox_grad.effects import EffectSpec
-from blackbox_grad.emulator import PATIENCE, Emulator, Pursuit
+from blackbox_grad.emulator import Emulator, Pursuit
 from blackbox_grad.errors import EstimatorError
 from blackbox_grad.estimators import USUAL_STEP, Estimate, Promises, check_step
 from blackbox_grad.estimators.coordinates import Coordinates
@@ -343,7 +343,7 @@ def _memory(problem: Problem, item: int, seen: _Seen) -> _Memory:
     seed = int(torch.randint(2**31, (), generator=problem.generator))
     kinds = [Waveform] if target.shape[-1] < MultiResolutionSTFT.sizes[0] else [MultiResolutionSTFT, Waveform]
     return _Memory(
-        [_Hearing(kind(target, 0.0), Pursuit(Emulator(problem.space, seed), seed, PATIENCE)) for kind in kinds],
+        [_Hearing(kind(target, 0.0), Pursuit(Emulator(problem.space, seed), seed)) for kind in kinds],
         torch.quasirandom.SobolEngine(problem.parameters, scramble=True, seed=seed),
         seen.sound,
         seen.loss,

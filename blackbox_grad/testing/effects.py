@@ -111,7 +111,7 @@ def _same_bits_after_any_history(exam: _Examination) -> None:
         exam.require_same(first, effect.render(audio, default), f"after a jump to {far.round(3).tolist()} and back")
     exam.require_same(second, effect.render(audio, inside), "after far jumps, at an inner point")
 
-    for nudge in (0.01, 1e-7):
+    for nudge in (0.01, 1e-6, 1e-7):
         effect.render(audio, default)
         effect.render(audio, np.clip(inside + nudge * rng.choice([-1.0, 1.0], size=len(inside)), 0.0, 1.0))
         exam.require_same(second, effect.render(audio, inside), f"after settings that differ by ±{nudge:g}")

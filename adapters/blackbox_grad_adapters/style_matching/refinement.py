@@ -38,7 +38,7 @@ def refined(
     space = path.effect.parameter_space
     excerpt = loudest(x, 2 * encoder.length)[None]
     start, spread = p.double().numpy(), variance.double().sqrt().numpy()
-    pursuit = Pursuit(Emulator(space, seed), seed)
+    pursuit = Pursuit(Emulator(space, seed), seed, patience=None)
     emulator, scale, left = pursuit.emulator, 0.0, renders
     with torch.no_grad():
         goal = encoder.traits(reference[None])
