@@ -40,9 +40,6 @@ _SAME = 1e-4
 #: Times that settings are drawn again if they are known.
 _TRIES = 8
 
-#: Steps from the best settings that are shorter are not rendered.
-_SHORTEST = 1e-5
-
 #: Proposals without success after which a pursuit looks along lines.
 _PATIENCE = 24
 
@@ -325,7 +322,8 @@ class Emulator:
 
 class Pursuit:
     """The settings to try next, of four kinds in turn: where an emulator expects the lowest loss, Gauss-Newton steps from the best
-    settings, where little is known, and mutants. Where none of these helps, lines take the place of half of them.
+    settings, where little is known, and mutants. Where none of these helps, lines take the place of half of them. Mutants also take
+    the place of proposals that are known, or nearer than 1e-4 to known ones, such as the last steps to a minimum.
 
     A mutant is a step of an evolution strategy from the best settings, longer after a success and shorter after a failure; it
     needs no emulator, and so goes on where one is no help (H.-P. Schwefel, "Numerical optimization of computer models", 1981,
@@ -373,14 +371,14 @@ class Pursuit:
                     self._curious += 1
                 trial = space.snap(emulator.propose(best, curiosity))
             length = 0.3 * self._length if kind != "unknown" else 1.0
-            known, nearest = [*emulator.points, *trials], _SAME if kind != "step" else _SHORTEST
+            known = [*emulator.points, *trials]
             for _ in range(_TRIES):
-                if all(np.abs(trial - other).max() >= nearest for other in known):
+                if all(np.abs(trial - other).max() >= _SAME for other in known):
                     trials.append(trial)
                     if kind == "mutant":
                         self._mutant = trial
                     break
-                trial, length, nearest = self._mutated(best, length), 2 * length, _SAME
+                trial, length = self._mutated(best, length), 2 * length
         return np.array(trials).reshape(len(trials), len(space))
 
     def _next_kinds(self, count: int) -> list[str]:

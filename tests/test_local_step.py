@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from blackbox_grad import Parameter, ParameterSpace, local_step
-from blackbox_grad.emulator import Emulator, Pursuit
+from blackbox_grad.emulator import Emulator
 from blackbox_grad.local_step import gauss_newton
 
 
@@ -131,19 +131,6 @@ def test_renders_next_to_the_best_do_not_spoil_it():
     emulator.fit()
     assert emulator.losses.argmin() >= 24
     assert np.abs((emulator.step() - hidden) @ waves).sum() < 0.05 * emulator.lowest
-
-
-def test_a_pursuit_renders_steps_that_are_shorter_than_other_proposals():
-    space = ParameterSpace([Parameter("a"), Parameter("b")])
-    waves, hidden = np.random.default_rng(1).standard_normal((2, 60)), np.array([0.3, 0.6])
-
-    def residuals(points):
-        return list(torch.from_numpy((points - hidden) @ waves).float())
-
-    emulator = Emulator(space)
-    points = hidden + np.array([[4e-5, 3e-5], [0.01, 0.0], [0.0, 0.01], [0.2, 0.3]])
-    emulator.add(points, np.array([float(r.abs().sum()) for r in residuals(points)]), residuals(points))
-    assert np.abs(Pursuit(emulator).next(3) - hidden).max(axis=1).min() < 5e-6
 
 
 @pytest.mark.parametrize(("length", "expected"), [(10.0, 0.07), (0.1, 0.1)])
