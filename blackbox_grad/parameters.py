@@ -277,7 +277,8 @@ class ParameterSpace(Sequence[Parameter]):
     @property
     def steps(self) -> FloatArray:
         """`[P]`: distance between two levels, 0 where continuous."""
-        return np.array([p.step for p in self], dtype=np.float64)
+        intervals = self._intervals[self._free]
+        return np.divide(1.0, intervals, out=np.zeros_like(intervals), where=intervals > 0)
 
     def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
         """Position of a parameter in a point, by name; case, spaces and underscores do not matter if it is unambiguous."""
