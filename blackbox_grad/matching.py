@@ -234,7 +234,8 @@ def match(
         reference = loss_for(loss, torch.from_numpy(wanted[:, piece.start + lead : piece.stop]), spec.sample_rate)
         return Objective(spec, info.parameters, host, np.ascontiguousarray(x[:, piece]), reference, lead)
 
-    objective = objective_on(part, lead)
+    with _one_thread():
+        objective = objective_on(part, lead)
     objective.limit = renders - _WHOLE
     run = _Run(objective, renders, seed, on_progress)
     failure = ""
@@ -259,9 +260,11 @@ def match(
             f"infinity at all of them, or the recordings are too loud: audio has a peak of {np.abs(x).max():.3g}, target of "
             f"{np.abs(wanted).max():.3g}, full scale is 1"
         )
-    chosen = _Whole(spec, info, host, x, wanted, loss)
     candidates = [objective.best_point] if whole else [objective.best_point, info.parameters.defaults]
-    losses, rendered = zip(*(chosen.at(point) for point in candidates), strict=True)
+    with _one_thread():  # as in the search: sums of other threads differ in their last bits
+        chosen = _Whole(spec, info, host, x, wanted, loss)
+        losses, rendered = zip(*(chosen.at(point) for point in candidates), strict=True)
+        loss_dry = chosen.dry()
     best = int(np.argmin(losses))
     return Match(
         spec=spec,
@@ -269,7 +272,7 @@ def match(
         point=candidates[best],
         loss=losses[best],
         loss_start=run.start if whole else losses[1],
-        loss_dry=chosen.dry(),
+        loss_dry=loss_dry,
         loss_name=loss,
         method=run.method,
         method_reason=run.reason,

@@ -18,6 +18,7 @@ import pytest
 import soundfile
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 import blackbox_grad
 from blackbox_grad import (
@@ -33,7 +34,7 @@ from blackbox_grad import (
     match,
 )
 from blackbox_grad.errors import AudioError, EstimatorError, NonFiniteAudioError, RenderError
-from blackbox_grad.losses import LOSSES, loss_for
+from blackbox_grad.losses import LOSSES, Waveform, loss_for
 from blackbox_grad.matching import Progress
 
 Audio = NDArray[np.float32]
@@ -298,6 +299,26 @@ def test_a_render_that_fails_ends_it_with_the_best_so_far(guitar: tuple[Audio, f
     assert "Level=" in result.error
     assert result.loss == min(p.best for p in result.history)
     np.testing.assert_array_equal(result.audio, audio * np.float32(result.point[0]))
+
+
+def test_every_loss_is_computed_with_one_thread(guitar: tuple[Audio, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last ones, on the whole recording, too: sums of several threads differ in their last bits."""
+    threads = []
+
+    class Watched(Waveform):
+        def features(self, audio: Tensor) -> Tensor:
+            threads.append(torch.get_num_threads())
+            return super().features(audio)
+
+    monkeypatch.setitem(LOSSES, "watched", Watched)
+    audio, rate = guitar
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        match("reference:gain", audio, 0.5 * audio, rate, loss="watched", renders=12, host=InProcessHost())
+    finally:
+        torch.set_num_threads(before)
+    assert set(threads) == {1}
 
 
 def test_a_render_that_fails_at_once_is_an_error(guitar: tuple[Audio, float], third_party: str) -> None:

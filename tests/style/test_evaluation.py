@@ -63,15 +63,16 @@ def test_the_truth_is_the_bound_and_the_dry_input_the_measure(pairs, matcher, tm
     assert {row["index"] for row in rows if row["clean"]}, "no example without effect"
     for row in rows:
         if row["method"] == "truth" or (row["method"] == "dry" and row["clean"]):
-            assert all(row[name] == 0.0 for name, metric in METRICS.items() if metric.error), row
+            assert all(row[name] == pytest.approx(0.0, abs=1e-4) for name, metric in METRICS.items() if metric.error), row
         else:
             assert row["mrstft"] > 0
         assert math.isnan(row["pesq"])
     found = {s.method: s for s in summaries(rows)}
     assert set(found) == {"dry", "middle", "random", "controller", "truth"}
-    assert all(found["truth"].ratios[name].value == 0.0 for name in found["truth"].ratios)
+    assert all(ratio.value == pytest.approx(0.0, abs=1e-5) for ratio in found["truth"].ratios.values())
     assert all(found["dry"].ratios[name] == (1.0, 1.0, 1.0) for name in found["dry"].ratios)
-    assert (found["truth"].nearer, found["truth"].clean, found["dry"].nearer) == (1.0, 0.0, 0.0)
+    assert (found["truth"].nearer, found["dry"].nearer) == (1.0, 0.0)
+    assert found["truth"].clean == pytest.approx(0.0, abs=1e-4)
     assert found["truth"].explained == dict.fromkeys(matcher.path.names, 1.0)
     assert found["random"].means["settings"].value > found["truth"].means["settings"].value == 0.0
 
