@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from blackbox_grad.float_mode import float_mode_kept
-from blackbox_grad_backends import plugin_folders
+from blackbox_grad.effects import float_mode_kept
+from blackbox_grad_backends.native import plugin_folders
 
 #: Debian's package -> a plug-in of it
 PACKAGES: dict[str, tuple[str, plugin_folders.PluginKind]] = {

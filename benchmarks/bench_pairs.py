@@ -14,10 +14,10 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from blackbox_grad import ProcessPool, audio_files
-from blackbox_grad_adapters.style_matching.augmentation import Augmentation
+from blackbox_grad_adapters.style_matching.data.augmentation import Augmentation
+from blackbox_grad_adapters.style_matching.data.pairs import LENGTH, PairDataset
+from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
 from blackbox_grad_adapters.style_matching.effect_path import SAMPLE_RATE, EffectPath
-from blackbox_grad_adapters.style_matching.pairs import LENGTH, PairDataset
-from blackbox_grad_adapters.style_matching.recordings import Tracks, in_folder
 
 MDA = ("Overdrive", "Combo", "MultiBand", "RingMod", "Delay", "ThruZero", "Dynamics", "Ambience", "Leslie")
 BUILT_IN = ("Distortion", "Reverb", "Compressor", "Delay")

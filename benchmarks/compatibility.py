@@ -23,7 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from blackbox_grad.audio_files import replacing
+from blackbox_grad.files import replacing
 
 ROOT = Path(__file__).parent.parent
 
@@ -114,7 +114,7 @@ def examined(address: str, time_limit: float, seconds: float) -> Row:
 
 def installed() -> list[str]:
     """Addresses of all effects that the page is about, in the order of its sections."""
-    from blackbox_grad.scanning import scan
+    from blackbox_grad.inspection import scan
 
     addresses = [found.address for found in scan() if found.status == "listed"]
     return [a for pattern in SECTIONS.values() for a in sorted(addresses, key=str.lower) if re.match(pattern, a)]

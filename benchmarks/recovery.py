@@ -19,12 +19,13 @@ from rich.console import Console
 from rich.progress import track
 
 from blackbox_grad import EffectSpec, Host, Match, default_host, match
-from blackbox_grad.audio_files import example, replacing
+from blackbox_grad.audio_files import example
 from blackbox_grad.effects import Audio
+from blackbox_grad.files import replacing
 from blackbox_grad.losses import loss_for
 from blackbox_grad.matching import ENOUGH
+from blackbox_grad.matching.objective import Objective
 from blackbox_grad.parameters import FloatArray
-from blackbox_grad.search import Objective
 
 MDA = "dawdreamer:http://drobilla.net/plugins/mda/"
 EFFECTS = {

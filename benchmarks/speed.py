@@ -24,7 +24,7 @@ import torch
 from auraloss.freq import MultiResolutionSTFTLoss
 
 from blackbox_grad import SPSA, Auto, DifferentiableEffect, EffectSpec, Estimate, Estimator, Problem, ProcessPool
-from blackbox_grad_backends import plugin_folders
+from blackbox_grad_backends.native import plugin_folders
 
 BATCH, SAMPLE_RATE = 12, 44100  # mono recordings, through plug-ins with two channels
 RENDERS = 3 * BATCH

@@ -29,15 +29,17 @@ from torch import Tensor
 from blackbox_grad import ProcessPool, audio_files
 from blackbox_grad.errors import BlackboxGradError
 from blackbox_grad.hosts import usable_cores
-from blackbox_grad_adapters.style_matching import shipped
-from blackbox_grad_adapters.style_matching.controller_training import ESTIMATOR, AudioStage, Plan, embedded
+from blackbox_grad_adapters.style_matching.data.pairs import Pair, PairDataset
+from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
+from blackbox_grad_adapters.style_matching.data.shards import SIZE, PairShards
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
-from blackbox_grad_adapters.style_matching.features import heard
-from blackbox_grad_adapters.style_matching.matching import StyleMatcher
-from blackbox_grad_adapters.style_matching.pairs import Pair, PairDataset
-from blackbox_grad_adapters.style_matching.recordings import Tracks, in_folder
-from blackbox_grad_adapters.style_matching.shards import SIZE, PairShards
-from blackbox_grad_adapters.style_matching.training import fit
+from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
+from blackbox_grad_adapters.style_matching.networks import shipped
+from blackbox_grad_adapters.style_matching.training.audio_stage import AudioStage
+from blackbox_grad_adapters.style_matching.training.controller_training import ESTIMATOR, Plan
+from blackbox_grad_adapters.style_matching.training.features import heard
+from blackbox_grad_adapters.style_matching.training.settings_stage import embedded
+from blackbox_grad_adapters.style_matching.training.stage import fit
 
 PAGE = Path(__file__).parent.parent / "docs" / "style-speed.md"
 EFFECTS = (*(f"{shipped.MDA}/{name}" for name in ("Overdrive", "Delay", "Dynamics", "Leslie")), "pedalboard-builtin:Reverb")

@@ -16,11 +16,12 @@ from pathlib import Path
 import torch
 
 from blackbox_grad import ProcessPool
-from blackbox_grad.audio_files import replacing
 from blackbox_grad.errors import BlackboxGradError
-from blackbox_grad_adapters.style_matching import run, shipped
-from blackbox_grad_adapters.style_matching.controller_training import Plan
+from blackbox_grad.files import replacing
+from blackbox_grad_adapters.style_matching.networks import shipped
 from blackbox_grad_adapters.style_matching.report import write_run_report
+from blackbox_grad_adapters.style_matching.training import run
+from blackbox_grad_adapters.style_matching.training.controller_training import Plan
 
 COMMAND = "make style-weights"
 PAGE = Path(__file__).parent.parent / "docs" / "style-weights.md"

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.resources
 import io
 import os
 import re
-import secrets
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from blackbox_grad.effects import Audio, check_audio
+from blackbox_grad.dependencies import library
+from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.errors import AudioError, suggest
-from blackbox_grad.registry import library
+from blackbox_grad.files import check_writable, replacing
 
 #: suffix -> format and sample type of libsndfile
 WRITTEN = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS")}
 
+
 #: Frames written at a time: libsndfile's Vorbis encoder overflows its stack on long blocks.
 _BLOCK = 1 << 16
 
+
 #: In what libsndfile notes of a WAV file: the bytes that its header announces, and those that are there.
 _SHORTENED = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
+
 
 #: More bytes than this stand for "unknown", in files that were written into a pipe.
 _UNKNOWN = 0x7FFF0000
@@ -101,7 +102,7 @@ def write(path: str | os.PathLike[str], audio: Audio, sample_rate: float) -> Non
     """
     soundfile = library("soundfile", "writing audio files")
     path = Path(path)
-    check_writable(path)
+    check_writable(path, WRITTEN)
     kind, subtype = WRITTEN[path.suffix.lower()]
     audio = check_audio(audio)
     if not np.isfinite(audio).all():
@@ -120,49 +121,6 @@ def write(path: str | os.PathLike[str], audio: Audio, sample_rate: float) -> Non
         raise AudioError(f"{path}: {what} cannot be written as {kind} ({reason})") from error
     with replacing(path) as temporary:
         temporary.write_bytes(content.getbuffer())
-
-
-def check_writable(path: str | os.PathLike[str], suffixes: tuple[str, ...] = tuple(WRITTEN)) -> None:
-    """Raise `AudioError` if a file of this name cannot be written, before the work that shall fill it."""
-    path = Path(path)
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise AudioError(f"{path}: the suffix {path.suffix or '(none)'} is unknown; allowed are {', '.join(suffixes)}")
-    if os.path.isdir(path):
-        raise AudioError(f"{path} is a folder; name a file in it")
-    if _is_device(path):
-        return
-    if not os.path.isdir(path.parent):
-        trouble = "is no folder" if os.path.exists(path.parent) else "does not exist; make it first"
-        raise AudioError(f"{path}: the folder {path.parent} {trouble}")
-    if not os.access(path.parent, os.W_OK):
-        raise AudioError(f"{path}: the folder {path.parent} may not be written to")
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name in the same folder, renamed to `path` if the block succeeds and deleted otherwise.
-
-    An `OSError` in the block, such as a full disk, becomes an `AudioError`, and an older file is still there. A link stays one; a
-    device or pipe, `/dev/stdout`, is written to.
-    """
-    device, target = _is_device(path), Path(os.path.realpath(path))
-    temporary = path if device else target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.part")
-    try:
-        yield temporary
-        if not device:
-            temporary.replace(target)
-    except OSError as error:
-        raise AudioError(
-            f"{path}: cannot be written ({error.strerror or error}); make room there, or choose another"
-        ) from error
-    finally:
-        if not device:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-
-
-def _is_device(path: Path) -> bool:
-    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
 
 
 def peak_decibels(audio: Audio) -> float:

@@ -14,10 +14,10 @@ import torch
 
 import blackbox_grad as bg
 from blackbox_grad.audio_files import example
-from blackbox_grad.emulator import Pursuit
+from blackbox_grad.estimators import estimator as find_estimator
 from blackbox_grad.inspection import ParameterInspection
 from blackbox_grad.losses import loss_for
-from blackbox_grad.registry import estimator as find_estimator
+from blackbox_grad.search import Pursuit
 
 OVERDRIVE = "dawdreamer:http://drobilla.net/plugins/mda/Overdrive"
 EQUALISER = "pedalboard:ZamEQ2.vst3"

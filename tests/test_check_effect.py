@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from blackbox_grad.effects import PluginEffect
+from blackbox_grad.effects import EffectSpec, PluginEffect, opening
 from blackbox_grad.parameters import Parameter, ParameterSpace
 from blackbox_grad.testing import EFFECT_LAWS, CheckFailed, check_effect, parametrize_with_checks
 
@@ -168,11 +168,6 @@ class TakesMonoAsLeft(Gain):
         return audio * np.float32([[0.5], [0.7]])[: len(audio)]
 
 
-class SpecOfAnother:
-    def open(self):
-        return LeavesItsLatencyIn()
-
-
 BROKEN = {
     RemembersTheLastGain: "same bits after any history",
     TakesNoNoticeOfSmallChanges: "same bits after any history",
@@ -224,9 +219,15 @@ def test_a_declared_repeatability_is_granted_and_held_to():
         check_effect(effect)
 
 
-def test_a_spec_that_opens_another_effect_is_found():
+class OpensAnother:
+    def open(self, locator, sample_rate, options):
+        return LeavesItsLatencyIn()
+
+
+def test_a_spec_that_opens_another_effect_is_found(monkeypatch):
+    monkeypatch.setattr(opening, "backend", lambda name: OpensAnother())
     effect = Gain()
-    effect.spec = SpecOfAnother()
+    effect.spec = EffectSpec("test:gain", parameters="all")
     with pytest.raises(CheckFailed, match="in a twin opened from its spec"):
         check_effect(effect, laws=["spec reopens the same effect"])
 

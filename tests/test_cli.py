@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from blackbox_grad import __version__, audio_files, load
-from blackbox_grad import demo as demonstration
 from blackbox_grad.cli import main
+from blackbox_grad.matching import demo as demonstration
 
 PROGRAM = Path(sys.executable).with_name("blackbox-grad")
 BUILTIN = "pedalboard-builtin:Distortion"

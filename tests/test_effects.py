@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import blackbox_grad as bg
-from blackbox_grad import errors
+from blackbox_grad import errors, load
 from blackbox_grad.effects import PluginEffect, split_chain
 
 
@@ -108,8 +108,8 @@ def test_a_spec_travels_and_opens_the_same_effect():
     again = pickle.loads(pickle.dumps(spec))
     assert again == spec
     x = noise()
-    p = spec.open().parameters.defaults
-    np.testing.assert_array_equal(again.open().render(x, p), spec.open().render(x, p))
+    p = load(spec).parameters.defaults
+    np.testing.assert_array_equal(load(again).render(x, p), load(spec).render(x, p))
 
 
 @pytest.mark.parametrize(
@@ -198,3 +198,29 @@ def test_every_error_is_of_the_family_and_travels():
         if isinstance(name, type) and issubclass(name, Exception):
             assert issubclass(name, errors.BlackboxGradError)
             assert str(pickle.loads(pickle.dumps(name("what; way out")))) == "what; way out"
+
+
+def test_equal_specs_have_equal_keys_and_others_other_ones():
+    p, q = bg.EffectSpec.of("reference:gain"), bg.EffectSpec.of("reference:gain")
+    assert p is not q
+    equal = [
+        (bg.chain(p, p), bg.chain(p, q)),
+        (bg.EffectSpec("a:b", fixed=(("x", 1),)), bg.EffectSpec("a:b", fixed=(("x", np.float64(1.0)),))),
+        (bg.EffectSpec("a:b", learnt=(("purity", 1),)), bg.EffectSpec("a:b")),
+        (bg.EffectSpec("a:b", options=(("on", True),)), bg.EffectSpec("a:b", options=(("on", 1),))),
+    ]
+    for one, other in equal:
+        assert one == other
+        assert one.key == other.key == pickle.loads(pickle.dumps(one)).key
+    different = [
+        bg.EffectSpec("a:b"),
+        bg.EffectSpec("a:b", 48000.0),
+        bg.EffectSpec("a:b", parameters=("all",)),
+        bg.EffectSpec("a:b", parameters="all"),
+        bg.EffectSpec("a:b", fixed=(("x", 1.0),)),
+        bg.EffectSpec("a:b", fixed=(("x", "1.0"),)),
+        bg.EffectSpec("a:b", options=(("x", 1.0),)),
+        bg.EffectSpec("a:b", files=((1, 2),)),
+        bg.EffectSpec("a:b", parts=(bg.EffectSpec("a:b"),)),
+    ]
+    assert len({spec.key for spec in different}) == len(different)

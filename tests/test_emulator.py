@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from blackbox_grad import Parameter, ParameterSpace
-from blackbox_grad.emulator import Emulator
+from blackbox_grad.search import Emulator
 
 FloatArray = NDArray[np.float64]
 CURVED = ParameterSpace([Parameter("a"), Parameter("mode", "stepped", levels=4), Parameter("b"), Parameter("c")])

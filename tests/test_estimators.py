@@ -7,9 +7,8 @@ import torch
 
 import blackbox_grad as bg
 from blackbox_grad.errors import EstimatorError, MissingDependencyError, ParameterError
-from blackbox_grad.estimators import Estimate, Promises, reach
+from blackbox_grad.estimators import Estimate, Promises, estimator, reach
 from blackbox_grad.inspection import ParameterInspection
-from blackbox_grad.registry import estimator
 from blackbox_grad.testing import check_estimator
 from blackbox_grad.testing.effects import CheckFailed
 from blackbox_grad.testing.estimators import promises

@@ -20,7 +20,7 @@ import torch
 from torch.utils.cpp_extension import get_cxx_compiler
 
 from blackbox_grad import SPSA, DifferentiableEffect, FiniteDifference
-from blackbox_grad_backends import plugin_folders
+from blackbox_grad_backends.native import plugin_folders
 
 SAMPLE_RATE = 44100
 

@@ -17,7 +17,7 @@ import pytest
 
 import blackbox_grad as bg
 from blackbox_grad.errors import HostError, RenderError
-from blackbox_grad.hosts.opened import inner_product
+from blackbox_grad.hosts.rendering import inner_product
 
 RNG = np.random.default_rng(0)
 AUDIO = RNG.standard_normal((4, 2, 3000), dtype=np.float32) * 0.1

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from blackbox_grad import EffectSpec, Parameter, ParameterSpace, default_host
 from blackbox_grad.audio_files import example
-from blackbox_grad.emulator import Emulator, Pursuit
-from blackbox_grad.line_search import LineSearch
 from blackbox_grad.losses import loss_for
-from blackbox_grad.search import Objective, Polish
+from blackbox_grad.matching.objective import Objective
+from blackbox_grad.search import Emulator, LineSearch, Pursuit
+from blackbox_grad.search.polish import Polish
 
 FloatArray = NDArray[np.float64]
 TWO = ParameterSpace([Parameter("smooth"), Parameter("jagged")])

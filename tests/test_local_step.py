@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from blackbox_grad import Parameter, ParameterSpace, local_step
-from blackbox_grad.emulator import Emulator
-from blackbox_grad.local_step import gauss_newton
+from blackbox_grad import Parameter, ParameterSpace
+from blackbox_grad.search import Emulator, local_step
+from blackbox_grad.search.local_step import gauss_newton
 
 
 def step_from(moves, inner, low=-1.0, high=1.0):

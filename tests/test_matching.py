@@ -33,6 +33,7 @@ from blackbox_grad import (
     ProcessPool,
     match,
 )
+from blackbox_grad.effects import opening
 from blackbox_grad.errors import AudioError, EstimatorError, NonFiniteAudioError, RenderError
 from blackbox_grad.losses import LOSSES, Waveform, loss_for
 from blackbox_grad.matching import Progress
@@ -101,10 +102,8 @@ class SteppedBackend:
 @pytest.fixture
 def stepped(monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of an effect with stepped parameters and settings that blow up."""
-    from blackbox_grad import registry
-
-    known = registry.backend
-    monkeypatch.setattr(registry, "backend", lambda name: SteppedBackend() if name == "test" else known(name))
+    known = opening.backend
+    monkeypatch.setattr(opening, "backend", lambda name: SteppedBackend() if name == "test" else known(name))
     return "test:stepped"
 
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from blackbox_grad import figures
 from blackbox_grad.audio_files import example
 from blackbox_grad.errors import AudioError
-from blackbox_grad.hosts.in_process import InProcessHost
+from blackbox_grad.hosts import InProcessHost
 from blackbox_grad.matching import Match, match
 from blackbox_grad.parameters import ParameterSpace
-from blackbox_grad.report import MOST_SECONDS, render_report, write_report
+from blackbox_grad.reports import MOST_SECONDS, figures
+from blackbox_grad.reports.match_report import render_report, write_report
 
 
 class Page(HTMLParser):

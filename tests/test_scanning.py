@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from blackbox_grad.registry import backend
-from blackbox_grad.scanning import Scanned, scan
+from blackbox_grad.effects import backend
+from blackbox_grad.inspection import Scanned, scan
 
 #: A third party's backend with the worst plug-ins there are. They misbehave in C, where Python cannot help.
 NASTY = """
@@ -164,7 +164,7 @@ def test_giving_up_a_check_leaves_no_host_behind(nasty: Path) -> None:
 
 @pytest.mark.plugins
 def test_installed_plugins_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from blackbox_grad_backends import plugin_folders
+    from blackbox_grad_backends.native import plugin_folders
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     delay = plugin_folders.find("ZamDelay.vst3", "vst3")

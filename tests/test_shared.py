@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import blackbox_grad as bg
-from blackbox_grad.hosts.shared import SharedMemory
+from blackbox_grad.hosts.shared_memory import SharedMemory
 
 GAIN = bg.EffectSpec.of("reference:gain")
 LARGE = np.ones((2, 1, 50_000), np.float32)

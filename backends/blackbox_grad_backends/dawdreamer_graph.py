@@ -9,7 +9,7 @@ import numpy as np
 
 from blackbox_grad.effects import Audio
 from blackbox_grad.errors import RenderError
-from blackbox_grad_backends.clean_slate import reseed, zeroed_memory
+from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
 
 #: Samples a block. 512, 4 096 and 16 384 were equally fast.
 BLOCK = 512

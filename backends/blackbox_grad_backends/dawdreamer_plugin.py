@@ -22,14 +22,14 @@ import numpy as np
 from blackbox_grad.effects import Audio, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
 from blackbox_grad.parameters import FloatArray, ParameterSpace
-from blackbox_grad_backends import plugin_folders
-from blackbox_grad_backends.clean_slate import reseed, zeroed_memory
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph
+from blackbox_grad_backends.native import plugin_folders
+from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
+from blackbox_grad_backends.native.output import quiet
+from blackbox_grad_backends.native.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid
+from blackbox_grad_backends.native.render_method import Measured, Method, choose_method
+from blackbox_grad_backends.native.shared_library import trouble
 from blackbox_grad_backends.options import PLUGIN_OPTIONS, check_options
-from blackbox_grad_backends.output import quiet
-from blackbox_grad_backends.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid
-from blackbox_grad_backends.purity import Measured, Method, choose_method
-from blackbox_grad_backends.shared_library import trouble
 
 #: Samples of silence after a change of parameters, in which plug-ins take over values and end their fades.
 SETTLING = 4096

@@ -21,12 +21,12 @@ import numpy as np
 from blackbox_grad.effects import Audio, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
 from blackbox_grad.parameters import FloatArray, ParameterSpace
-from blackbox_grad_backends import plugin_folders
-from blackbox_grad_backends.clean_slate import reseed, zeroed_memory
+from blackbox_grad_backends.native import plugin_folders
+from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
+from blackbox_grad_backends.native.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid
+from blackbox_grad_backends.native.render_method import Measured, Method, choose_method
+from blackbox_grad_backends.native.shared_library import trouble
 from blackbox_grad_backends.options import PLUGIN_OPTIONS, check_options
-from blackbox_grad_backends.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid
-from blackbox_grad_backends.purity import Measured, Method, choose_method
-from blackbox_grad_backends.shared_library import trouble
 
 #: Samples a block: from 1 024 on, larger ones were not faster on the Zam plug-ins (ZamCompX2, 131 072 samples).
 BUFFER_SIZE = 4096

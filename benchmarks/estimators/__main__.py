@@ -21,8 +21,8 @@ from benchmarks.estimators.results import KEYS, Table
 from benchmarks.estimators.runner import Cell, run
 from benchmarks.estimators.tasks import TASKS, matching
 from blackbox_grad.errors import BlackboxGradError
+from blackbox_grad.estimators import estimator as find_estimator
 from blackbox_grad.hosts import usable_cores
-from blackbox_grad.registry import estimator as find_estimator
 
 #: Characters in a line where the tables do not go to a terminal.
 _PAPER = 180

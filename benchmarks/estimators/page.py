@@ -16,7 +16,7 @@ from benchmarks.estimators.quality import REPEATS, TRUSTED
 from benchmarks.estimators.recordings import LENGTH, SAMPLE_RATE
 from benchmarks.estimators.results import Row
 from benchmarks.estimators.tasks import EFFECTS, TASKS
-from blackbox_grad.audio_files import replacing
+from blackbox_grad.files import replacing
 
 matplotlib.use("svg")
 from matplotlib import pyplot

@@ -12,8 +12,8 @@ import numpy as np
 
 from blackbox_grad.audio_files import example, resample
 from blackbox_grad.effects import Audio
-from blackbox_grad_adapters.style_matching.corpora import corpus
-from blackbox_grad_adapters.style_matching.recordings import decode
+from blackbox_grad_adapters.style_matching.data.corpora import corpus
+from blackbox_grad_adapters.style_matching.data.recordings import decode
 
 SAMPLE_RATE = 24000.0
 LENGTH = 16384  # 0.68 s: a render costs less than a millisecond

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from blackbox_grad.audio_files import replacing
+from blackbox_grad.files import replacing
 
 #: The results behind the page of the docs.
 COMMITTED = Path(__file__).parent / "results"

@@ -20,8 +20,7 @@ from typing import Literal
 import torch
 import torchopt
 
-from blackbox_grad.estimators import Estimate
-from blackbox_grad.problem import Problem
+from blackbox_grad.estimators import Estimate, Problem
 
 
 class TorchOpt:

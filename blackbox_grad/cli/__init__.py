@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         library = (error.name or "").partition(".")[0]
         if library not in ("typer", "rich"):
             raise
-        from blackbox_grad.registry import missing_dependency
+        from blackbox_grad.dependencies import missing_dependency
 
         sys.exit(str(missing_dependency(error, "blackbox-grad")))
     app(args=None if arguments is None else list(arguments), prog_name="blackbox-grad")

@@ -6,15 +6,15 @@ import functools
 import os
 import sys
 import warnings
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from blackbox_grad.cli.console import complain, warn
+from blackbox_grad.dependencies import entry_points_of, missing_dependency
 from blackbox_grad.errors import BlackboxGradError
-from blackbox_grad.registry import missing_dependency
 
 #: Adapters register a `typer.Typer` or a function here, under the command's name.
 GROUP = "blackbox_grad.commands"
@@ -61,7 +61,7 @@ class Commands(TyperGroup):
 
 @functools.cache
 def _registered() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP)}
+    return entry_points_of(GROUP)
 
 
 def _placeholder(entry: EntryPoint) -> Any:
@@ -73,7 +73,7 @@ def _imported(entry: EntryPoint) -> Any:
     try:
         command = entry.load()
     except ImportError as error:
-        raise missing_dependency(error, f"the command {entry.name!r}") from error
+        raise missing_dependency(error, f"the command {entry.name!r}", next(iter(entry.extras), "")) from error
     except Exception as error:
         raise BlackboxGradError(f"the command {entry.name!r} ({entry.value}) fails to load: {error}") from error
     return typer.main.get_command(command if isinstance(command, typer.Typer) else _single(entry.name, command))

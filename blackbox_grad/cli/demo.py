@@ -10,8 +10,10 @@ import typer
 
 from blackbox_grad import audio_files
 from blackbox_grad.cli.console import say
-from blackbox_grad.cli.match import Outputs, interrupts_wait, print_match, searched
+from blackbox_grad.cli.outputs import Outputs, print_match
+from blackbox_grad.cli.progress import searched
 from blackbox_grad.errors import AudioError
+from blackbox_grad.interrupts import interrupts_wait
 
 
 def demo(
@@ -22,8 +24,8 @@ def demo(
 
     Leaves the input, the target, the match, the settings and a report in FOLDER. Takes about half a minute.
     """
-    from blackbox_grad import demo as task
     from blackbox_grad.hosts.process_pool import ProcessPool
+    from blackbox_grad.matching import demo as task
 
     try:
         output.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ import typer
 from blackbox_grad.cli.arguments import Json
 from blackbox_grad.cli.console import err, out, print_json, say, table
 from blackbox_grad.errors import AddressError, suggest
-from blackbox_grad.scanning import Scanned, scan
+from blackbox_grad.inspection.scanning import Scanned, scan
 
 
 def effects(
@@ -32,7 +32,7 @@ def effects(
       blackbox-grad effects --backend pedalboard --check
       blackbox-grad effects --json | jq -r '.[].address'
     """
-    from blackbox_grad.registry import backend_names
+    from blackbox_grad.effects.addresses import backend_names
 
     if backend is not None and backend not in backend_names():
         raise AddressError(f"no backend {backend!r}; {suggest(backend, backend_names())}")

@@ -11,13 +11,14 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from blackbox_grad.audio_files import check_writable
 from blackbox_grad.cli.arguments import Address, Json, Options, Preset, options_of
 from blackbox_grad.cli.console import out, print_json, say, table
-from blackbox_grad.effects import EffectInfo, EffectSpec
+from blackbox_grad.effects.opening import EffectInfo
+from blackbox_grad.effects.spec import EffectSpec
+from blackbox_grad.files import check_writable
 from blackbox_grad.hosts.process_pool import ProcessPool
 from blackbox_grad.inspection.whole import PATIENCE, seconds_per_second
-from blackbox_grad.parameters import Parameter
+from blackbox_grad.parameters.parameter import Parameter
 
 
 def inspect(
@@ -61,7 +62,7 @@ def inspect(
 
 
 def _measure(spec: EffectSpec, report: Path | None, time_limit: float, renders: int, again: bool, json: bool) -> None:
-    from blackbox_grad.cli.deep import print_inspection, progress
+    from blackbox_grad.cli.inspection_table import print_inspection, progress
     from blackbox_grad.inspection import inspect_effect
 
     if report is not None:
@@ -69,7 +70,7 @@ def _measure(spec: EffectSpec, report: Path | None, time_limit: float, renders: 
     with progress() as on_progress:
         found = inspect_effect(spec, time_limit=time_limit, render_limit=renders, again=again, on_progress=on_progress)
     if report is not None:
-        from blackbox_grad.inspection.report import write_report
+        from blackbox_grad.reports.inspection_report import write_report
 
         write_report(report, found, command=shlex.join(["blackbox-grad", *sys.argv[1:]]))
     if json:

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import json as json_format
 import shlex
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from blackbox_grad import audio_files
 from blackbox_grad.cli.arguments import Address, Json, Options, Preset, Set, options_of, values_of
-from blackbox_grad.cli.console import complain, err, out, print_json, say, table
-from blackbox_grad.cli.render import refuse_overwriting, warn_of_clipping
-from blackbox_grad.effects import Audio
-from blackbox_grad.errors import BlackboxGradError
+from blackbox_grad.cli.console import print_json
+from blackbox_grad.cli.outputs import Outputs, print_match
+from blackbox_grad.cli.progress import searched
+from blackbox_grad.interrupts import interrupts_wait
 
 if TYPE_CHECKING:
-    from blackbox_grad.matching import Match, Progress
+    pass
 
 
 def match(
@@ -83,13 +79,13 @@ def match(
     audio, rate = audio_files.read(source)
     wanted, _ = audio_files.read(target, rate)
 
-    from blackbox_grad import matching
     from blackbox_grad.hosts.process_pool import ProcessPool
+    from blackbox_grad.matching import match as find_settings
 
     # a render of the whole recording must not end a long search
     with contextlib.closing(ProcessPool(hosts, time_limit=60.0 + 10.0 * wanted.shape[1] / rate)) as host:
         found = searched(
-            lambda on_progress: matching.match(
+            lambda on_progress: find_settings(
                 address,
                 audio,
                 wanted,
@@ -116,153 +112,3 @@ def match(
         else:
             outputs.print(written)
     outputs.exit(found, written)
-
-
-def searched(search: Callable[[Callable[[Progress], None]], Match]) -> Match:
-    """Run `search(on_progress)` under a progress bar."""
-    with _bar() if err().is_terminal else _lines() as on_progress:
-        return search(on_progress)
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("{task.description:<8}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} renders  {task.fields[loss]}"),
-        TimeElapsedColumn(),
-    )
-    with Bar(*columns, console=err(), transient=True) as bar:
-        task = bar.add_task("opening", total=None, loss="")
-
-        def on_progress(p: Progress) -> None:
-            loss = f"loss {p.start:.3g} → {p.best:.3g}"
-            bar.update(task, description=p.phase, completed=p.renders, total=p.budget, loss=loss)
-
-        yield on_progress
-
-
-@contextlib.contextmanager
-def _lines() -> Iterator[Callable[[Progress], None]]:
-    """A line for every tenth of the renders, where stderr is no terminal."""
-    said = -1
-
-    def on_progress(p: Progress) -> None:
-        nonlocal said
-        tenth = 10 * p.renders // max(1, p.budget)
-        if tenth > said:
-            said = tenth
-            err().print(f"{p.phase}: {p.renders}/{p.budget} renders, loss {p.start:.3g} → {p.best:.3g}")
-
-    yield on_progress
-
-
-class Outputs:
-    """The files that a match leaves, any of them None."""
-
-    def __init__(self, audio: Path | None, report: Path | None, parameters: Path | None) -> None:
-        self.audio, self.report, self.parameters = audio, report, parameters
-
-    def paths(self) -> list[Path]:
-        return [path for path in (self.audio, self.report, self.parameters) if path is not None]
-
-    def check(self, *inputs: Path) -> None:
-        """Before the work: every name can be written, and none is an input or another output."""
-        for path, suffixes in (
-            (self.audio, tuple(audio_files.WRITTEN)),
-            (self.report, (".html", ".htm")),
-            (self.parameters, ()),
-        ):
-            if path is not None:
-                audio_files.check_writable(path, suffixes)
-                refuse_overwriting(path, *inputs)
-        names = [path.absolute() for path in self.paths()]
-        if len(set(names)) < len(names):
-            raise typer.BadParameter("two outputs have the same name")
-
-    def write(
-        self, found: Match, audio: Audio, target: Audio, *, command: str, truth: Mapping[str, float] | None = None
-    ) -> list[Path]:
-        """Those that could be written: one that fails (a full disk) is complained of, and takes no other with it."""
-
-        def write_audio(path: Path) -> None:
-            audio_files.write(path, found.audio, found.sample_rate)
-            warn_of_clipping(path, found.audio)
-
-        def write_parameters(path: Path) -> None:
-            with audio_files.replacing(path) as temporary:
-                temporary.write_text(json_format.dumps(found.to_json() | {"command": command}, indent=2) + "\n", "utf-8")
-
-        def write_report(path: Path) -> None:
-            from blackbox_grad import report
-
-            report.write_report(path, found, audio, target, command=command, truth=truth)
-
-        written = []
-        for path, write in ((self.audio, write_audio), (self.report, write_report), (self.parameters, write_parameters)):
-            if path is not None:
-                try:
-                    write(path)
-                    written.append(path)
-                except BlackboxGradError as error:
-                    complain(str(error))
-        return written
-
-    def print(self, written: list[Path]) -> None:
-        for name, path in (("audio", self.audio), ("settings", self.parameters), ("report", self.report)):
-            if path in written:
-                say((f"{name:<9}", "dim"), str(path))
-
-    def exit(self, found: Match, written: list[Path]) -> None:
-        """With the exit code that says how it went, unless all is well."""
-        if found.error:
-            complain(found.error)
-        if found.error or len(written) < len(self.paths()):
-            raise typer.Exit(1)
-        if found.finished == "interrupted":
-            raise typer.Exit(130)
-
-
-def print_match(found: Match, truth: Mapping[str, str] | None = None) -> None:
-    """The table of settings and the loss; `truth` maps names to the native text with which the target was made."""
-    rows = table(
-        "parameter", "found", *(["hidden"] if truth else []), "default", "normalised", right=["normalised"], whole=["found"]
-    )
-    for row in found.settings():
-        if row["free"]:
-            hidden = [truth.get(row["name"], "")] if truth else []
-            rows.add_row(row["name"], row["native"], *hidden, row["default"], f"{row['normalised']:.4f}")
-    out().print(rows)
-    say("")
-    if found.finished == "interrupted":
-        say(("Stopped by Ctrl-C; these are the best settings so far.", "yellow"))
-    if found.finished == "failed":
-        say(("Stopped by an error; these are the best settings so far.", "yellow"))
-    improved: list[Any] = [f"loss {found.loss_start:.4g} → ", (f"{found.loss:.4g}", "bold green")]
-    say(*improved, f" ({found.loss_name}; {found.renders} renders in {found.seconds:.1f} s; {found.method})")
-
-
-@contextlib.contextmanager
-def interrupts_wait() -> Iterator[None]:
-    """A Ctrl-C inside the block is obeyed at its end, so that results are written; the second one is obeyed at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    usual = signal.getsignal(signal.SIGINT)
-    pressed = False
-
-    def note(number: int, frame: Any) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.signal(signal.SIGINT, usual)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
-    if pressed:
-        raise KeyboardInterrupt

@@ -11,9 +11,11 @@ import typer
 
 from blackbox_grad import audio_files
 from blackbox_grad.cli.arguments import Address, Json, Options, Preset, Set, options_of, values_of
-from blackbox_grad.cli.console import print_json, say, warn
-from blackbox_grad.effects import Audio, EffectSpec
-from blackbox_grad.errors import AudioError, NonFiniteAudioError, ParameterError
+from blackbox_grad.cli.console import print_json, say
+from blackbox_grad.cli.outputs import refuse_overwriting, warn_of_clipping
+from blackbox_grad.effects.spec import EffectSpec
+from blackbox_grad.errors import NonFiniteAudioError, ParameterError
+from blackbox_grad.files import check_writable
 from blackbox_grad.hosts.process_pool import ProcessPool
 
 
@@ -38,7 +40,7 @@ def render(
       blackbox-grad render ZamTube.vst3 in.wav out.wav --parameters found.json
     """
     refuse_overwriting(result, source)
-    audio_files.check_writable(result)
+    check_writable(result, audio_files.WRITTEN)
     values = (_settings_in(parameters) if parameters is not None else {}) | values_of(settings)
     audio, rate = audio_files.read(source)
     spec = EffectSpec.of(address, rate, (), values, **options_of(option, preset))
@@ -71,21 +73,6 @@ def render(
         )
     else:
         say(f"{result}: {seconds:.2f} s, {audio.shape[0]} channels, {rate:g} Hz, through {info.name}")
-
-
-def refuse_overwriting(written: Path, *inputs: Path) -> None:
-    """Raise `AudioError` if an output is one of the inputs."""
-    for path in inputs:
-        if written.exists() and path.exists() and written.samefile(path):
-            raise AudioError(f"{written} is an input; give the output another name")
-
-
-def warn_of_clipping(path: Path, audio: Audio) -> None:
-    peak = audio_files.peak_decibels(audio)
-    if peak <= 0.0:
-        return
-    kept = "kept in the file, and clipped when it is played" if path.suffix.lower() == ".wav" else "clipped"
-    warn(f"{path}: {int((np.abs(audio) > 1.0).sum())} samples go beyond full scale (peak {peak:+.1f} dB) and are {kept}")
 
 
 def _settings_in(path: Path) -> dict[str, float | str]:

@@ -13,16 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from blackbox_grad.effects import EffectSpec
-from blackbox_grad.emulator import Emulator, Pursuit
+from blackbox_grad.dependencies import library
+from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import EstimatorError
-from blackbox_grad.estimators import USUAL_STEP, Estimate, Promises, check_step
+from blackbox_grad.estimators.base import Estimate, Promises
 from blackbox_grad.estimators.coordinates import Coordinates
+from blackbox_grad.estimators.problem import Problem
+from blackbox_grad.estimators.steps import USUAL_STEP, check_step
 from blackbox_grad.inspection import Inspection, ParameterInspection, inspect_effect
-from blackbox_grad.losses import FeatureLoss, MultiResolutionSTFT, Waveform
-from blackbox_grad.parameters import FloatArray
-from blackbox_grad.problem import Problem
-from blackbox_grad.registry import library
+from blackbox_grad.losses.base import FeatureLoss
+from blackbox_grad.losses.mrstft import MultiResolutionSTFT
+from blackbox_grad.losses.waveform import Waveform
+from blackbox_grad.parameters.parameter import FloatArray
+from blackbox_grad.search.emulator import Emulator
+from blackbox_grad.search.pursuit import Pursuit
 
 #: Sounds before an emulator is asked for the first time: so many, and one for every parameter. They are heard at quasi-random
 #: settings.

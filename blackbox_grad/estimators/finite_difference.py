@@ -7,8 +7,9 @@ from typing import Literal
 import torch
 
 from blackbox_grad.errors import EstimatorError
-from blackbox_grad.estimators import Estimate, Promises, check_step, reach
-from blackbox_grad.problem import Problem
+from blackbox_grad.estimators.base import Estimate, Promises
+from blackbox_grad.estimators.problem import Problem
+from blackbox_grad.estimators.steps import check_step, reach
 
 
 class FiniteDifference:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from blackbox_grad.errors import EstimatorError
-from blackbox_grad.estimators import Estimate, Promises
-from blackbox_grad.problem import Problem
+from blackbox_grad.estimators.base import Estimate, Promises
+from blackbox_grad.estimators.problem import Problem
 
 #: Of the impulse's height: the noise beneath it. Some effects clear their memory, or close a gate, where their input is silent.
 _BASE = 1e-3

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from blackbox_grad.errors import EstimatorError
-from blackbox_grad.estimators import USUAL_STEP, Estimate, Promises, Step, check_steps, reach
-from blackbox_grad.problem import Problem
+from blackbox_grad.estimators.base import Estimate, Promises
+from blackbox_grad.estimators.problem import Problem
+from blackbox_grad.estimators.steps import USUAL_STEP, Step, check_steps, reach
 
 
 class SPSA:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from blackbox_grad.errors import EstimatorError
-from blackbox_grad.estimators import Estimate, Promises
-from blackbox_grad.problem import Problem
+from blackbox_grad.estimators.base import Estimate, Promises
+from blackbox_grad.estimators.problem import Problem
 
 
 class StraightThrough:

@@ -13,9 +13,9 @@ from multiprocessing.connection import Pipe
 from multiprocessing.reduction import send_handle
 from typing import Any
 
-from blackbox_grad.effects import EffectSpec
-from blackbox_grad.hosts.shared import Block
-from blackbox_grad.hosts.worker import Attach, Detach, Introduce, Open, Run
+from blackbox_grad.effects.spec import EffectSpec
+from blackbox_grad.hosts.messages import Attach, Detach, Introduce, Open, Run
+from blackbox_grad.hosts.shared_memory import Block
 
 #: What a host runs. It does not look for modules in the working directory: a `signal.py` there is none of its business.
 _PROGRAM = "import sys; del sys.path[0]; from blackbox_grad.hosts import worker; worker.main()"

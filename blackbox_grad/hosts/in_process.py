@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blackbox_grad.effects import Audio, EffectInfo, EffectSpec, SelectedEffect
+from blackbox_grad.effects.audio import Audio
+from blackbox_grad.effects.opening import EffectInfo, SelectedEffect
+from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import BlackboxGradError
-from blackbox_grad.hosts.opened import OpenedEffects, check_batch, ignore_overflow, probe_value, render_into, setting
-from blackbox_grad.parameters import FloatArray
+from blackbox_grad.hosts.opened import OpenedEffects
+from blackbox_grad.hosts.rendering import check_batch, ignore_overflow, probe_value, render_into, setting
+from blackbox_grad.parameters.parameter import FloatArray
 
 
 class InProcessHost:

@@ -1,25 +1,14 @@
-"""The effects that one host holds open, and what rendering one item means: the same code in this process and in a host's."""
+"""The effects that one host holds open."""
 
 from __future__ import annotations
 
-import functools
 from collections import OrderedDict
 
-import numpy as np
-
-from blackbox_grad.effects import Audio, EffectInfo, EffectSpec, SelectedEffect, load
-from blackbox_grad.errors import AudioError, ParameterError
-from blackbox_grad.parameters import FloatArray, ParameterSpace
+from blackbox_grad.effects.opening import SelectedEffect, load
+from blackbox_grad.effects.spec import EffectSpec
 
 #: Effects that a host keeps open at once; the one unused for longest is closed first.
 MOST_OPEN = 16
-
-#: Products are summed in float32 over so many samples, and these sums in float64: exact enough for differences of probes.
-_BLOCK = 1024
-
-
-#: For the loops around `render_into` and `probe_value`: audio that is not finite is looked for, and no surprise.
-ignore_overflow = functools.partial(np.errstate, invalid="ignore", over="ignore")
 
 
 class OpenedEffects:
@@ -39,64 +28,3 @@ class OpenedEffects:
     def close(self) -> None:
         while self._effects:
             self._effects.popitem()[1].close()
-
-
-def inner_product(a: Audio, b: Audio) -> float:
-    """`⟨a, b⟩` of two arrays of one shape, as float64.
-
-    >>> inner_product(np.ones((2, 3), np.float32), np.full((2, 3), 0.5, np.float32))
-    3.0
-    """
-    a, b = a.reshape(-1), b.reshape(-1)
-    whole = len(a) - len(a) % _BLOCK
-    blocks = np.einsum("ij,ij->i", a[:whole].reshape(-1, _BLOCK), b[:whole].reshape(-1, _BLOCK))
-    product = blocks.sum(dtype=np.float64)
-    if whole < len(a):
-        product += np.dot(a[whole:].astype(np.float64), b[whole:].astype(np.float64))
-    return float(product)
-
-
-def render_into(effect: SelectedEffect, audio: Audio, values: FloatArray, out: Audio) -> float:
-    """Render `[C, T]` at `values: [F]` into `out`; 0.0 if the result is finite, NaN otherwise.
-
-    Raises:
-        AudioError: `audio` is not finite; the effect, which might crash or keep it for ever, does not see it.
-    """
-    if not _is_finite(audio):
-        raise AudioError(f"{effect.spec.address}: clean the audio x before the effect: it holds NaN or infinity")
-    out[...] = y = effect.render_at(audio, values)
-    return 0.0 if _is_finite(y) else np.nan
-
-
-def _is_finite(audio: Audio) -> bool:
-    energy = inner_product(audio, audio)  # quick, and finite as a rule
-    return bool(np.isfinite(energy) or np.isfinite(audio).all())
-
-
-def probe_value(effect: SelectedEffect, audio: Audio, values: FloatArray, cotangent: Audio) -> float:
-    """`⟨ȳ, f(x, p)⟩`; NaN if the render is not finite."""
-    value = inner_product(effect.render_at(audio, values), cotangent)
-    return value if np.isfinite(value) else np.nan
-
-
-def check_batch(effect: EffectInfo | SelectedEffect, audio: Audio, points: FloatArray, cotangent: Audio | None = None) -> None:
-    """Raise where the arrays of a call do not fit each other or the effect; shared memory would be read as something else."""
-    where = effect.spec.address
-    if audio.ndim != 3 or audio.dtype.kind != "f":
-        raise AudioError(f"{where}: audio must be [B, C, T] float32, got {audio.shape} {audio.dtype}")
-    if cotangent is not None and cotangent.shape != audio.shape:
-        raise AudioError(f"{where}: the cotangent must have the shape of the audio, {audio.shape}, got {cotangent.shape}")
-    ranks = (3,) if cotangent is not None else (2, 3)
-    if points.ndim not in ranks or points.shape[-2] != len(audio):
-        due = "[K, B, P]" if cotangent is not None else "[B, P] or [K, B, P]"
-        raise ParameterError(f"{where}: points must have the shape {due} with B = {len(audio)}, got {points.shape}")
-    try:
-        effect.parameters.check(points)
-    except ParameterError as error:
-        raise ParameterError(f"{where}: {error}") from error
-
-
-def setting(parameters: ParameterSpace, item: int, point: FloatArray) -> str:
-    """Where in a batch something happened, for an error message."""
-    values = ", ".join(f"{name}={value:.4g}" for name, value in zip(parameters.names, point, strict=True))
-    return f"item {item} of the batch" + (f" at {values}" if values else "")

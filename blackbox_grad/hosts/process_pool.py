@@ -10,27 +10,43 @@ import contextlib
 import os
 import pickle
 import signal
-import tempfile
 import threading
-import time
 import weakref
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blackbox_grad.effects import Audio, EffectInfo, EffectSpec
+from blackbox_grad.effects.audio import Audio
+from blackbox_grad.effects.opening import EffectInfo
+from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import HostError, RenderError
-from blackbox_grad.hosts import usable_cores
+from blackbox_grad.hosts.call import Call
 from blackbox_grad.hosts.host_process import GRACE, HostDiedError, HostProcess
-from blackbox_grad.hosts.opened import check_batch, setting
-from blackbox_grad.hosts.shared import Layout, Mode, SharedMemory, Table
-from blackbox_grad.hosts.worker import Done, Failed, Open, Run
-from blackbox_grad.parameters import FloatArray
+from blackbox_grad.hosts.members import Members
+from blackbox_grad.hosts.messages import Done, Failed, Open
+from blackbox_grad.hosts.rendering import check_batch
+from blackbox_grad.hosts.shared_memory import SharedMemory
+from blackbox_grad.hosts.table import Layout, Mode
+from blackbox_grad.parameters.parameter import FloatArray
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def usable_cores() -> int:
+    """Cores this process may run on; `BLACKBOX_GRAD_HOSTS` overrides it."""
+    wanted = os.environ.get("BLACKBOX_GRAD_HOSTS", "")
+    if wanted:
+        if not wanted.isdigit() or int(wanted) < 1:
+            raise HostError(f"BLACKBOX_GRAD_HOSTS={wanted!r} must be a whole number of processes, 1 or more")
+        return int(wanted)
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return max(1, os.cpu_count() or 1)
+
 
 #: A render that kills this many hosts is reported instead of tried again.
 MOST_KILLS = 2
@@ -76,7 +92,7 @@ class ProcessPool:
         self.renders = 0
         self.nonfinite = 0
         self.replaced = 0
-        self._members = _Members()
+        self._members = Members()
         self._free = threading.Condition()
         self._infos: dict[str, EffectInfo] = {}
         self._finalizer = weakref.finalize(self, self._members.close)
@@ -163,7 +179,7 @@ class ProcessPool:
         table.points[...] = points
         table.taken[...] = table.done[...] = 0
         try:
-            self._have_rendered(_Call(info, spec.key, layout, memory, block, table, memory.share(audio), other))
+            self._have_rendered(Call(info, spec.key, layout, memory, block, table, memory.share(audio), other))
         except BaseException:
             memory.spoil(block)
             raise
@@ -172,7 +188,7 @@ class ProcessPool:
             self.nonfinite += int(np.isnan(table.values).sum())
         return table.values.copy()
 
-    def _have_rendered(self, call: _Call) -> None:
+    def _have_rendered(self, call: Call) -> None:
         """Let free hosts help themselves to the renders of a call until all are done."""
         active: dict[Connection, HostProcess] = {}
         failure: Failed | None = None
@@ -209,7 +225,7 @@ class ProcessPool:
         if failure is not None:
             raise call.error(failure)
 
-    def _answer(self, call: _Call, worker: HostProcess) -> Done | Failed | None:
+    def _answer(self, call: Call, worker: HostProcess) -> Done | Failed | None:
         try:
             if worker.dead():
                 raise EOFError
@@ -222,7 +238,7 @@ class ProcessPool:
         assert isinstance(answer, (Done, Failed))
         return answer
 
-    def _after_death(self, call: _Call, worker: HostProcess) -> None:
+    def _after_death(self, call: Call, worker: HostProcess) -> None:
         """Let another host take what a dead one was at; report a render that kills again."""
         culprit = call.unfinished(worker)
         if call.over or (culprit is None and call.table.taken.all()):
@@ -295,117 +311,9 @@ class ProcessPool:
                 self.replaced += 0 if healthy else 1
             self._free.notify()
 
-    def _own_members(self) -> _Members:
+    def _own_members(self) -> Members:
         """After a fork the hosts belong to the parent: the child starts its own."""
         if self._members.pid != os.getpid():
-            self._members = _Members()
+            self._members = Members()
             self._finalizer = weakref.finalize(self, self._members.close)
         return self._members
-
-
-@dataclass(eq=False)
-class _Members:
-    """What must be let go when the pool ends; apart from the pool, so that a finalizer can hold it."""
-
-    pid: int = field(default_factory=os.getpid)
-    owners: dict[HostProcess, object | None] = field(default_factory=dict)  # None: free
-    started: int = 0
-    closed: bool = False
-    memory: SharedMemory = field(init=False)
-
-    def __post_init__(self) -> None:
-        owners = self.owners
-
-        def dropped(block: int) -> None:
-            for worker in tuple(owners):
-                worker.detach_later(block)
-
-        self.memory = SharedMemory(dropped)
-
-    def close(self) -> None:
-        self.closed = True
-        if os.getpid() == self.pid:
-            workers = tuple(self.owners)  # a call on another thread gives its worker up as soon as it stops
-            for worker in workers:
-                worker.stop()
-            for worker in workers:
-                worker.reap()
-        self.owners.clear()
-        self.memory.close()
-
-
-@dataclass(eq=False)
-class _Call:
-    """The renders of one call, and what is known of those that are under way."""
-
-    info: EffectInfo
-    key: str
-    layout: Layout
-    memory: SharedMemory
-    block: NDArray[np.uint8]
-    table: Table
-    audio: Audio
-    other: Audio
-    kills: Counter[int | None] = field(default_factory=Counter)
-    over: bool = False
-    _at: dict[HostProcess, tuple[int | None, float]] = field(default_factory=dict)
-
-    def wants_more_than(self, hosts: Iterable[HostProcess]) -> bool:
-        """Whether there is a render that none of these hosts will take next."""
-        if self.over:
-            return False
-        taken = self.table.taken
-        beginning = sum(not (taken == host.number).any() for host in hosts)
-        return int((taken == 0).sum()) > beginning
-
-    def send_to(self, host: HostProcess, open_limit: float, time_limit: float) -> None:
-        host.introduce(self.key, self.info.spec)
-        table, audio, other = (self.memory.block_of(array) for array in (self.block, self.audio, self.other))
-        host.attach(table, audio, other)
-        self._at[host] = None, time.monotonic()
-        host.send(Run(self.key, host.number, self.layout, table.number, audio.number, other.number, open_limit, time_limit))
-
-    def unfinished(self, host: HostProcess) -> int | None:
-        """The render that this host has begun and not finished."""
-        found = np.flatnonzero((self.table.taken == host.number) & (self.table.done == 0))
-        return int(found[0]) if len(found) else None
-
-    def stuck(self, host: HostProcess, open_limit: float, time_limit: float) -> bool:
-        """Whether it has exceeded a limit and could not end itself."""
-        render, since = self._at[host]
-        now = self.unfinished(host)
-        if now != render:
-            self._at[host] = now, time.monotonic()
-            return False
-        return time.monotonic() - since > GRACE + (open_limit if render is None else time_limit)
-
-    def end(self) -> None:
-        """Let no further render begin: the call has failed."""
-        self.over = True
-        self.table.taken[self.table.taken == 0] = -1
-
-    def error(self, failure: Failed) -> Exception:
-        error = failure.error
-        if failure.index < 0:
-            return error
-        described = type(error)(f"{error} ({self.describe(failure.index)})")
-        described.__cause__ = error
-        return described
-
-    def describe(self, index: int) -> str:
-        probe, item = divmod(index, self.layout.batch)
-        return setting(self.info.parameters, item, self.table.points[probe, item])
-
-    def save(self, index: int) -> str:
-        """The input of one render as an .npz file in the temporary folder; its path."""
-        probe, item = divmod(index, self.layout.batch)
-        fd, path = tempfile.mkstemp(prefix="blackbox_grad-killed-", suffix=".npz")
-        with os.fdopen(fd, "wb") as file:
-            np.savez(
-                file,
-                audio=self.audio[item],
-                point=self.table.points[probe, item],
-                sample_rate=self.info.sample_rate,
-                address=self.info.spec.address,
-            )
-        return path

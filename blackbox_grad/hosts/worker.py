@@ -12,81 +12,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 
-from blackbox_grad.effects import EffectInfo, EffectSpec
+from blackbox_grad.effects.opening import EffectInfo
+from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import BlackboxGradError, EffectLoadError
-from blackbox_grad.hosts.opened import OpenedEffects, ignore_overflow, probe_value, render_into
-from blackbox_grad.hosts.shared import Block, Layout, Table
+from blackbox_grad.hosts.messages import Attach, Detach, Done, Failed, Introduce, Open, Run
+from blackbox_grad.hosts.opened import OpenedEffects
+from blackbox_grad.hosts.rendering import ignore_overflow, probe_value, render_into
+from blackbox_grad.hosts.shared_memory import Block
+from blackbox_grad.hosts.table import Table
 
 #: Plug-ins print; what they print is kept for error messages, up to so many bytes.
 MOST_CHATTER = 1 << 20
-
-
-@dataclass(frozen=True)
-class Introduce:
-    """Tells a host what a key means, and where its parent now finds modules (a notebook may have extended `sys.path`)."""
-
-    key: str
-    spec: EffectSpec
-    path: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Attach:
-    """Hands over a shared block; its file descriptor follows."""
-
-    block: int
-    size: int
-
-
-@dataclass(frozen=True)
-class Detach:
-    """The block will not be used again."""
-
-    block: int
-
-
-@dataclass(frozen=True)
-class Open:
-    """Open an effect; answered by its `EffectInfo`."""
-
-    key: str
-    time_limit: float
-
-
-@dataclass(frozen=True)
-class Run:
-    """Take renders of a call, one after another, until none is left; answered by `Done`, or by `Failed` at the first that raises.
-
-    Attributes:
-        host: what this host writes into `Table.taken`.
-        table, audio, other: numbers of blocks: the call's table, its audio, and its output or cotangent.
-    """
-
-    key: str
-    host: int
-    layout: Layout
-    table: int
-    audio: int
-    other: int
-    open_limit: float
-    time_limit: float
-
-
-@dataclass(frozen=True)
-class Done:
-    """No render of the call is left to take."""
-
-
-@dataclass(frozen=True)
-class Failed:
-    """An exception; `index` is the render that raised it, -1 for opening."""
-
-    error: Exception
-    index: int = -1
 
 
 @contextlib.contextmanager

@@ -10,15 +10,17 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from blackbox_grad.effects import EffectSpec, as_spec
+from blackbox_grad.cache import Memory
+from blackbox_grad.effects.addresses import file_stamp
+from blackbox_grad.effects.spec import EffectSpec, as_spec
 from blackbox_grad.errors import RenderError
-from blackbox_grad.hosts import Host
 from blackbox_grad.hosts.process_pool import ProcessPool
+from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.inspection import one_parameter, whole
 from blackbox_grad.inspection.renders import LimitMet, Progress, Renders
 from blackbox_grad.inspection.results import Inspection, ParameterInspection
-from blackbox_grad.memory import Memory, file_stamp
-from blackbox_grad.parameters import FloatArray, Selection
+from blackbox_grad.parameters.parameter import FloatArray
+from blackbox_grad.parameters.space import Selection
 
 #: Counts up when measurements change, so that those of older code are made again.
 _METHOD = 1

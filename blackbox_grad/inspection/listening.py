@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blackbox_grad import audio_files
-from blackbox_grad.effects import Audio
+from blackbox_grad.effects.audio import Audio
 from blackbox_grad.errors import MissingDependencyError
-from blackbox_grad.parameters import FloatArray
+from blackbox_grad.parameters.parameter import FloatArray
 
 Spectrum: TypeAlias = NDArray[np.complexfloating[Any]]
 

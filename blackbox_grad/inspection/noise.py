@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from blackbox_grad.parameters import FloatArray
+from blackbox_grad.parameters.parameter import FloatArray
 
 #: Function values that ECnoise needs: enough for differences of the sixth order.
 POINTS = 9

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from blackbox_grad.effects import Audio, EffectInfo, EffectSpec
+from blackbox_grad.effects.audio import Audio
+from blackbox_grad.effects.opening import EffectInfo
+from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import AudioError
-from blackbox_grad.hosts import Host
+from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.inspection.listening import signals
 from blackbox_grad.inspection.results import Stopped
-from blackbox_grad.parameters import FloatArray, ParameterSpace
+from blackbox_grad.parameters.parameter import FloatArray
+from blackbox_grad.parameters.space import ParameterSpace
 
 #: Renders made at once, between two looks at the clock.
 _CHUNK = 24

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blackbox_grad.effects import Audio
-from blackbox_grad.parameters import FloatArray
+from blackbox_grad.effects.audio import Audio
+from blackbox_grad.parameters.parameter import FloatArray
 
 #: `[K]` normalised values -> the output at each.
 Render = Callable[[FloatArray], Sequence[Audio]]

@@ -8,30 +8,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blackbox_grad.effects import Audio, EffectInfo, EffectSpec
+from blackbox_grad.effects.opening import EffectInfo
+from blackbox_grad.effects.repeatability import relative_error
+from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import RenderError
-from blackbox_grad.hosts import Host
+from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.inspection.listening import SILENCE
 from blackbox_grad.inspection.renders import Renders
-from blackbox_grad.parameters import FloatArray
+from blackbox_grad.parameters.parameter import FloatArray
 
 #: Seconds that measuring the speed may take.
 PATIENCE = 20.0
 
+
 #: Random settings that are listened to.
 _RANDOM = 32
 
+
 #: Cosine of input and output, at the best lag, from which on the lag is the effect's latency and not an echo of its own.
 _LIKENESS = 0.5
-
-
-def relative_error(expected: Audio, got: Audio) -> float:
-    """`‖got - expected‖ / ‖expected‖`: 0 for equal bits, infinite for a sound where silence is expected."""
-    if np.array_equal(expected, got, equal_nan=True):
-        return 0.0
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        error = np.linalg.norm(got.astype(np.float64) - expected) / np.linalg.norm(expected.astype(np.float64))
-    return float(error) if np.isfinite(error) else np.inf
 
 
 def seconds_per_second(host: Host, spec: EffectSpec, info: EffectInfo) -> float | None:

@@ -9,8 +9,9 @@ The names below are loaded when first used; importing this module imports no tor
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from blackbox_grad.dependencies import lazy_names
 
 if TYPE_CHECKING:
     from blackbox_grad.testing import strategies as strategies
@@ -32,20 +33,6 @@ _HOME = {
     "check_estimator": "estimators",
     "parametrize_estimators_with_checks": "pytest_items",
     "parametrize_with_checks": "pytest_items",
-    "strategies": "strategies",
 }
 
-__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = importlib.import_module(f"{__name__}.{_HOME[name]}")
-    value = home if name == _HOME[name] else getattr(home, name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy_names(__name__, _HOME, ["strategies"])

@@ -16,7 +16,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from blackbox_grad.effects import Audio, Effect, EffectSpec, load
+from blackbox_grad.effects.audio import Audio
+from blackbox_grad.effects.opening import load
+from blackbox_grad.effects.protocols import Effect
+from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import AudioError, ParameterError
 
 #: A declared repeatability is a measurement of a few renders; others may come out this much worse.
@@ -284,7 +287,7 @@ def _spec_reopens_the_same_effect(exam: _Examination) -> None:
     effect, spec = exam.effect, getattr(exam.effect, "spec", None)
     if spec is None:
         return
-    twin = pickle.loads(pickle.dumps(spec)).open()
+    twin = load(pickle.loads(pickle.dumps(spec)))
     try:
         exam.require(twin.parameters == effect.parameters, f"its twin has {twin.parameters}, it has {effect.parameters}")
         audio = exam.noise(2, exam.samples)

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from blackbox_grad.errors import EstimatorError
-from blackbox_grad.estimators import Estimator, Promises
-from blackbox_grad.parameters import Parameter, ParameterSpace
-from blackbox_grad.problem import Problem
-from blackbox_grad.registry import estimator as find_estimator
+from blackbox_grad.estimators.base import Estimator, Promises
+from blackbox_grad.estimators.by_name import estimator as find_estimator
+from blackbox_grad.estimators.problem import Problem
+from blackbox_grad.parameters.parameter import Parameter
+from blackbox_grad.parameters.space import ParameterSpace
 from blackbox_grad.testing.effects import CheckFailed
 from blackbox_grad.testing.polynomials import Polynomial
 

@@ -6,11 +6,11 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from blackbox_grad.effects import EffectSpec
+from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.testing.effects import EFFECT_LAWS, CheckFailed, check_effect
 
 if TYPE_CHECKING:
-    from blackbox_grad.estimators import Estimator
+    from blackbox_grad.estimators.base import Estimator
 
 #: name of the effect or estimator -> law -> reason
 ExpectedFailures: TypeAlias = Mapping[str, Mapping[str, str]]

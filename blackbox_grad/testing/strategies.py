@@ -20,10 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from blackbox_grad.effects import Audio
-from blackbox_grad.parameters import FloatArray, Kind, Parameter, ParameterSpace
-from blackbox_grad.problem import Problem
-from blackbox_grad.registry import missing_dependency
+from blackbox_grad.dependencies import missing_dependency
+from blackbox_grad.effects.audio import Audio
+from blackbox_grad.estimators.problem import Problem
+from blackbox_grad.parameters.parameter import FloatArray, Kind, Parameter
+from blackbox_grad.parameters.space import ParameterSpace
 from blackbox_grad.testing.polynomials import Polynomial
 
 try:

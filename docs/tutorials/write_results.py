@@ -14,7 +14,7 @@ import matplotlib
 import torch
 from learn_hidden_settings import Run, draw, learn
 
-from blackbox_grad.audio_files import replacing
+from blackbox_grad.files import replacing
 
 HERE = Path(__file__).resolve().parent
 PAGE, FIGURES, KEPT = HERE / "learn-hidden-settings.md", HERE.parent / "figures", HERE.parent.parent / "build" / "tutorial"

@@ -14,7 +14,7 @@ import pytest
 from blackbox_grad import load
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError
 from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend
-from blackbox_grad_backends.plugin_folders import find
+from blackbox_grad_backends.native.plugin_folders import find
 
 dawdreamer = pytest.importorskip("dawdreamer")
 pytestmark = pytest.mark.plugins
@@ -290,6 +290,6 @@ def test_claims_and_scan(monkeypatch):
 
 def test_a_control_that_cannot_be_automated_is_kept_on_a_busy_machine_too(monkeypatch):
     """The room of ZamVerb: it has to prove that it sounds, and there must be time for that."""
-    monkeypatch.setattr("blackbox_grad_backends.purity.BUDGET", 0.0)
+    monkeypatch.setattr("blackbox_grad_backends.native.render_method.BUDGET", 0.0)
     with load("dawdreamer:ZamVerb.vst3", parameters="all") as effect:
         assert "Room" in effect.parameters.names

@@ -26,7 +26,7 @@ def test_effect_keeps_every_law(address):
 def test_what_the_first_opening_read_holds_for_the_next_however_busy_the_machine(address, monkeypatch):
     with load(address, parameters="all") as effect:
         spec, first = effect.spec, effect.parameters
-    monkeypatch.setattr("blackbox_grad_backends.plugin_parameters.TEXT_BUDGET", 0.0)
+    monkeypatch.setattr("blackbox_grad_backends.native.plugin_parameters.TEXT_BUDGET", 0.0)
     with load(address, parameters="all") as effect:
         assert effect.parameters != first, "without the texts there are fewer choices"
     with load(pickle.loads(pickle.dumps(spec))) as effect:
@@ -36,5 +36,5 @@ def test_what_the_first_opening_read_holds_for_the_next_however_busy_the_machine
 def test_specs_travel():
     spec = EffectSpec.of("Reverb", parameters=["wet_level", "room_size"], fixed={"freeze_mode": "off"})
     assert pickle.loads(pickle.dumps(spec)) == spec
-    with spec.open() as effect:
+    with load(spec) as effect:
         assert effect.parameters.names == ("wet_level", "room_size")

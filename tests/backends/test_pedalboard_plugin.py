@@ -17,8 +17,8 @@ import pytest
 from blackbox_grad import load
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError
 from blackbox_grad_backends import pedalboard_plugin
+from blackbox_grad_backends.native.plugin_parameters import describe, is_doubtful, is_for_the_host
 from blackbox_grad_backends.pedalboard_plugin import PedalboardPluginBackend
-from blackbox_grad_backends.plugin_parameters import describe, is_doubtful, is_for_the_host
 
 
 def noise(channels: int, samples: int) -> np.ndarray:
@@ -93,7 +93,7 @@ def test_slow_texts_are_not_asked_for_twice(monkeypatch):
         time.sleep(0.03)
         return f"{10 * value:.1f}"
 
-    monkeypatch.setattr("blackbox_grad_backends.plugin_parameters.TEXT_BUDGET", 0.02)
+    monkeypatch.setattr("blackbox_grad_backends.native.plugin_parameters.TEXT_BUDGET", 0.02)
     p = describe(Control(slow))
     assert (p.minimum, p.maximum, len(asked)) == (0.0, 10.0, 3)
 

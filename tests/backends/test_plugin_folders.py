@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from blackbox_grad_backends import plugin_folders
-from blackbox_grad_backends.plugin_folders import find, folders, installed, lv2_library, lv2_uris
+from blackbox_grad_backends.native import plugin_folders
+from blackbox_grad_backends.native.plugin_folders import find, folders, installed, lv2_library, lv2_uris
 
 MANIFEST = """
 @prefix lv2: <http://lv2plug.in/ns/lv2core#> .

@@ -14,8 +14,8 @@ import pytest
 
 import blackbox_grad as bg
 from blackbox_grad.errors import EffectLoadError
-from blackbox_grad_backends import plugin_folders
-from blackbox_grad_backends.shared_library import trouble
+from blackbox_grad_backends.native import plugin_folders
+from blackbox_grad_backends.native.shared_library import trouble
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads ELF")
 

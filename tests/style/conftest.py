@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from blackbox_grad import audio_files
+from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
 from blackbox_grad_adapters.style_matching.effect_path import SAMPLE_RATE
-from blackbox_grad_adapters.style_matching.recordings import Tracks, in_folder
 
 
 @pytest.fixture(scope="session")

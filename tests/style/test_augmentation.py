@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from blackbox_grad import audio_files, default_host
-from blackbox_grad_adapters.style_matching.augmentation import Augmentation, Change
+from blackbox_grad_adapters.style_matching.data.augmentation import Augmentation, Change
 
 RATE, LENGTH = 24_000.0, 48_000
 

@@ -7,7 +7,7 @@ import pytest
 
 from blackbox_grad import audio_files
 from blackbox_grad.cli import main
-from blackbox_grad_adapters.style_matching import shipped
+from blackbox_grad_adapters.style_matching.networks import shipped
 
 REVERB = "pedalboard-builtin:Reverb"
 MATCH = ("match", "--input", "in.wav", "-o", "out.wav", "--report", "out.html", "--parameters", "out.json")

@@ -17,12 +17,12 @@ import torch
 from blackbox_grad import audio_files
 from blackbox_grad.cli import main
 from blackbox_grad.errors import AudioError
-from blackbox_grad.hosts.in_process import InProcessHost
-from blackbox_grad_adapters.style_matching.cloud import cloud, heard
-from blackbox_grad_adapters.style_matching.control_map import control_map, write_control_map
+from blackbox_grad.hosts import InProcessHost
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
-from blackbox_grad_adapters.style_matching.encoder import Encoder
-from blackbox_grad_adapters.style_matching.plane import METHODS, plane
+from blackbox_grad_adapters.style_matching.maps.cloud import cloud, heard
+from blackbox_grad_adapters.style_matching.maps.control_map import control_map, write_control_map
+from blackbox_grad_adapters.style_matching.maps.plane import METHODS, plane
+from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 
 RATE, LENGTH = 24_000, 24_576
 COMMAND = "blackbox-grad style map </script><b>"

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from blackbox_grad import audio_files
-from blackbox_grad_adapters.style_matching.controller import PRESETS, Controller, into_box
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
-from blackbox_grad_adapters.style_matching.spectral_loss import distance, spectra
+from blackbox_grad_adapters.style_matching.measures.spectral import distance, spectra
+from blackbox_grad_adapters.style_matching.networks.controller import PRESETS, Controller, into_box
 
 DELAY = "dawdreamer:http://drobilla.net/plugins/mda/Delay"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blackbox_grad_adapters.style_matching import corpora
-from blackbox_grad_adapters.style_matching.corpora import CORPORA, CorpusError, corpus
-from blackbox_grad_adapters.style_matching.recordings import decode
+from blackbox_grad_adapters.style_matching.data import corpora
+from blackbox_grad_adapters.style_matching.data.corpora import CORPORA, CorpusError, corpus
+from blackbox_grad_adapters.style_matching.data.recordings import decode
 
 PROGRAM = Path(sys.executable).parent / "blackbox-grad"
 

@@ -8,8 +8,8 @@ import torch
 
 from blackbox_grad import DifferentiableEffect, audio_files
 from blackbox_grad.errors import EffectLoadError
+from blackbox_grad_adapters.style_matching.data.pairs import PairDataset
 from blackbox_grad_adapters.style_matching.effect_path import FADE, PEAK, EffectPath, fades
-from blackbox_grad_adapters.style_matching.pairs import PairDataset
 
 MDA = ("Overdrive", "Combo", "MultiBand", "RingMod", "Delay", "ThruZero", "Dynamics", "Ambience", "Leslie")
 BUILT_IN = ("Distortion", "Reverb", "Compressor", "Delay")

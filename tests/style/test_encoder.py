@@ -10,9 +10,9 @@ import torch
 
 from blackbox_grad import audio_files, load
 from blackbox_grad.errors import AudioError
-from blackbox_grad_adapters.style_matching.encoder import Encoder, annealed
-from blackbox_grad_adapters.style_matching.representations import Statistics
-from blackbox_grad_adapters.style_matching.weight_file import WeightsError
+from blackbox_grad_adapters.style_matching.networks.encoder import Encoder, annealed
+from blackbox_grad_adapters.style_matching.networks.representations import Statistics
+from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsError
 
 RATE, LENGTH = 24_000, 32_768
 

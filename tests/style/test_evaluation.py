@@ -14,17 +14,18 @@ import torch
 from typer.testing import CliRunner
 
 from blackbox_grad import audio_files
-from blackbox_grad_adapters.style_matching import evaluation_tables, shipped
 from blackbox_grad_adapters.style_matching.commands import app
-from blackbox_grad_adapters.style_matching.controller import Controller
+from blackbox_grad_adapters.style_matching.data.pairs import PairDataset
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
-from blackbox_grad_adapters.style_matching.encoder import Encoder
-from blackbox_grad_adapters.style_matching.evaluation import Method, evaluate, model_free, nearest, of_model, one_by_one
-from blackbox_grad_adapters.style_matching.evaluation_results import METHODS, ONE_WRONG, ResultsError, Sheet, results
-from blackbox_grad_adapters.style_matching.evaluation_summary import mean, ratio, summaries
-from blackbox_grad_adapters.style_matching.matching import StyleMatcher
-from blackbox_grad_adapters.style_matching.metrics import METRICS
-from blackbox_grad_adapters.style_matching.pairs import PairDataset
+from blackbox_grad_adapters.style_matching.evaluation import tables as evaluation_tables
+from blackbox_grad_adapters.style_matching.evaluation.methods import Method, evaluate, model_free, nearest, of_model, one_by_one
+from blackbox_grad_adapters.style_matching.evaluation.results import METHODS, ONE_WRONG, ResultsError, Sheet, results
+from blackbox_grad_adapters.style_matching.evaluation.summary import mean, ratio, summaries
+from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
+from blackbox_grad_adapters.style_matching.measures.metrics import METRICS
+from blackbox_grad_adapters.style_matching.networks import shipped
+from blackbox_grad_adapters.style_matching.networks.controller import Controller
+from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 
 DRIVE, REVERB = "pedalboard-builtin:Distortion", "pedalboard-builtin:Reverb"
 LENGTH = 22_528

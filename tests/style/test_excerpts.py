@@ -7,8 +7,8 @@ import pytest
 
 from blackbox_grad import audio_files
 from blackbox_grad.errors import AudioError
-from blackbox_grad_adapters.style_matching import excerpts
-from blackbox_grad_adapters.style_matching.recordings import Tracks, in_folder
+from blackbox_grad_adapters.style_matching.data import excerpts
+from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
 
 RATE = 8000.0
 

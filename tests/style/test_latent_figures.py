@@ -16,14 +16,14 @@ from PIL import Image
 from blackbox_grad import audio_files
 from blackbox_grad.cli import main
 from blackbox_grad.errors import AudioError
-from blackbox_grad.hosts.in_process import InProcessHost
-from blackbox_grad_adapters.style_matching import shipped
-from blackbox_grad_adapters.style_matching.cloud import heard
+from blackbox_grad.hosts import InProcessHost
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
-from blackbox_grad_adapters.style_matching.encoder import Encoder
-from blackbox_grad_adapters.style_matching.latent_figures import place_colours
-from blackbox_grad_adapters.style_matching.latent_space import SIDE, STEPS, latent_space
-from blackbox_grad_adapters.style_matching.readability import FOLDS, explained, readability
+from blackbox_grad_adapters.style_matching.maps.cloud import heard
+from blackbox_grad_adapters.style_matching.maps.figures import place_colours
+from blackbox_grad_adapters.style_matching.maps.latent_space import SIDE, STEPS, latent_space
+from blackbox_grad_adapters.style_matching.maps.readability import FOLDS, explained, readability
+from blackbox_grad_adapters.style_matching.networks import shipped
+from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 
 RATE, LENGTH = 24_000, 24_576
 REVERB = {"parameters": ["room_size", "wet_level", "width"]}

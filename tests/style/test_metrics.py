@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from blackbox_grad import audio_files
-from blackbox_grad_adapters.style_matching import metrics
-from blackbox_grad_adapters.style_matching.metrics import METRICS, measured
-from blackbox_grad_adapters.style_matching.spectral_loss import SIZES
+from blackbox_grad_adapters.style_matching.measures import metrics
+from blackbox_grad_adapters.style_matching.measures.metrics import METRICS, measured
+from blackbox_grad_adapters.style_matching.measures.spectral import SIZES
 
 RATE = 24_000
 ERRORS = [name for name, metric in METRICS.items() if metric.error]

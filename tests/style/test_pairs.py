@@ -11,10 +11,10 @@ from torch.utils.data import DataLoader
 
 from blackbox_grad import DifferentiableEffect
 from blackbox_grad.errors import AudioError, ParameterError, RenderError
+from blackbox_grad_adapters.style_matching.data.pairs import PairDataset
+from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
+from blackbox_grad_adapters.style_matching.data.rejection import SIMILARITY, silent, similarity
 from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath
-from blackbox_grad_adapters.style_matching.pairs import PairDataset
-from blackbox_grad_adapters.style_matching.recordings import Tracks, in_folder
-from blackbox_grad_adapters.style_matching.rejection import SIMILARITY, silent, similarity
 
 GAIN, REVERB, DELAY = (f"pedalboard-builtin:{name}" for name in ("Gain", "Reverb", "Delay"))
 LENGTH = 8192

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from blackbox_grad import audio_files
 from blackbox_grad.errors import AudioError
-from blackbox_grad_adapters.style_matching import recordings
-from blackbox_grad_adapters.style_matching.recordings import Recording, Tracks, in_folder, split
+from blackbox_grad_adapters.style_matching.data import recordings
+from blackbox_grad_adapters.style_matching.data.recordings import Recording, Tracks, in_folder, split
 
 RATE = 8000.0
 

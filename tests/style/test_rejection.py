@@ -8,8 +8,8 @@ import torch
 from scipy.fft import dct
 
 from blackbox_grad import audio_files
+from blackbox_grad_adapters.style_matching.data.rejection import SILENCE, SIMILARITY, mfcc, silent, similarity
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath, normalise
-from blackbox_grad_adapters.style_matching.rejection import SILENCE, SIMILARITY, mfcc, silent, similarity
 
 
 def guitar(rate, channels=1):

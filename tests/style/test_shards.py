@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from blackbox_grad.errors import AudioError
-from blackbox_grad_adapters.style_matching import shards
+from blackbox_grad_adapters.style_matching.data import shards
+from blackbox_grad_adapters.style_matching.data.pairs import PairDataset
+from blackbox_grad_adapters.style_matching.data.shards import PairShards
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
-from blackbox_grad_adapters.style_matching.pairs import PairDataset
-from blackbox_grad_adapters.style_matching.shards import PairShards
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from blackbox_grad import audio_files, load
-from blackbox_grad_adapters.style_matching import shipped
-from blackbox_grad_adapters.style_matching.matching import StyleMatcher
-from blackbox_grad_adapters.style_matching.weight_file import read
+from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
+from blackbox_grad_adapters.style_matching.networks import shipped
+from blackbox_grad_adapters.style_matching.networks.weight_file import read
 
 EFFECTS = [
     pytest.param(address, id=shipped.file_of(address).stem, marks=[pytest.mark.plugins] * address.startswith("dawdreamer"))

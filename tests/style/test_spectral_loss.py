@@ -8,7 +8,7 @@ import torch
 
 from blackbox_grad import audio_files
 from blackbox_grad.errors import AudioError
-from blackbox_grad_adapters.style_matching.spectral_loss import SIZES, distance, multi_resolution_stft, spectra
+from blackbox_grad_adapters.style_matching.measures.spectral import SIZES, distance, multi_resolution_stft, spectra
 
 
 @pytest.fixture(scope="module")

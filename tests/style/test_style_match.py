@@ -12,14 +12,15 @@ from typer.testing import CliRunner
 
 from blackbox_grad import audio_files, load
 from blackbox_grad.errors import AudioError
-from blackbox_grad_adapters.style_matching import run, shipped
 from blackbox_grad_adapters.style_matching.commands import app
-from blackbox_grad_adapters.style_matching.controller import Controller
-from blackbox_grad_adapters.style_matching.controller_training import Plan
-from blackbox_grad_adapters.style_matching.encoder import Encoder
-from blackbox_grad_adapters.style_matching.matching import StyleMatcher
-from blackbox_grad_adapters.style_matching.recordings import Tracks, in_folder
-from blackbox_grad_adapters.style_matching.weight_file import WeightsError
+from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
+from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
+from blackbox_grad_adapters.style_matching.networks import shipped
+from blackbox_grad_adapters.style_matching.networks.controller import Controller
+from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsError
+from blackbox_grad_adapters.style_matching.training import run
+from blackbox_grad_adapters.style_matching.training.controller_training import Plan
 
 DRIVE = "pedalboard-builtin:Distortion"
 RATE = 24_000

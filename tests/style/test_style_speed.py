@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import style_speed
-from blackbox_grad_adapters.style_matching.recordings import Tracks, in_folder
+from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
 
 REVERB = "pedalboard-builtin:Reverb"
 

@@ -13,13 +13,14 @@ import pytest
 import torch
 
 from blackbox_grad.errors import AudioError, MissingDependencyError
-from blackbox_grad_adapters.style_matching import run, shipped
-from blackbox_grad_adapters.style_matching.controller import Controller
-from blackbox_grad_adapters.style_matching.controller_training import Plan
-from blackbox_grad_adapters.style_matching.encoder import Encoder
-from blackbox_grad_adapters.style_matching.loggers import weights_and_biases
-from blackbox_grad_adapters.style_matching.recordings import Tracks, in_folder
-from blackbox_grad_adapters.style_matching.weight_file import WeightsError
+from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
+from blackbox_grad_adapters.style_matching.networks import shipped
+from blackbox_grad_adapters.style_matching.networks.controller import Controller
+from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsError
+from blackbox_grad_adapters.style_matching.training import run
+from blackbox_grad_adapters.style_matching.training.controller_training import Plan
+from blackbox_grad_adapters.style_matching.training.loggers import weights_and_biases
 
 DRIVE = "pedalboard-builtin:Distortion"
 RATE, LENGTH = 24_000, 22_528

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox_grad_adapters.style_matching.way_back import WayBack, fitted
+from blackbox_grad_adapters.style_matching.maps.way_back import WayBack, fitted
 
 unit = st.floats(0.0, 1.0, width=32)
 

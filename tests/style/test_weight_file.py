@@ -9,10 +9,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from blackbox_grad_adapters.style_matching import weight_file
-from blackbox_grad_adapters.style_matching.controller import Controller
-from blackbox_grad_adapters.style_matching.encoder import Encoder
-from blackbox_grad_adapters.style_matching.weight_file import WeightsError
+from blackbox_grad_adapters.style_matching.networks import weight_file
+from blackbox_grad_adapters.style_matching.networks.controller import Controller
+from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsError
 
 
 @pytest.fixture

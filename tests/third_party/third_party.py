@@ -108,7 +108,6 @@ class Backwards:
     """Minus the gradient, to see that it is this one that is used."""
 
     def estimate(self, problem):
-        from blackbox_grad.estimators import Estimate
-        from blackbox_grad.estimators.finite_difference import FiniteDifference
+        from blackbox_grad.estimators import Estimate, FiniteDifference
 
         return Estimate(-FiniteDifference().estimate(problem).gradient)

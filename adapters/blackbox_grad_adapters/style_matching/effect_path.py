@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from blackbox_grad import DifferentiableEffect, EffectSpec
 from blackbox_grad.errors import EffectLoadError
-from blackbox_grad.module import LossFunction
+from blackbox_grad.layer import LossFunction
 
 #: Hz, unless another rate is asked for.
 SAMPLE_RATE = 24_000.0

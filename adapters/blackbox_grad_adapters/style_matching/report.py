@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blackbox_grad import figures
 from blackbox_grad.audio_files import resample
+from blackbox_grad.dependencies import library
 from blackbox_grad.effects import Audio
 from blackbox_grad.errors import AudioError
-from blackbox_grad.pages import render_page, write_page
-from blackbox_grad.registry import library
-from blackbox_grad.report import MOST_SECONDS, flac
-from blackbox_grad_adapters.style_matching.control_map import mp3
+from blackbox_grad.reports import MOST_SECONDS, figures, flac, render_page, write_page
+from blackbox_grad_adapters.style_matching.maps.control_map import mp3
 
 if TYPE_CHECKING:
-    from blackbox_grad_adapters.style_matching.controller_training import Trained
-    from blackbox_grad_adapters.style_matching.matching import StyleMatch
+    from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatch
+    from blackbox_grad_adapters.style_matching.training.controller_training import Trained
 
 #: Pairs to listen to in the report of a run.
 EXAMPLES = 3

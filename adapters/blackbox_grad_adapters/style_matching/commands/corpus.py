@@ -8,7 +8,7 @@ import typer
 
 from blackbox_grad.cli.arguments import Json
 from blackbox_grad.cli.console import err, out, print_json, say, table
-from blackbox_grad_adapters.style_matching.corpora import CORPORA, cache_folder, corpus
+from blackbox_grad_adapters.style_matching.data.corpora import CORPORA, cache_folder, corpus
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Recordings to train and evaluate with.")
 

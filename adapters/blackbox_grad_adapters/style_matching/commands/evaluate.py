@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 
 import typer
 
-from blackbox_grad.audio_files import check_writable
 from blackbox_grad.cli.arguments import Json
 from blackbox_grad.cli.console import complain, err, out, print_json, say, table, warn
 from blackbox_grad.errors import BlackboxGradError
-from blackbox_grad_adapters.style_matching import corpora
+from blackbox_grad.files import check_writable
 from blackbox_grad_adapters.style_matching.commands.progress import decoding, telling
-from blackbox_grad_adapters.style_matching.corpora import Kind
-from blackbox_grad_adapters.style_matching.recordings import Tracks, in_folder
+from blackbox_grad_adapters.style_matching.data import corpora
+from blackbox_grad_adapters.style_matching.data.corpora import Kind
+from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
 
 if TYPE_CHECKING:
     from blackbox_grad import Host
-    from blackbox_grad_adapters.style_matching.evaluation import Method
-    from blackbox_grad_adapters.style_matching.evaluation_summary import Summary
+    from blackbox_grad_adapters.style_matching.evaluation.methods import Method
+    from blackbox_grad_adapters.style_matching.evaluation.summary import Summary
 
 
 def evaluate(
@@ -77,10 +77,10 @@ def evaluate(
       blackbox-grad style evaluate runs/delay Overdrive --kind speech --examples 100 --refine 200
       blackbox-grad style evaluate --examples 0 --page docs/style-evaluation.md
     """
-    from blackbox_grad.hosts.process_pool import ProcessPool
-    from blackbox_grad_adapters.style_matching import shipped
-    from blackbox_grad_adapters.style_matching.evaluation_results import METHODS, ResultsError, results
-    from blackbox_grad_adapters.style_matching.evaluation_summary import summaries
+    from blackbox_grad.hosts import ProcessPool
+    from blackbox_grad_adapters.style_matching.evaluation.results import METHODS, ResultsError, results
+    from blackbox_grad_adapters.style_matching.evaluation.summary import summaries
+    from blackbox_grad_adapters.style_matching.networks import shipped
 
     methods = _one_of("method", method, tuple(METHODS))
     kinds = _one_of("kind", kind, get_args(Kind))
@@ -109,7 +109,7 @@ def evaluate(
             raise
         raise typer.Exit(130 if interrupted else 1) from None
     if page is not None:
-        from blackbox_grad_adapters.style_matching.evaluation_page import write
+        from blackbox_grad_adapters.style_matching.evaluation.page import write
 
         write(page, found)
     if json:
@@ -132,11 +132,12 @@ class _Run:
     """An effect, and the methods that set it."""
 
     def __init__(self, name: str, methods: Sequence[str], refine: int, each: bool, host: Host) -> None:
-        from blackbox_grad_adapters.style_matching import evaluation, shipped
+        from blackbox_grad_adapters.style_matching.data.pairs import PairDataset
         from blackbox_grad_adapters.style_matching.effect_path import EffectPath
-        from blackbox_grad_adapters.style_matching.evaluation_results import METHODS, MODEL_FREE
-        from blackbox_grad_adapters.style_matching.matching import StyleMatcher
-        from blackbox_grad_adapters.style_matching.pairs import PairDataset
+        from blackbox_grad_adapters.style_matching.evaluation import methods as evaluation
+        from blackbox_grad_adapters.style_matching.evaluation.results import METHODS, MODEL_FREE
+        from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
+        from blackbox_grad_adapters.style_matching.networks import shipped
 
         self.name = name
         self.methods: dict[str, Method]
@@ -161,9 +162,9 @@ class _Run:
     def measure(
         self, kind: Kind, folder: Path | None, seed: int, output: Path, examples: int, advance: Callable[[str], None]
     ) -> None:
-        from blackbox_grad_adapters.style_matching.evaluation import evaluate
-        from blackbox_grad_adapters.style_matching.evaluation_results import Sheet
-        from blackbox_grad_adapters.style_matching.pairs import PairDataset
+        from blackbox_grad_adapters.style_matching.data.pairs import PairDataset
+        from blackbox_grad_adapters.style_matching.evaluation.methods import evaluate
+        from blackbox_grad_adapters.style_matching.evaluation.results import Sheet
 
         rate = self.path.sample_rate
         if folder is None:
@@ -177,7 +178,7 @@ class _Run:
 
 def _print(found: Sequence[Summary]) -> None:
     """MRSTFT relative to the dry input by effect, and all metrics' means over the effects."""
-    from blackbox_grad_adapters.style_matching import evaluation_tables as tables
+    from blackbox_grad_adapters.style_matching.evaluation import tables as tables
 
     for kind in dict.fromkeys(summary.kind for summary in found):
         of_kind = [summary for summary in found if summary.kind == kind]

@@ -15,16 +15,17 @@ import typer
 from blackbox_grad import audio_files
 from blackbox_grad.cli.arguments import Json
 from blackbox_grad.cli.console import err, out, print_json, say, table
-from blackbox_grad.cli.render import refuse_overwriting
+from blackbox_grad.cli.outputs import refuse_overwriting
+from blackbox_grad.files import check_writable
 from blackbox_grad_adapters.style_matching.commands.progress import decoding
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from blackbox_grad import Host
+    from blackbox_grad_adapters.style_matching.data.recordings import Tracks
     from blackbox_grad_adapters.style_matching.effect_path import EffectPath
-    from blackbox_grad_adapters.style_matching.encoder import Encoder
-    from blackbox_grad_adapters.style_matching.recordings import Tracks
+    from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 
 #: Of recordings, to measure on what can be read.
 _EXCERPTS = 50
@@ -67,13 +68,13 @@ def map_(
       blackbox-grad style map --effect pedalboard-builtin:Reverb -o reverb.html
       blackbox-grad style map --effect ZamDelay.vst3 --input voice.wav -o delay.html
     """
-    audio_files.check_writable(output, (".html", ".htm"))
+    check_writable(output, (".html", ".htm"))
     if source is not None:
         refuse_overwriting(output, source)
 
-    from blackbox_grad_adapters.style_matching import shipped
-    from blackbox_grad_adapters.style_matching.control_map import control_map, write_control_map
     from blackbox_grad_adapters.style_matching.effect_path import EffectPath
+    from blackbox_grad_adapters.style_matching.maps.control_map import control_map, write_control_map
+    from blackbox_grad_adapters.style_matching.networks import shipped
 
     ears = shipped.encoder(encoder)
     x = _excerpt(source, ears)
@@ -118,12 +119,13 @@ def figures(
       blackbox-grad style figures --effect pedalboard-builtin:Reverb --effect ZamDelay.vst3 -o figures
       blackbox-grad style figures --effect pedalboard-builtin:Delay --recordings music -o figures --json
     """
-    from blackbox_grad_adapters.style_matching import corpora, shipped
+    from blackbox_grad_adapters.style_matching.data import corpora
+    from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
     from blackbox_grad_adapters.style_matching.effect_path import EffectPath
-    from blackbox_grad_adapters.style_matching.latent_report import write_latent_report
-    from blackbox_grad_adapters.style_matching.latent_space import latent_space
-    from blackbox_grad_adapters.style_matching.readability import readability
-    from blackbox_grad_adapters.style_matching.recordings import Tracks, in_folder
+    from blackbox_grad_adapters.style_matching.maps.latent_space import latent_space
+    from blackbox_grad_adapters.style_matching.maps.readability import readability
+    from blackbox_grad_adapters.style_matching.maps.report import write_latent_report
+    from blackbox_grad_adapters.style_matching.networks import shipped
 
     ears = shipped.encoder(encoder)
     x = _excerpt(source, ears)
@@ -151,7 +153,7 @@ def figures(
 
 def _named(paths: list[EffectPath]) -> dict[str, EffectPath]:
     """By the end of the address where that tells them apart, else by the whole address."""
-    from blackbox_grad_adapters.style_matching.shipped import short_name
+    from blackbox_grad_adapters.style_matching.networks.shipped import short_name
 
     addresses = [path.spec.address for path in paths]
     short = [short_name(address) for address in addresses]
@@ -163,7 +165,7 @@ def _excerpts(tracks: Tracks, ears: Encoder, seed: int) -> Tensor:
     import numpy as np
     import torch
 
-    from blackbox_grad_adapters.style_matching.excerpts import draw
+    from blackbox_grad_adapters.style_matching.data.excerpts import draw
 
     rng = np.random.default_rng(seed)
     return torch.from_numpy(np.stack([draw(tracks, ears.length, rng) for _ in range(_EXCERPTS)]))
@@ -173,8 +175,8 @@ def _excerpt(source: Path | None, ears: Encoder) -> Tensor:
     """The loudest part, `[1, T]`, of a recording or of the bundled one, as long as what the encoder hears at a time."""
     import torch
 
-    from blackbox_grad_adapters.style_matching.excerpts import loudest
-    from blackbox_grad_adapters.style_matching.matching import audible
+    from blackbox_grad_adapters.style_matching.data.excerpts import loudest
+    from blackbox_grad_adapters.style_matching.matching.matcher import audible
 
     audio, rate = audio_files.example() if source is None else audio_files.read(source)
     mono = audio_files.resample(audible(audio, "the recording").mean(axis=0, keepdims=True), rate, ears.sample_rate)
@@ -184,7 +186,7 @@ def _excerpt(source: Path | None, ears: Encoder) -> Tensor:
 @contextlib.contextmanager
 def _working(what: str) -> Iterator[Host]:
     """A pool of hosts, and a sign that something is being done."""
-    from blackbox_grad.hosts.process_pool import ProcessPool
+    from blackbox_grad.hosts import ProcessPool
 
     with contextlib.closing(ProcessPool()) as host, err().status(what):
         yield host

@@ -14,7 +14,8 @@ import typer
 from blackbox_grad import audio_files
 from blackbox_grad.cli.arguments import Json
 from blackbox_grad.cli.console import out, print_json, say, table
-from blackbox_grad.cli.render import refuse_overwriting, warn_of_clipping
+from blackbox_grad.cli.outputs import refuse_overwriting, warn_of_clipping
+from blackbox_grad.files import check_writable, replacing
 
 
 def match(
@@ -53,13 +54,13 @@ def match(
         raise typer.BadParameter("name an --effect with weights in the package, or a --model")
     for path, suffixes in ((output, tuple(audio_files.WRITTEN)), (report, (".html", ".htm")), (parameters, ())):
         if path is not None:
-            audio_files.check_writable(path, suffixes)
+            check_writable(path, suffixes)
             refuse_overwriting(path, source, reference)
     audio, rate = audio_files.read(source)
     wanted, reference_rate = audio_files.read(reference)
 
-    from blackbox_grad.hosts.process_pool import ProcessPool
-    from blackbox_grad_adapters.style_matching.matching import StyleMatcher
+    from blackbox_grad.hosts import ProcessPool
+    from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
 
     with contextlib.closing(ProcessPool(1, time_limit=60.0 + 10.0 * audio.shape[1] / rate)) as host:
         matcher = StyleMatcher.load(model or effect or "", host, effect=effect)
@@ -70,7 +71,7 @@ def match(
         audio_files.write(output, found.y, rate)
         warn_of_clipping(output, found.y)
     if parameters is not None:
-        with audio_files.replacing(parameters) as temporary:
+        with replacing(parameters) as temporary:
             temporary.write_text(json_format.dumps(found.to_json() | {"command": command}, indent=2) + "\n", "utf-8")
     if report is not None:
         from blackbox_grad_adapters.style_matching.report import write_match_report

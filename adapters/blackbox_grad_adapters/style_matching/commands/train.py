@@ -16,7 +16,7 @@ from blackbox_grad.cli.console import err, out, print_json, say, table
 from blackbox_grad_adapters.style_matching.commands.progress import decoding, telling
 
 if TYPE_CHECKING:
-    from blackbox_grad_adapters.style_matching.training import OnEpoch
+    from blackbox_grad_adapters.style_matching.training.stage import OnEpoch
 
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Of the run; named again, it goes on there.")]
 Recordings = Annotated[
@@ -69,8 +69,9 @@ def train_encoder(
       blackbox-grad style train-encoder -o runs/encoder
       blackbox-grad style train-encoder -o runs/mine --effect ZamTube.vst3 --effect ZamDelay.vst3 --recordings music/
     """
-    from blackbox_grad_adapters.style_matching import run, shipped
-    from blackbox_grad_adapters.style_matching.loggers import weights_and_biases
+    from blackbox_grad_adapters.style_matching.networks import shipped
+    from blackbox_grad_adapters.style_matching.training import run
+    from blackbox_grad_adapters.style_matching.training.loggers import weights_and_biases
 
     with weights_and_biases(wandb, output) as loggers, _working(hosts) as (host, on_epoch, on_progress):
         file, fitted = run.run_encoder(
@@ -134,11 +135,12 @@ def train(
       blackbox-grad style train http://drobilla.net/plugins/mda/Delay -o runs/fixed --set 'FX Mix=0.6' --set 'L Delay=0.3'
       tensorboard --logdir runs
     """
-    from blackbox_grad_adapters.style_matching import run, shipped
-    from blackbox_grad_adapters.style_matching.controller import PRESETS
-    from blackbox_grad_adapters.style_matching.controller_training import Plan
-    from blackbox_grad_adapters.style_matching.loggers import weights_and_biases
+    from blackbox_grad_adapters.style_matching.networks import shipped
+    from blackbox_grad_adapters.style_matching.networks.controller import PRESETS
     from blackbox_grad_adapters.style_matching.report import write_run_report
+    from blackbox_grad_adapters.style_matching.training import run
+    from blackbox_grad_adapters.style_matching.training.controller_training import Plan
+    from blackbox_grad_adapters.style_matching.training.loggers import weights_and_biases
 
     if preset not in PRESETS:
         raise typer.BadParameter(f"no controller {preset!r}; known are {', '.join(PRESETS)}")
@@ -203,7 +205,7 @@ def _command() -> str:
 @contextlib.contextmanager
 def _working(hosts: int | None) -> Iterator[tuple[Any, OnEpoch, Callable[[str, int, int], None]]]:
     """A pool of hosts, and what tells how far the work is."""
-    from blackbox_grad.hosts.process_pool import ProcessPool
+    from blackbox_grad.hosts import ProcessPool
 
     def on_epoch(stage: str, row: dict[str, float]) -> None:
         shown = {name.partition("/")[2] or name: value for name, value in row.items() if not name.startswith("parameters/")}

@@ -1,0 +1,1 @@
+"""Style matching, measured."""

@@ -1,0 +1,122 @@
+"""Where an evaluation is kept: CSV files with a row for each example and method, always whole."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from blackbox_grad.errors import BlackboxGradError
+from blackbox_grad.files import replacing
+from blackbox_grad_adapters.style_matching.measures.metrics import METRICS
+from blackbox_grad_adapters.style_matching.networks import shipped
+
+Row = dict[str, Any]
+
+
+#: The ways to set an effect, and what each is. "refined N" is one more, for a number of renders.
+METHODS = {
+    "dry": "no effect; faded and normalised as all others are",
+    "middle": "all settings at 0.5",
+    "random": "settings uniform at random",
+    "nearest": "the settings of the training pair whose two embeddings are nearest",
+    "controller": "the network",
+    "truth": "the true settings, rendered again: the bound",
+}
+
+
+#: Before a setting's name: the true settings, but that one as the controller answers.
+ONE_WRONG = "truth but "
+
+
+#: Those that no model is needed for.
+MODEL_FREE = ("dry", "middle", "random", "truth")
+
+
+#: How each column is read. `mark` names what the row depends on; `settings`, by name, are the method's: none if it uses no effect.
+COLUMNS: dict[str, Callable[[str], Any]] = {
+    "effect": str,
+    "kind": str,
+    "index": int,
+    "clean": int,
+    "method": str,
+    "mark": str,
+    "settings": json.loads,
+    **dict.fromkeys(METRICS, lambda text: float(text or "nan")),
+}
+
+
+class ResultsError(BlackboxGradError, ValueError):
+    """A file of results cannot be read, or there are none."""
+
+
+class Sheet:
+    """The results of an effect on one kind of recordings, in a file of their own."""
+
+    def __init__(self, folder: Path, effect: str, kind: str) -> None:
+        self._file = folder / f"{shipped.file_of(effect).stem}-{kind}.csv"
+        self._rows = {_key(row): row for row in _read(self._file)} if self._file.exists() else {}
+        self._saved = True
+
+    def has(self, index: int, method: str) -> bool:
+        return (index, method) in self._rows
+
+    def forget_other(self, marks: Mapping[str, str]) -> None:
+        """Drop the rows of these methods that have another mark: they were made with other weights, recordings or options."""
+        other = [key for key, row in self._rows.items() if marks.get(row["method"], row["mark"]) != row["mark"]]
+        if other:
+            names = ", ".join(sorted({method for _, method in other}))
+            warnings.warn(f"{self._file}: {names} of another model or other recordings: measured again", stacklevel=2)
+        for key in other:
+            del self._rows[key]
+
+    def add(self, row: Row) -> None:
+        self._rows[_key(row)] = row
+        self._saved = False
+
+    def save(self) -> None:
+        """Write the file, if there is anything new. Raises `AudioError` if the disk is full."""
+        if self._saved:
+            return
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for key in sorted(self._rows):
+            writer.writerow({name: _written(value) for name, value in self._rows[key].items()})
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self._file) as temporary:
+            temporary.write_text(text.getvalue(), "utf-8")
+        self._saved = True
+
+
+def results(folder: Path) -> list[Row]:
+    """All rows of a folder. Raises `ResultsError` if there are none."""
+    rows = [row for file in sorted(folder.glob("*.csv")) for row in _read(file)]
+    if not rows:
+        raise ResultsError(f"{folder}: no results of an evaluation; blackbox-grad style evaluate -o {folder} makes them")
+    return rows
+
+
+def _key(row: Row) -> tuple[int, str]:
+    return row["index"], row["method"]
+
+
+def _read(file: Path) -> list[Row]:
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            return [{name: read(row[name]) for name, read in COLUMNS.items()} for row in csv.DictReader(lines)]
+    except (KeyError, ValueError, TypeError) as error:
+        raise ResultsError(f"{file}: is no table of results ({error!r}); delete it, or name another folder") from error
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.5g}"
+    return value

@@ -1,0 +1,162 @@
+"""What the rows of an evaluation say: means, and how sure they are."""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from blackbox_grad.parameters import FloatArray
+from blackbox_grad_adapters.style_matching.evaluation.results import Row
+from blackbox_grad_adapters.style_matching.measures.metrics import METRICS
+
+#: Resamples of the bootstrap, and the share of them inside an interval.
+_RESAMPLES, _CONFIDENCE = 2000, 0.95
+
+
+#: Of a method, by the example's index.
+Rows: TypeAlias = Mapping[int, Row]
+
+
+#: Summarised beside the metrics.
+SETTINGS = "settings"
+
+
+class Estimate(NamedTuple):
+    """A mean or a ratio of means, and its 95 % confidence interval: percentiles of bootstrap resamples of the examples."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A method on an effect and a kind of recordings.
+
+    Attributes:
+        examples: how many were measured.
+        means: of each metric, and of the absolute error of the settings (`SETTINGS`); NaN where no example has it.
+        ratios: of the mean to that of the dry input, of the metrics that are errors.
+        nearer: share of the examples with an effect that are nearer to the truth than the dry input, by MRSTFT.
+        wet: the ratio of MRSTFT over the examples with an effect alone.
+        clean: mean MRSTFT of the examples without effect, where that of the dry input is 0.
+        explained: by parameter, the share of its variance that the method has found; 1 is all, 0 what the mean would give.
+    """
+
+    effect: str
+    kind: str
+    method: str
+    examples: int
+    means: Mapping[str, Estimate]
+    ratios: Mapping[str, Estimate]
+    nearer: float
+    wet: Estimate
+    clean: float
+    explained: Mapping[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for `json.dumps`: NaN is None."""
+        return {
+            "effect": self.effect,
+            "kind": self.kind,
+            "method": self.method,
+            "examples": self.examples,
+            "means": {name: _plain(e) for name, e in self.means.items()},
+            "ratios": {name: _plain(e) for name, e in self.ratios.items()},
+            "nearer": _or_none(self.nearer),
+            "wet": _plain(self.wet),
+            "clean": _or_none(self.clean),
+            "explained": {name: _or_none(value) for name, value in self.explained.items()},
+        }
+
+
+def summaries(rows: Iterable[Row]) -> list[Summary]:
+    """By effect, kind and method, in the order in which they come."""
+    tables: defaultdict[tuple[str, str], defaultdict[str, dict[int, Row]]] = defaultdict(lambda: defaultdict(dict))
+    for row in rows:
+        tables[row["effect"], row["kind"]][row["method"]][row["index"]] = row
+    return [
+        _summary(effect, kind, method, found, methods.get("dry", {}), methods.get("truth", {}))
+        for (effect, kind), methods in tables.items()
+        for method, found in methods.items()
+    ]
+
+
+def _summary(effect: str, kind: str, method: str, found: Rows, dry: Rows, truth: Rows) -> Summary:
+    shared = sorted(found.keys() & dry.keys())
+    ratios = {}
+    for name in (name for name, metric in METRICS.items() if metric.error):
+        values, others = (_column(rows, shared, name) for rows in (found, dry))
+        both = np.isfinite(values) & np.isfinite(others)
+        ratios[name] = ratio(values[both], others[both])
+    wet = [index for index in shared if not found[index]["clean"]]
+    clean = [index for index in found if found[index]["clean"]]
+    values, others = (_column(rows, wet, "mrstft") for rows in (found, dry))
+    errors, explained = _settings(found, truth)
+    return Summary(
+        effect=effect,
+        kind=kind,
+        method=method,
+        examples=len(found),
+        means={**{name: mean(_column(found, sorted(found), name)) for name in METRICS}, SETTINGS: mean(errors)},
+        ratios=ratios,
+        nearer=mean((values < others).astype(float)).value,
+        wet=ratio(values, others),
+        clean=mean(_column(found, clean, "mrstft")).value,
+        explained=explained,
+    )
+
+
+def _settings(found: Rows, truth: Rows) -> tuple[FloatArray, dict[str, float]]:
+    """Mean absolute error of each example `[N]`, and the share of variance found of each parameter."""
+    both = [i for i in sorted(found.keys() & truth.keys()) if found[i]["settings"] and truth[i]["settings"]]
+    if not both:
+        return np.array([]), {}
+    names = list(truth[both[0]]["settings"])
+    p, wanted = (np.array([[rows[i]["settings"][name] for name in names] for i in both]) for rows in (found, truth))
+    shares = 1 - ((p - wanted) ** 2).mean(axis=0) / np.maximum(wanted.var(axis=0), 1e-6)
+    return np.abs(p - wanted).mean(axis=1), dict(zip(names, shares.tolist(), strict=True))
+
+
+def mean(values: FloatArray) -> Estimate:
+    """Of the finite ones of `[N]`."""
+    values = values[np.isfinite(values)]
+    return ratio(values, np.ones_like(values))
+
+
+def ratio(values: FloatArray, others: FloatArray) -> Estimate:
+    """The mean of `[N]` over that of `[N]`, which are resampled together.
+
+    B. Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7(1), 1979, doi:10.1214/aos/1176344552.
+    """
+    count = len(values)
+    if count == 0 or others.sum() == 0:
+        return Estimate(np.nan, np.nan, np.nan)
+    drawn = _resamples(count)
+    below = drawn @ others
+    ratios = (drawn @ values)[below > 0] / below[below > 0]
+    low, high = np.quantile(ratios, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    return Estimate(float(values.sum() / others.sum()), float(low), float(high))
+
+
+@functools.lru_cache(64)
+def _resamples(count: int) -> FloatArray:
+    """`[_RESAMPLES, count]`: how often each example is drawn."""
+    return np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES).astype(float)
+
+
+def _column(rows: Rows, indices: Iterable[int], name: str) -> FloatArray:
+    return np.array([rows[index][name] for index in indices], dtype=float)
+
+
+def _plain(estimate: Estimate) -> dict[str, float | None]:
+    return {name: _or_none(value) for name, value in estimate._asdict().items()}
+
+
+def _or_none(value: float) -> float | None:
+    return value if np.isfinite(value) else None

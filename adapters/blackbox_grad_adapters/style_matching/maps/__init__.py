@@ -1,0 +1,1 @@
+"""The latent space, drawn and to be played with."""

@@ -1,0 +1,138 @@
+"""A map to play an effect by: a plane of how it sounds, in which every point is a setting, as one HTML page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from blackbox_grad.dependencies import library
+from blackbox_grad.effects import Audio, EffectInfo
+from blackbox_grad.errors import AudioError
+from blackbox_grad.parameters import FloatArray, Parameter
+from blackbox_grad.reports import figures, render_page, write_page
+from blackbox_grad_adapters.style_matching.effect_path import EffectPath
+from blackbox_grad_adapters.style_matching.maps.cloud import cloud, heard
+from blackbox_grad_adapters.style_matching.maps.plane import plane
+from blackbox_grad_adapters.style_matching.maps.way_back import WayBack, fitted
+from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+
+#: Decimals of the places and settings in the page, and so everywhere.
+_DECIMALS = 4
+
+
+#: A parameter is written natively at so many values.
+_TEXTS = 201
+
+
+#: A cell of the grid is rendered if a known place is no more than so many cells away.
+_REACH = 1.5
+
+
+@dataclass(frozen=True)
+class ControlMap:
+    """An effect in a plane, and how it sounds there.
+
+    Attributes:
+        info: the effect.
+        way_back: from the plane, the unit square, to settings.
+        explained: share of the embeddings' variance that the way back explains at places it did not know.
+        cells: `[M, 2]`, where there are sounds.
+        sounds: `M` recordings `[C, T]`, of the excerpt at the settings of each cell.
+        dry: the excerpt, `[C, T]`.
+        sample_rate: Hz.
+    """
+
+    info: EffectInfo
+    way_back: WayBack
+    explained: float
+    cells: FloatArray
+    sounds: list[Audio]
+    dry: Audio
+    sample_rate: float
+
+
+def control_map(
+    path: EffectPath, encoder: Encoder, x: Tensor, *, points: int = 400, grid: int = 20, seed: int = 0
+) -> ControlMap:
+    """Make the map of an effect.
+
+    Args:
+        path: the effect, at the encoder's sample rate.
+        x: `[C, T]`, what is heard through it.
+        points: settings that are rendered to find the plane.
+        grid: the page holds sounds on a grid of so many rows and columns, where there are settings.
+        seed: of everything random.
+
+    Raises:
+        AudioError: there is nothing to hear in `x`, or in the effect.
+    """
+    known = cloud(path, encoder, x, points, seed)
+    e = known.e.double().numpy()
+    places, settings = plane(e, "UMAP", seed).round(_DECIMALS), known.p.double().numpy().round(_DECIMALS)
+    way_back, explained = fitted(
+        places, settings, e, lambda p: heard(path, encoder, x[None], torch.from_numpy(p).float())[0].double().numpy()
+    )
+    cells = _cells(places, grid)
+    with torch.no_grad():
+        sounds = [path(x[None], p[None].float())[0].numpy() for p in torch.from_numpy(way_back(cells))]
+        dry = path.dry(x[None])[0].numpy()
+    return ControlMap(path.effect.info, way_back, explained, cells, sounds, dry, path.sample_rate)
+
+
+def write_control_map(path: str | os.PathLike[str], made: ControlMap, command: str) -> None:
+    """The page: whole, with everything in it.
+
+    Raises:
+        AudioError: the path cannot be written, or MP3 has no such sample rate.
+    """
+    parameters = tuple(made.info.parameters)
+    data = {
+        "places": made.way_back.places.tolist(),
+        "settings": made.way_back.settings.tolist(),
+        "width": made.way_back.width,
+        "names": [parameter.name for parameter in parameters],
+        "texts": [_texts(parameter) for parameter in parameters],
+        "cells": made.cells.tolist(),
+        "sounds": [mp3(sound, made.sample_rate) for sound in (*made.sounds, made.dry)],
+        "rate": made.sample_rate,
+        "address": made.info.spec.address,
+    }
+    page = render_page(
+        "map.html",
+        package=__package__,
+        made=made,
+        parameters=parameters,
+        data=data,
+        colours=figures.gradient("viridis"),
+        command=command,
+    )
+    write_page(path, page)
+
+
+def mp3(audio: Audio, sample_rate: float) -> str:
+    """`[C, T]` as MP3, which every browser decodes, in base64."""
+    soundfile = library("soundfile", "the map")
+    file = io.BytesIO()
+    try:
+        soundfile.write(file, np.clip(audio, -1.0, 1.0).T, round(sample_rate), format="MP3", subtype="MPEG_LAYER_III")
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"sounds at {sample_rate:g} Hz cannot be written as MP3; use an encoder of 8 to 48 kHz") from error
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def _cells(places: FloatArray, grid: int) -> FloatArray:
+    """The middles of the cells of a grid over the unit square, `[M, 2]`, of those near a known place."""
+    middles = (np.arange(grid) + 0.5) / grid
+    cells = np.stack(np.meshgrid(middles, middles), axis=-1).reshape(-1, 2)
+    nearest = np.sqrt(np.square(cells[:, None] - places[None]).sum(axis=2)).min(axis=1)
+    return np.asarray(cells[nearest <= _REACH / grid].round(_DECIMALS))
+
+
+def _texts(parameter: Parameter) -> list[str]:
+    return [parameter.text(float(value)) for value in np.linspace(0.0, 1.0, _TEXTS)]

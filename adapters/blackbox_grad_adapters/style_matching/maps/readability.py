@@ -1,0 +1,96 @@
+"""What can be read from embeddings: which effect it was, and how it was set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from blackbox_grad.dependencies import library
+from blackbox_grad.errors import AudioError
+from blackbox_grad.parameters import FloatArray
+from blackbox_grad_adapters.style_matching.effect_path import EffectPath
+from blackbox_grad_adapters.style_matching.maps.cloud import heard, scattered
+from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+
+#: Parts of the cross-validation. No excerpt is in two of them.
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Readability:
+    """Of one effect.
+
+    Attributes:
+        accuracy: share of its recordings that are taken for those of this effect, among all effects; None if it is the only one.
+        explained: by parameter, the share of its variance that is read (R²): 1 is all, 0 what a constant knows.
+        count: recordings that were heard.
+    """
+
+    accuracy: float | None
+    explained: dict[str, float]
+    count: int
+
+
+def readability(
+    paths: Mapping[str, EffectPath], encoder: Encoder, excerpts: Tensor, count: int, seed: int = 0
+) -> dict[str, Readability]:
+    """Judge an encoder by a support-vector machine, cross-validated, on the embeddings of effected recordings alone.
+
+    Args:
+        paths: the effects by name.
+        excerpts: `[K, C, T]`, dry; `K` is `FOLDS` or more.
+        count: quasi-random settings of each effect, each on the next of the excerpts.
+
+    Raises:
+        AudioError: too few excerpts, or an effect with nothing to hear.
+        MissingDependencyError: scikit-learn is not installed.
+    """
+    if len(excerpts) < FOLDS:
+        raise AudioError(f"to read embeddings takes {FOLDS} excerpts or more, got {len(excerpts)}")
+    embeddings, labels, groups = [], [], []
+    settings = {}
+    for name, path in paths.items():
+        p, group = scattered(path.size, count, seed), torch.arange(count) % len(excerpts)
+        e, audible = heard(path, encoder, excerpts[group], p)
+        if len(set(group[audible].tolist())) < FOLDS:
+            raise AudioError(f"{path.spec.address} is silent, or not finite, on almost all excerpts")
+        embeddings.append(e[audible].double().numpy())
+        groups.append(group[audible].numpy())
+        labels += [name] * len(embeddings[-1])
+        settings[name] = p[audible].double().numpy()
+    taken = None
+    if len(paths) > 1:
+        svm = library("sklearn.svm", "reading embeddings", "style")
+        taken = _predicted(svm.SVC(C=10.0), np.concatenate(embeddings), np.array(labels), np.concatenate(groups))
+    found = {}
+    for name, own, excerpt in zip(paths, embeddings, groups, strict=True):
+        mine = np.array(labels) == name
+        found[name] = Readability(
+            accuracy=None if taken is None else float(np.mean(taken[mine] == name)),
+            explained={
+                parameter: explained(own, settings[name][:, k], excerpt) for k, parameter in enumerate(paths[name].names)
+            },
+            count=len(own),
+        )
+    return found
+
+
+def explained(e: FloatArray, values: FloatArray, groups: NDArray[np.int64]) -> float:
+    """The share of the variance of `values: [N]` that is read from `e: [N, D]` of other groups, which are `[N]`."""
+    svm = library("sklearn.svm", "reading embeddings", "style")
+    error = np.square(_predicted(svm.SVR(C=0.1), e, values, groups) - values).sum()
+    return 1.0 - float(error / np.square(values - values.mean()).sum())
+
+
+def _predicted(model: Any, e: Any, targets: Any, groups: Any) -> Any:
+    """What the model says of each recording when it was fitted to those of other excerpts."""
+    selection = library("sklearn.model_selection", "reading embeddings", "style")
+    scaler = library("sklearn.preprocessing", "reading embeddings", "style").StandardScaler()
+    pipeline = library("sklearn.pipeline", "reading embeddings", "style").make_pipeline(scaler, model)
+    return selection.cross_val_predict(pipeline, e, targets, groups=groups, cv=selection.GroupKFold(FOLDS))

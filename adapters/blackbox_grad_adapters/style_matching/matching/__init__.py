@@ -1,0 +1,1 @@
+"""An effect set so that one recording sounds like another."""

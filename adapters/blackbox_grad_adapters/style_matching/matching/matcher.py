@@ -1,0 +1,229 @@
+"""Inference: an effect set by ear, so that one recording sounds like another."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from blackbox_grad import EffectSpec, Host
+from blackbox_grad.audio_files import resample
+from blackbox_grad.effects import Audio, EffectInfo, check_audio
+from blackbox_grad.errors import AudioError, ParameterError
+from blackbox_grad_adapters.style_matching.data.excerpts import loudest
+from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath
+from blackbox_grad_adapters.style_matching.matching.refinement import refined
+from blackbox_grad_adapters.style_matching.measures.spectral import multi_resolution_stft
+from blackbox_grad_adapters.style_matching.networks import shipped
+from blackbox_grad_adapters.style_matching.networks.controller import Controller
+from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsError
+
+#: A peak below this, -100 dBFS, is silence.
+_SILENCE = 1e-5
+
+
+#: Seconds on which sample rates are compared.
+_COMPARED = 5.0
+
+
+#: An effect sounds another way at another sample rate if its result is this much of the way from dry to wet away.
+_OTHER = 0.5
+
+
+@dataclass(frozen=True)
+class StyleMatch:
+    """What `StyleMatcher.match` found.
+
+    Attributes:
+        y: `[C, T] float32`: the input through the effect, with the input's peak.
+        p: `[P]`, the settings.
+        sample_rate: Hz, of `y`.
+        info: the effect.
+        gain: in dB: the input is this much louder when it goes into the effect, its peak at -12 dBFS as in training.
+        renders: spent on the settings.
+        distance, distance_before: between what the encoder hears in the reference and in the input through the effect, and in the
+            input as it is; 1 is usual for two parts of one recording.
+    """
+
+    y: NDArray[np.float32]
+    p: NDArray[np.float64]
+    sample_rate: float
+    info: EffectInfo
+    gain: float
+    renders: int
+    distance: float
+    distance_before: float
+
+    def settings(self) -> dict[str, str]:
+        """The free parameters as the effect writes them, by name."""
+        space = self.info.parameters
+        return {parameter.name: parameter.text(float(value)) for parameter, value in zip(space, self.p, strict=True)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the audio, ready for `json.dumps`."""
+        names = self.info.parameters.names
+        texts = self.settings()
+        return {
+            "effect": self.info.spec.address,
+            "sample_rate": self.sample_rate,
+            "input_gain_db": self.gain,
+            "parameters": [
+                {"name": name, "normalised": float(value), "native": texts[name]}
+                for name, value in zip(names, self.p, strict=True)
+            ],
+            "renders": self.renders,
+            "distance": self.distance,
+            "distance_before": self.distance_before,
+        }
+
+
+class StyleMatcher:
+    """An encoder, a controller and its effect.
+
+    Args:
+        controller: trained, with its header.
+        encoder: that it was trained with.
+        host: where to render; by default the pool of processes that all modules share.
+        effect: its address; by default the one that the controller was trained with.
+
+    Attributes:
+        path: the effect at the encoder's sample rate, as in training.
+    """
+
+    def __init__(self, controller: Controller, encoder: Encoder, host: Host | None = None, effect: str | None = None) -> None:
+        self.controller, self.encoder = controller.eval(), encoder.eval()
+        try:
+            address, names = effect or controller.header["effect"], tuple(controller.header["parameters"])
+        except KeyError as error:
+            raise WeightsError(f"the controller's header does not name its {error}") from error
+        try:
+            self.path = EffectPath(EffectSpec.of(address, encoder.sample_rate, names), host=host)
+        except ParameterError as error:
+            raise WeightsError(f"the controller was trained for {', '.join(names)} of another effect: {error}") from error
+
+    @classmethod
+    def load(cls, model: str | os.PathLike[str], host: Host | None = None, *, effect: str | None = None) -> StyleMatcher:
+        """Of an effect with weights in the package (its address, or its end: "Overdrive"), a file of weights, or a run's folder.
+
+        Args:
+            effect: the address to open, where it is not the one that the model was trained with: the plug-in lies elsewhere.
+
+        Raises:
+            WeightsError: there are no such weights, they are damaged, or for other parameters than the effect's.
+            EffectNotFoundError: the effect is not installed.
+        """
+        return cls(*shipped.controller(model), host, None if effect is None else shipped.address_of(effect))
+
+    def predict(self, x: Tensor, reference: Tensor) -> Tensor:
+        """Settings `[B, P]` with which `x: [B, C, T]` sounds like `reference: [B, C, T']`, both at the encoder's sample rate."""
+        with torch.no_grad():
+            p: Tensor = self.controller(self.encoder.embed(x), self.encoder.embed(reference))
+        return p
+
+    def refine(self, x: Tensor, reference: Tensor, p: Tensor, renders: int, seed: int = 0) -> Tensor:
+        """Better settings `[P]` than `p: [P]` for one `x: [C, T]` and `reference: [C, T']`, at the encoder's sample rate."""
+        return refined(self.encoder, self.path, x, reference, p, self._variance(), renders, seed)
+
+    def _variance(self) -> Tensor:
+        """`[P]`, of the controller's errors, from what its training has found; of a guess, where a header says nothing."""
+        shares: dict[str, float] = self.controller.header.get("results", {}).get("explained", {})
+        unexplained = [1.0 - min(shares.get(name, 0.0), 0.9) for name in self.path.names]
+        return torch.tensor(unexplained).clamp_max(1.0) / 12.0  # settings are uniform in [0, 1]
+
+    def match(
+        self,
+        x: ArrayLike | Tensor,
+        reference: ArrayLike | Tensor,
+        sample_rate: float,
+        reference_rate: float | None = None,
+        *,
+        refine: int = 0,
+        seed: int = 0,
+    ) -> StyleMatch:
+        """Set the effect so that `x` sounds like `reference`.
+
+        Args:
+            x, reference: `[C, T]` each, of any length and number of channels.
+            sample_rate: Hz, of `x` and of the result.
+            reference_rate: Hz, of the reference, if it is another one.
+            refine: renders to spend on better settings.
+            seed: of the refinement.
+
+        Warns if the effect sounds another way at `sample_rate` than at the encoder's rate, for which it is set.
+
+        Raises:
+            AudioError: a recording is silent, or holds NaN or infinity.
+        """
+        audio, other = audible(x, "the input"), audible(reference, "the reference")
+        heard, wanted = (
+            torch.from_numpy(self._resampled(a, rate))[None]
+            for a, rate in ((audio, sample_rate), (other, reference_rate or sample_rate))
+        )
+        p = self.predict(heard, wanted)
+        if refine:
+            p = self.refine(heard[0], wanted[0], p[0], refine, seed)[None]
+        with torch.no_grad():
+            goal = self.encoder.traits(wanted)
+            distances = [
+                float((self.encoder.traits(a) - goal).square().mean().sqrt())
+                for a in (self.path(heard, p), self.path.dry(heard))
+            ]
+        return StyleMatch(
+            y=self._render(audio, sample_rate, p),
+            p=p[0].double().numpy(),
+            sample_rate=float(sample_rate),
+            info=self.path.effect.info,
+            gain=20.0 * float(np.log10(PEAK / np.abs(audio).max())),
+            renders=refine,
+            distance=distances[0],
+            distance_before=distances[1],
+        )
+
+    def _resampled(self, audio: Audio, rate: float) -> Audio:
+        return audio if rate == self.encoder.sample_rate else resample(audio, rate, self.encoder.sample_rate)
+
+    def _render(self, audio: Audio, rate: float, p: Tensor) -> Audio:
+        """The whole recording at its own rate, as loud as it was."""
+        path = self.path
+        if rate != self.encoder.sample_rate:
+            path = EffectPath(EffectSpec.of(self.path.spec.address, rate, self.path.names), host=self.path.effect.host)
+            self._compare(path, torch.from_numpy(audio), p)
+        with torch.no_grad():
+            y: Audio = path.render(torch.from_numpy(audio)[None], p)[0].numpy()
+        peak = np.abs(y).max()
+        return y * (np.abs(audio).max() / peak) if peak > _SILENCE else y
+
+    def _compare(self, path: EffectPath, audio: Tensor, p: Tensor) -> None:
+        """Warn if the effect is another one at the rate of `path` than at the encoder's, on the loudest part of `audio: [C, T]`."""
+        rate, meant = path.sample_rate, self.encoder.sample_rate
+        excerpt = loudest(audio, round(_COMPARED * rate))[None]
+        with torch.no_grad():
+            moved = torch.from_numpy(self._resampled(path.render(excerpt, p)[0].numpy(), rate))[None]
+            dry = torch.from_numpy(self._resampled(excerpt[0].numpy(), rate))[None]
+            there = self.path(dry, p)
+            apart, whole = (float(multi_resolution_stft(y, there)) for y in (self.path.finish(moved), self.path.dry(dry)))
+        if apart > _OTHER * whole:
+            warnings.warn(
+                f"{self.path.spec.address} sounds another way at {rate:g} Hz than at {meant:g} Hz, for which it was set; give it "
+                f"audio at {meant:g} Hz to have it as it was meant",
+                stacklevel=4,
+            )
+
+
+def audible(audio: Any, name: str) -> Audio:
+    """`audio` as an array `[C, T]`. Raises `AudioError` if there is nothing to hear in it; `name` says in what."""
+    checked = check_audio(audio.detach().cpu() if isinstance(audio, Tensor) else audio)
+    if not np.isfinite(checked).all():
+        raise AudioError(f"{name} holds NaN or infinity")
+    if np.abs(checked).max(initial=0.0) < _SILENCE:
+        raise AudioError(
+            f"{name} is silent: its peak lies below -100 dBFS, or it has no samples; there is nothing to hear a style in"
+        )
+    return checked

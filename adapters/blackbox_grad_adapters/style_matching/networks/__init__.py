@@ -1,0 +1,1 @@
+"""The encoder, the controller, and their weights."""

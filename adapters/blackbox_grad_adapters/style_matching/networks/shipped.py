@@ -1,0 +1,106 @@
+"""The weights that come with the package, and those of a run's folder: which file is meant."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from blackbox_grad.effects import resolve_address
+from blackbox_grad.errors import suggest
+from blackbox_grad_adapters.style_matching.networks.controller import Controller
+from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+from blackbox_grad_adapters.style_matching.networks.weight_file import SUFFIX, WeightsError
+
+FOLDER = Path(__file__).parent.parent / "weights"
+
+
+#: Names of the files in the folder of a run.
+ENCODER, CONTROLLER = f"encoder{SUFFIX}", f"controller{SUFFIX}"
+
+
+#: The address of an MDA effect is this, a slash and its name.
+MDA = "dawdreamer:http://drobilla.net/plugins/mda"
+
+
+#: The effects of the original system.
+NINE = ("Overdrive", "Combo", "MultiBand", "RingMod", "Delay", "ThruZero", "Dynamics", "Ambience", "Leslie")
+
+
+_BUILT_IN = ("Distortion", "Reverb", "Compressor", "Delay")
+
+
+#: The effects with a trained controller in the package.
+EFFECTS = (*(f"{MDA}/{name}" for name in NINE), *(f"pedalboard-builtin:{name}" for name in _BUILT_IN))
+
+
+def file_of(address: str, folder: Path = FOLDER) -> Path:
+    """The file with the weights for an effect, there or not."""
+    return folder / (re.sub(r"[^a-z0-9]+", "-", address.lower()).strip("-") + SUFFIX)
+
+
+def short_name(address: str) -> str:
+    """The end of an address: "Overdrive"."""
+    return re.split("[/:]", address)[-1]
+
+
+def address_of(name: str) -> str:
+    """The address of an effect that is named by it, or by the end of one of `EFFECTS` ("Overdrive").
+
+    Raises:
+        WeightsError: several of them end so.
+    """
+    ending = [address for address in EFFECTS if short_name(address) == name]
+    if len(ending) > 1:
+        raise WeightsError(f"{name!r} is the name of several effects; write {' or '.join(ending)}")
+    return ending[0] if ending else resolve_address(name)
+
+
+def encoder(path: str | os.PathLike[str] | None = None) -> Encoder:
+    """The encoder of a file or of a run's folder; by default the package's.
+
+    Raises:
+        WeightsError: it is not there, or damaged.
+    """
+    if path is None:
+        return Encoder.load(FOLDER / ENCODER)
+    path = Path(path)
+    return Encoder.load(path / ENCODER if path.is_dir() else path)
+
+
+def controller(name: str | os.PathLike[str]) -> tuple[Controller, Encoder]:
+    """A controller with the encoder it was trained with.
+
+    Args:
+        name: the address of an effect with weights in the package, the end of such an address ("Overdrive"), a file, or the
+            folder of a run.
+
+    Raises:
+        WeightsError: there is none, or its encoder is not there.
+    """
+    file = _file(name)
+    found = Controller.load(file)
+    wanted = found.header.get("encoder")
+    for place in (file.parent / ENCODER, FOLDER / ENCODER):
+        if place.exists() and (ears := Encoder.load(place)).fingerprint == wanted:
+            return found, ears
+    raise WeightsError(
+        f"{file}: was trained with the encoder {wanted}, which is neither beside it as {ENCODER} nor in the package; copy it there"
+    )
+
+
+def _file(name: str | os.PathLike[str]) -> Path:
+    path = Path(name)
+    if path.is_dir():
+        return path / CONTROLLER
+    if path.suffix == SUFFIX:
+        return path
+    address = address_of(str(name))
+    file = file_of(address)
+    if not file.exists():
+        known = [known for known in EFFECTS if file_of(known).exists()]
+        raise WeightsError(
+            f"no trained controller for {str(name)!r}: train one (blackbox-grad style train {address}), or name its file; "
+            f"{suggest(address, known)}"
+        )
+    return file

@@ -1,0 +1,109 @@
+"""Files of trained weights: safetensors with a JSON header. Reading one runs no code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from blackbox_grad.dependencies import library
+from blackbox_grad.errors import BlackboxGradError
+from blackbox_grad.files import check_writable, replacing
+
+M = TypeVar("M", bound=nn.Module)
+
+
+SUFFIX = ".safetensors"
+
+
+#: Of the header's fields and of the networks; a file of another one is refused.
+FORMAT = 2
+
+
+#: Under this name the header stands in the metadata of the file.
+_FIELD = "blackbox_grad.style_matching"
+
+
+class WeightsError(BlackboxGradError, ValueError):
+    """A file of weights is damaged, of another kind, or does not fit what it is used with."""
+
+
+def write(path: str | os.PathLike[str], kind: str, module: nn.Module, header: Mapping[str, Any]) -> None:
+    """Write the weights of a module in half precision, whole or not at all.
+
+    Args:
+        path: `.safetensors`.
+        kind: what the module is: "encoder" or "controller".
+        header: what it is made from and made of, JSON values.
+
+    Raises:
+        AudioError: the path cannot be written.
+        WeightsError: a weight is not finite.
+    """
+    path = Path(path)
+    check_writable(path, (SUFFIX,))
+    tensors = {name: t.detach().cpu().half().contiguous() for name, t in module.state_dict().items()}
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(f"{path}: {name} holds NaN, infinity or numbers beyond 65504: training has diverged")
+    text = json.dumps({"format": FORMAT, "kind": kind, **header}, allow_nan=False)
+    content = library("safetensors.torch", "trained weights", "style").save(tensors, {_FIELD: text})
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The header and the weights, float32, of a file that `write` has written with this kind.
+
+    Raises:
+        WeightsError: no such file, or it is damaged, of another kind or of another version.
+    """
+    path = Path(path)
+    safetensors = library("safetensors", "trained weights", "style")
+    try:
+        with safetensors.safe_open(str(path), "pt") as file:
+            text = (file.metadata() or {}).get(_FIELD)
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (it is no dict)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: no such file") from error
+    except (OSError, safetensors.SafetensorError) as error:
+        raise WeightsError(
+            f"{path}: no weights can be read from it ({error}); is it damaged, or another kind of file?"
+        ) from error
+    if text is None:
+        raise WeightsError(f"{path}: these weights are not of style matching: the header {_FIELD!r} is missing")
+    try:
+        header = json.loads(text)
+        version, found = header["format"], header["kind"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path}: its header {_FIELD!r} cannot be read ({error!r})") from error
+    if version != FORMAT:
+        raise WeightsError(f"{path}: has format {version}, and this version of blackbox_grad reads {FORMAT}; train it again")
+    if found != kind:
+        raise WeightsError(f"{path}: holds the weights of a style {found}; a style {kind} is needed")
+    return header, tensors
+
+
+def build(kind: Callable[..., M], header: Mapping[str, Any], tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> M:
+    """A module of the header's `dimensions` with these weights. Raises `WeightsError` if they do not fit each other."""
+    try:
+        module = kind(**header["dimensions"])
+        module.load_state_dict(dict(tensors))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise WeightsError(f"{path}: the weights do not fit what their header says about them: {reason}") from error
+    return module
+
+
+def fingerprint(module: nn.Module) -> str:
+    """A short name, equal for equal weights in half precision."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().half().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""How encoder and controller are trained."""

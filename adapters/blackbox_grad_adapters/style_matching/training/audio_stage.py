@@ -1,0 +1,120 @@
+"""The second stage: the controller learns through the plug-in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from blackbox_grad_adapters.style_matching.data.pairs import Pair
+from blackbox_grad_adapters.style_matching.data.shards import PairShards
+from blackbox_grad_adapters.style_matching.effect_path import EffectPath
+from blackbox_grad_adapters.style_matching.measures.spectral import SIZES, distance, multi_resolution_stft, spectra
+from blackbox_grad_adapters.style_matching.networks.controller import Controller
+from blackbox_grad_adapters.style_matching.training.encoder_training import settings_error
+from blackbox_grad_adapters.style_matching.training.loggers import add_audio
+from blackbox_grad_adapters.style_matching.training.settings_stage import Embedded
+from blackbox_grad_adapters.style_matching.training.stage import Stage, loader
+
+#: Of the spectra that are trained on: the smallest and the largest cost time and change little.
+_SIZES = SIZES[1:-1]
+
+
+class AudioStage(Stage):
+    """Learn to sound like the truth: its spectral distance, and its gradient estimated from renders of the effect.
+
+    A setting that cannot be heard from the reference is now answered with the value that does the least harm.
+
+    Args:
+        path: the effect.
+        pairs: with audio; the first rows of `train` are what the encoder says about them.
+        judged: pairs to validate on, a batch, the first rows of `validation`.
+        waveform: weight of the mean absolute difference of samples, beside the spectral distance.
+    """
+
+    name, monitor = "audio", "audio/ratio"
+
+    def __init__(
+        self,
+        controller: Controller,
+        path: EffectPath,
+        pairs: PairShards[Pair],
+        train: Embedded,
+        judged: Pair,
+        validation: Embedded,
+        *,
+        epochs: int,
+        batch: int,
+        steps: int,
+        rate: float,
+        waveform: float,
+        seed: int,
+    ) -> None:
+        super().__init__(seed)
+        self.controller = controller
+        self._path, self._pairs, self._train = path, pairs, train
+        self._judged, self._validation = judged, validation
+        self._epochs, self._batch, self._steps, self._rate, self._waveform = epochs, batch, steps, rate, waveform
+        self.dry = float(multi_resolution_stft(judged["input"], judged["truth"]).mean().clamp_min(1e-9))
+
+    def train_dataloader(self) -> Any:
+        return loader(list(self.shuffled(len(self._pairs), self._batch)[: self._steps]))
+
+    def val_dataloader(self) -> Any:
+        return loader([0])
+
+    def configure_optimizers(self) -> Any:
+        optimiser = torch.optim.AdamW(self.controller.parameters(), self._rate, weight_decay=1e-3)
+        steps = self._epochs * min(self._steps, max(1, len(self._pairs) // self._batch))
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)  # gradients are noisy: the end averages them
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, rows: Tensor, batch_idx: int) -> Tensor:
+        pairs = self.sounds(rows)
+        p = self.controller(*(e.to(self.device) for e in self._train.draws(rows)))
+        truth = pairs["truth"].to(self.device)
+
+        def far(y: Tensor, truth: Tensor, *wanted: Tensor) -> Tensor:
+            return distance(y, *wanted, sizes=_SIZES) + self._waveform * (y - truth).abs().mean(dim=(1, 2))
+
+        loss = self._path.loss(pairs["input"].to(self.device), p, far, truth, *spectra(truth, _SIZES))
+        self.log("audio/train", loss.detach(), on_step=True, on_epoch=True, batch_size=len(rows))
+        return loss
+
+    def sounds(self, rows: Tensor) -> Pair:
+        """A batch of pairs, by their numbers."""
+        batch: Pair = torch.utils.data.default_collate([self._pairs[i] for i in rows.tolist()])
+        return batch
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        p, y = self.answer()
+        self.log(self.monitor, self.ratio(y), batch_size=1)
+        data, count = self._validation, len(p)
+        self.log("audio/settings", settings_error(p, data.p[:count], data.clean[:count].to(p)), batch_size=1)
+        for name, value in zip(self._path.names, p.mean(dim=0), strict=True):
+            self.log(f"parameters/{name}", value, batch_size=1)
+
+    def on_validation_epoch_end(self) -> None:
+        """Some of the pairs, to listen to while it trains."""
+        judged = self._judged
+        _, y = self.answer(3)
+        for i, match in enumerate(y):
+            sounds = {"match": match}
+            if self.current_epoch == 0:
+                sounds |= {"input": judged["input"][i], "reference": judged["reference"][i], "truth": judged["truth"][i]}
+            for name, audio in sounds.items():
+                add_audio(self.loggers, f"{i}/{name}", audio, self.current_epoch, self.global_step, self._path.sample_rate)
+
+    def ratio(self, y: Tensor | None = None) -> float:
+        """Mean distance to the truth of `y`, by default the controller's, over that of the dry input."""
+        y = self.answer()[1] if y is None else y
+        return float(multi_resolution_stft(y, self._judged["truth"]).mean()) / self.dry
+
+    def answer(self, count: int | None = None) -> tuple[Tensor, Tensor]:
+        """Settings for the first pairs to validate on, `[B, P]`, and the sound with them, `[B, C, T]`."""
+        x = self._judged["input"][:count]
+        with torch.no_grad():
+            e_input, e_reference = (e[: len(x)].to(self.device) for e in self._validation.means())
+            p = self.controller(e_input, e_reference).cpu()
+            return p, self._path(x, p)

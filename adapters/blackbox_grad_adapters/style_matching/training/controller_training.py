@@ -1,0 +1,173 @@
+"""How the controller of an effect is trained: on the settings of pairs first, then on the sound, through the effect itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.loggers import Logger
+from torch import Tensor
+
+from blackbox_grad_adapters.style_matching.data.pairs import Pair, PairDataset
+from blackbox_grad_adapters.style_matching.data.shards import PairShards
+from blackbox_grad_adapters.style_matching.effect_path import EffectPath
+from blackbox_grad_adapters.style_matching.networks.controller import PRESETS, Controller
+from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+from blackbox_grad_adapters.style_matching.training.audio_stage import AudioStage
+from blackbox_grad_adapters.style_matching.training.features import heard
+from blackbox_grad_adapters.style_matching.training.settings_stage import SettingsStage, embedded
+from blackbox_grad_adapters.style_matching.training.stage import Fitted, OnEpoch, explained, fit
+
+#: Of the gradient of the sound's distance: small differences of it say little where a setting moves phase.
+ESTIMATOR = "spsa:samples=2,sides=1,directions=orthogonal,step=0.05"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is trained, and how.
+
+    Attributes:
+        pairs: that the first stage learns from.
+        sounds: of these, that the second one renders.
+        judged: pairs to validate on by their sound; four times as many by their settings.
+        settings_epochs, settings_batch, settings_rate: of the first stage; 0 epochs leave it out.
+        audio_epochs, audio_steps, audio_batch, audio_rate: of the second; an epoch is so many steps.
+        patience: epochs of the second stage without a better one after which it ends.
+        waveform: see `AudioStage`.
+        widths: of the controller's layers.
+        seed: of everything random but the pairs.
+    """
+
+    pairs: int = 2048
+    sounds: int = 512
+    judged: int = 64
+    settings_epochs: int = 12
+    settings_batch: int = 64
+    settings_rate: float = 2e-3
+    audio_epochs: int = 10
+    audio_steps: int = 20
+    audio_batch: int = 16
+    audio_rate: float = 3e-4
+    patience: int = 4
+    waveform: float = 1.0
+    widths: tuple[int, ...] = PRESETS["small"]
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `train_controller` made.
+
+    Attributes:
+        controller: the best one, ready to answer.
+        path: its effect.
+        stages: what happened, by the stages' names.
+        results: distances to the truth divided by that of the dry input, on the pairs to validate on: "ratio" of the controller,
+            "ratio after settings" before its second stage, "ratio of the middle" of all settings at 0.5; and by parameter the mean
+            "error" and, where settings are random, the "explained" share of their variance.
+        examples: the pairs to validate on.
+        p, y: what the controller makes of them, `[B, P]` and `[B, C, T]`.
+        fixed: all pairs have the same settings.
+        interrupted: Ctrl-C ended it.
+    """
+
+    controller: Controller
+    path: EffectPath
+    stages: dict[str, Fitted]
+    results: dict[str, Any]
+    examples: Pair
+    p: Tensor
+    y: Tensor
+    fixed: bool
+    interrupted: bool
+
+
+def train_controller(
+    train: PairDataset,
+    validation: PairDataset,
+    encoder: Encoder,
+    folder: Path,
+    plan: Plan,
+    *,
+    caches: Path | None = None,
+    on_epoch: OnEpoch | None = None,
+    on_progress: Any = None,
+    loggers: Sequence[Logger] = (),
+) -> Trained:
+    """Train the controller of an effect. What was stopped goes on when called again with the same arguments.
+
+    Args:
+        train, validation: pairs of the effect, from recordings of which no group is on both sides.
+        encoder: frozen.
+        folder: of checkpoints.
+        caches: of pairs; the user's cache folder by default.
+        on_epoch, loggers: see `fit`.
+        on_progress: called while pairs are rendered, as `PairShards.build` does.
+    """
+    path = EffectPath(train.path.spec, host=train.path.effect.host, estimator=ESTIMATOR)
+    torch.manual_seed(plan.seed)
+    controller = Controller(encoder.latent, path.size, plan.widths)
+    learnt = embedded(encoder, heard(train, encoder, plan.pairs, caches, on_progress=on_progress))
+    known = embedded(encoder, heard(validation, encoder, 4 * plan.judged, caches, on_progress=on_progress))
+    judged: Pair = torch.utils.data.default_collate([validation.pair(i) for i in range(plan.judged)])
+    stages: dict[str, Fitted] = {}
+
+    first = SettingsStage(
+        controller,
+        learnt,
+        known,
+        epochs=plan.settings_epochs,
+        batch=plan.settings_batch,
+        rate=plan.settings_rate,
+        seed=plan.seed,
+    )
+    if plan.settings_epochs:
+        stages[first.name] = fit(first, folder / first.name, epochs=plan.settings_epochs, on_epoch=on_epoch, loggers=loggers)
+    interrupted = any(fitted.interrupted for fitted in stages.values())
+
+    sounds: PairShards[Pair] = PairShards(train, min(plan.sounds, plan.pairs), caches)
+    second = AudioStage(
+        controller,
+        path,
+        sounds,
+        learnt,
+        judged,
+        known,
+        epochs=plan.audio_epochs,
+        batch=plan.audio_batch,
+        steps=plan.audio_steps,
+        rate=plan.audio_rate,
+        waveform=plan.waveform,
+        seed=plan.seed,
+    )
+    controller.eval()
+    before, weights = second.ratio(), {name: weight.clone() for name, weight in controller.state_dict().items()}
+    if plan.audio_epochs and not interrupted:
+        sounds.build(0, on_progress)
+        fitted = fit(
+            second,
+            folder / second.name,
+            epochs=plan.audio_epochs,
+            patience=plan.patience,
+            on_epoch=on_epoch,
+            loggers=loggers,
+        )
+        stages[second.name], interrupted = fitted, fitted.interrupted
+        if not fitted.best(second.monitor).get(second.monitor, before) < before:
+            controller.load_state_dict(weights)  # it only did harm
+    controller.eval().requires_grad_(False)
+    p, y = second.answer()
+    found = controller(*known.means())
+    middle = path(judged["input"], torch.full_like(p, 0.5))
+    results: dict[str, Any] = {
+        "ratio": second.ratio(),
+        "ratio after settings": before,
+        "ratio of the middle": second.ratio(middle),
+        "error": dict(zip(path.names, (found - known.p)[~known.clean].abs().mean(dim=0).tolist(), strict=True)),
+    }
+    if train.settings is None:
+        results["explained"] = dict(zip(path.names, explained(found, known.p, known.clean).tolist(), strict=True))
+    return Trained(controller, path, stages, results, judged, p, y, train.settings is not None, interrupted)

@@ -1,0 +1,74 @@
+"""Pairs as an encoder hears them: rendered and listened to once, whatever is then trained on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor
+
+from blackbox_grad_adapters.style_matching.data.pairs import PairDataset
+from blackbox_grad_adapters.style_matching.data.shards import PairShards
+from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+
+#: Of what `Statistics` and `Spectrogram` compute; another one starts a new cache.
+_FORMAT = 1
+
+
+class HeardPair(TypedDict):
+    """A `Pair` without its audio; many have `N` in front.
+
+    Attributes:
+        input, reference: `[…] float16`, what the encoder's representation makes of them; not standardised.
+        p: `[P]`.
+        clean: bool.
+    """
+
+    input: Tensor
+    reference: Tensor
+    p: Tensor
+    clean: Tensor
+
+
+class HeardPairs:
+    """`PairDataset` through the representation of an encoder, which does not depend on the encoder's weights.
+
+    Args:
+        pairs: the pairs, of the encoder's sample rate and length.
+        encoder: whose representation it is.
+    """
+
+    def __init__(self, pairs: PairDataset, encoder: Encoder) -> None:
+        self.pairs = pairs
+        self._preset, self._representation = encoder.preset, encoder.representation
+
+    @property
+    def description(self) -> dict[str, Any]:
+        return {**self.pairs.description, "representation": self._preset, "features": _FORMAT}
+
+    def pair(self, index: int) -> HeardPair:
+        pair = self.pairs.pair(index)
+        with torch.no_grad():
+            both = self._representation(torch.stack([pair["input"].mean(dim=0), pair["reference"].mean(dim=0)])).half()
+        return HeardPair(input=both[0], reference=both[1], p=pair["p"], clean=pair["clean"])
+
+
+def heard(
+    pairs: PairDataset,
+    encoder: Encoder,
+    count: int,
+    folder: Path | None = None,
+    workers: int | None = 0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> HeardPair:
+    """The first `count` pairs, each tensor with `N = count` in front; from the cache, which is filled first.
+
+    Args:
+        folder, workers, on_progress: as for `PairShards`. Stopped at any moment, it goes on from the last whole shard.
+    """
+    shards = PairShards(HeardPairs(pairs, encoder), count, folder)
+    shards.build(workers, on_progress)
+    collated: HeardPair = torch.utils.data.default_collate([shards[i] for i in range(count)])
+    return collated

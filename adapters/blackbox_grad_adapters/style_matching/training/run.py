@@ -1,0 +1,210 @@
+"""Whole training runs: from an effect's address and recordings to files of weights that say how they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger
+
+from blackbox_grad import Host
+from blackbox_grad_adapters.style_matching.data import corpora, recordings
+from blackbox_grad_adapters.style_matching.data.pairs import LENGTH, PairDataset, Settings
+from blackbox_grad_adapters.style_matching.data.recordings import Tracks
+from blackbox_grad_adapters.style_matching.effect_path import SAMPLE_RATE, EffectPath
+from blackbox_grad_adapters.style_matching.networks import shipped
+from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+from blackbox_grad_adapters.style_matching.training.controller_training import ESTIMATOR, Plan, Trained, train_controller
+from blackbox_grad_adapters.style_matching.training.encoder_training import train_encoder
+from blackbox_grad_adapters.style_matching.training.features import heard
+from blackbox_grad_adapters.style_matching.training.stage import Fitted, OnEpoch, begin
+
+#: Pairs to validate the encoder on, of each effect.
+_JUDGED = 256
+
+
+#: Seeds of pairs differ by these. What an encoder was trained on it knows by heart; a controller that learns from it learns from
+#: embeddings that tell more than they do of any other recording.
+_ENCODERS, _JUDGES, _CONTROLLERS = 0, 1, 2
+
+
+OnProgress = Callable[[str, int, int], None]
+
+
+def sides(
+    folders: Sequence[Path], sample_rate: float = SAMPLE_RATE, on_progress: Callable[[int, int], None] | None = None
+) -> tuple[Tracks, Tracks]:
+    """Recordings to train and to validate with: of folders, a tenth of them for validation; by default, of the corpora."""
+    if not folders:
+        parts = [[r for c in corpora.on_side(side) for r in c.recordings()] for side in ("train", "validate")]
+    else:
+        parts = list(recordings.split([r for folder in folders for r in recordings.in_folder(folder)]))
+    train, validation = (Tracks(part, sample_rate, on_progress=on_progress) for part in parts)
+    return train, validation
+
+
+def run_encoder(
+    effects: Sequence[str],
+    folder: Path,
+    tracks: tuple[Tracks, Tracks],
+    *,
+    preset: str = "statistics",
+    latent: int = 128,
+    length: int = LENGTH,
+    pairs: int = 2048,
+    epochs: int = 12,
+    beta: float = 0.05,
+    settings: float = 5.0,
+    seed: int = 0,
+    host: Host | None = None,
+    command: str = "",
+    caches: Path | None = None,
+    on_epoch: OnEpoch | None = None,
+    on_progress: OnProgress | None = None,
+    loggers: Sequence[Logger] = (),
+) -> tuple[Path, Fitted]:
+    """Train an encoder on pairs of several effects, and write `encoder.safetensors` into the folder.
+
+    Called again after it was stopped, it goes on. Returns the file and what happened.
+    """
+    import torch
+
+    configuration = {
+        "effects": list(effects),
+        "preset": preset,
+        "latent": latent,
+        "length": length,
+        "pairs": pairs,
+        "epochs": epochs,
+        "beta": beta,
+        "settings": settings,
+        "seed": seed,
+        **_origin(tracks),
+    }
+    begin(folder, configuration)
+    for logger in loggers:
+        logger.log_hyperparams(configuration)
+    torch.manual_seed(seed)
+    encoder = Encoder(preset, tracks[0].sample_rate, length, latent)
+    train, validation = [], []
+    for address in effects:
+        first, second = _pairs(EffectPath(address, encoder.sample_rate, host=host), tracks, length, "random", seed, _ENCODERS)
+        train.append(heard(first, encoder, pairs, caches, on_progress=_named(on_progress, address)))
+        validation.append(heard(second, encoder, min(_JUDGED, pairs), caches, on_progress=_named(on_progress, address)))
+    encoder, fitted = train_encoder(
+        encoder,
+        train,
+        validation,
+        folder,
+        epochs=epochs,
+        beta=beta,
+        settings=settings,
+        seed=seed,
+        on_epoch=on_epoch,
+        loggers=loggers,
+    )
+    best = fitted.best("validation/loss")
+    results = {name.partition("/")[2]: value for name, value in best.items() if name.startswith("validation/")}
+    file = folder / shipped.ENCODER
+    encoder.save(file, {**configuration, "command": command, "results": results, **_made(fitted)})
+    return file, fitted
+
+
+def run_controller(
+    effect: str,
+    folder: Path,
+    tracks: tuple[Tracks, Tracks],
+    encoder: Encoder,
+    plan: Plan,
+    *,
+    settings: Settings = "random",
+    parameters: Sequence[str] | str = "continuous",
+    host: Host | None = None,
+    command: str = "",
+    caches: Path | None = None,
+    on_epoch: OnEpoch | None = None,
+    on_progress: OnProgress | None = None,
+    loggers: Sequence[Logger] = (),
+) -> tuple[Path, Trained]:
+    """Train the controller of an effect, and write `controller.safetensors` into the folder, its encoder beside it.
+
+    Args:
+        settings: "random", or those of all pairs, which then are never clean.
+
+    Called again after it was stopped, it goes on. Returns the file and what was trained.
+    """
+    path = EffectPath(effect, encoder.sample_rate, host=host, parameters=parameters)
+    train, validation = _pairs(path, tracks, encoder.length, settings, plan.seed, _CONTROLLERS)
+    configuration = {
+        "effect": path.spec.address,
+        "parameters": list(path.names),
+        "settings": "random" if train.settings is None else train.settings.tolist(),
+        "encoder": encoder.fingerprint,
+        "estimator": ESTIMATOR,
+        **asdict(plan),
+        **_origin(tracks),
+    }
+    begin(folder, configuration)
+    for logger in loggers:
+        logger.log_hyperparams(configuration)
+    trained = train_controller(
+        train,
+        validation,
+        encoder,
+        folder,
+        plan,
+        caches=caches,
+        on_epoch=on_epoch,
+        on_progress=_named(on_progress, effect),
+        loggers=loggers,
+    )
+    file = folder / shipped.CONTROLLER
+    made = _made(*trained.stages.values())
+    trained.controller.save(file, {**configuration, "command": command, "results": trained.results, **made})
+    trained.controller.header = configuration
+    if not _in_package(encoder):
+        encoder.save(folder / shipped.ENCODER, encoder.header)
+    return file, trained
+
+
+def _pairs(
+    path: EffectPath, tracks: tuple[Tracks, Tracks], length: int, settings: Settings, seed: int, whose: int
+) -> tuple[PairDataset, PairDataset]:
+    clean = 0.1 if settings == "random" else 0.0
+    train, validation = tracks
+    common: dict[str, Any] = {"length": length, "clean": clean, "settings": settings}
+    return (
+        PairDataset(path, train, seed=3 * seed + whose, **common),
+        PairDataset(path, validation, seed=3 * seed + _JUDGES, augmentation=None, **common),
+    )
+
+
+def _origin(tracks: tuple[Tracks, Tracks]) -> dict[str, Any]:
+    return {
+        "recordings": {
+            side: {"minutes": round(t.seconds / 60, 1), "groups": sorted(set(t.groups))}
+            for side, t in zip(("train", "validation"), tracks, strict=True)
+        }
+    }
+
+
+def _made(*stages: Fitted) -> dict[str, Any]:
+    """When stages ended, and with what."""
+    return {
+        "epochs run": [len(fitted.history) for fitted in stages],
+        "seconds": round(sum(fitted.history[-1]["seconds"] for fitted in stages if fitted.history), 1),
+        "interrupted": any(fitted.interrupted for fitted in stages),
+        "versions": {name: version(name) for name in ("blackbox-grad", "torch", "lightning")},
+    }
+
+
+def _in_package(encoder: Encoder) -> bool:
+    file = shipped.FOLDER / shipped.ENCODER
+    return file.exists() and Encoder.load(file).fingerprint == encoder.fingerprint
+
+
+def _named(on_progress: OnProgress | None, name: str) -> Callable[[int, int], None] | None:
+    return None if on_progress is None else lambda done, total: on_progress(name, done, total)

@@ -1,0 +1,284 @@
+"""Training with Lightning: stages in a folder, repeatable, and resumed where they ended."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.plugins import TorchCheckpointIO
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from blackbox_grad.files import replacing
+from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsError
+
+#: What is told after every epoch: the stage's name, and its newest row.
+OnEpoch = Callable[[str, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What `fit` did.
+
+    Attributes:
+        history: a row for each epoch: "epoch", "seconds" and what the stage logged.
+        interrupted: Ctrl-C ended it.
+    """
+
+    history: list[dict[str, float]]
+    interrupted: bool
+
+    def best(self, monitor: str) -> dict[str, float]:
+        """The row of the epoch whose weights were kept; empty if there was none."""
+        return min(self.history, key=lambda row: row[monitor], default={})
+
+
+class Stage(L.LightningModule):
+    """One stage of a training. A step depends on the weights, the seed and the number of the step, and on nothing else.
+
+    Subclasses log what they are judged by as `monitor`, the less the better.
+
+    Args:
+        seed: of everything random.
+    """
+
+    name: str
+    monitor: str
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+
+    def on_validation_epoch_start(self) -> None:
+        torch.manual_seed(self.seed)
+
+    def shuffled(self, count: int, batch: int, salt: int = 0) -> tuple[Tensor, ...]:
+        """The numbers below `count` in this epoch's order, in batches. The last one is full too; a few are left out."""
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.current_epoch) * 1_009 + salt)
+        batch = min(batch, count)
+        order = torch.randperm(count, generator=generator)[: count // batch * batch]
+        return tuple(order.reshape(-1, batch))
+
+
+def loader(items: list[Any]) -> DataLoader[Any]:
+    """Items as they are, one a step."""
+    return DataLoader(items, batch_size=None)  # type: ignore[arg-type]
+
+
+def fit(
+    stage: Stage,
+    folder: Path,
+    *,
+    epochs: int,
+    patience: int | None = None,
+    on_epoch: OnEpoch | None = None,
+    loggers: Sequence[Logger] = (),
+) -> Fitted:
+    """Train a stage, and leave it with the weights of its best epoch.
+
+    What was stopped, by Ctrl-C, a kill or a crash, goes on from its last whole epoch when called again, and ends with the same
+    weights as if it had not been stopped; also where the folder was moved. What had ended stays as it is.
+
+    Args:
+        folder: of checkpoints and of what TensorBoard shows.
+        epochs: at most.
+        patience: epochs without a better one after which it ends.
+        loggers: of Lightning, beside TensorBoard's.
+
+    Raises:
+        WeightsError: a checkpoint is damaged, or of another version.
+        AudioError: the disk is full; the last whole epoch is still there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    best = _Best(folder, "best", stage.monitor, enable_version_counter=False)
+    last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    history, interrupt = _History(stage, on_epoch), _Interrupt()
+    callbacks: list[L.Callback] = [history, interrupt, best, last]
+    if patience is not None:
+        callbacks.insert(0, L.pytorch.callbacks.EarlyStopping(stage.monitor, patience=patience))
+    resumed = folder / "last.ckpt"
+    with _quiet():
+        trainer = L.Trainer(
+            max_epochs=epochs,
+            devices=1,
+            logger=[TensorBoardLogger(folder, name="", version="tensorboard"), *loggers],
+            callbacks=callbacks,
+            plugins=[_WholeFiles()],
+            gradient_clip_val=1.0,
+            reload_dataloaders_every_n_epochs=1,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        if resumed.exists():
+            history.load_state_dict(_checked(resumed, stage)["callbacks"][history.state_key])
+        if patience is None or history.since_best(stage.monitor) < patience:
+            with contextlib.suppress(_Stopped), interrupt.listening():
+                trainer.fit(stage, ckpt_path=str(resumed) if resumed.exists() else None, weights_only=True)
+    if (folder / "best.ckpt").exists():
+        stage.load_state_dict(_checkpoint(folder / "best.ckpt")["state_dict"])
+    stage.cpu()
+    return Fitted(history.rows, interrupt.pressed)
+
+
+def begin(folder: Path, configuration: dict[str, Any]) -> None:
+    """Make the folder of a run. Raises `WeightsError` if it holds another run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file, text = folder / "run.json", json.dumps(configuration, indent=2)
+    if file.exists():
+        try:
+            there = json.loads(file.read_text("utf-8"))
+        except ValueError:
+            there = {}
+        wanted = json.loads(text)
+        other = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
+        if other:
+            raise WeightsError(
+                f"{folder} holds a run with other settings ({', '.join(other)} differ); name another folder, or delete this one"
+            )
+    with replacing(file) as temporary:
+        temporary.write_text(text + "\n", "utf-8")
+
+
+def explained(found: Tensor, p: Tensor, clean: Tensor) -> Tensor:
+    """`[P]`: the share of each setting's variance that was found, over pairs with an effect; 1 is all, 0 what the mean gives."""
+    there, wanted = found[~clean], p[~clean]
+    return 1 - (there - wanted).square().mean(dim=0) / wanted.var(dim=0).clamp_min(1e-6)
+
+
+class _Best(ModelCheckpoint):
+    """Keeps the best epoch, and knows it again where the folder was moved."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return str(Path(self.dirpath or "", Path(path).name)) if path else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        moved = {name: here(state_dict[name]) for name in paths}
+        kept = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": kept, "dirpath": self.dirpath})
+
+
+class _WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all. Lightning moves it there from elsewhere, and a full disk spoils the last one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        with replacing(Path(path)) as temporary:
+            temporary.write_bytes(content.getbuffer())
+
+
+class _Stopped(Exception):
+    """Ends the training without leaving a half-done epoch behind."""
+
+
+class _Interrupt(L.Callback):
+    """Ctrl-C ends the training with the best so far; pressed again, it is obeyed at once."""
+
+    pressed = False
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Around `Trainer.fit`, which puts handlers of its own in place and takes them away."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        usual = signal.getsignal(signal.SIGINT)
+
+        def press(number: int, frame: Any) -> None:
+            self.pressed = True
+            signal.signal(signal.SIGINT, usual)
+
+        signal.signal(signal.SIGINT, press)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, usual)
+
+    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
+        if self.pressed:
+            raise _Stopped
+
+
+class _History(L.Callback):
+    """What was logged, epoch by epoch, kept in checkpoints."""
+
+    def __init__(self, stage: Stage, on_epoch: OnEpoch | None) -> None:
+        self.rows: list[dict[str, float]] = []
+        self._stage, self._on_epoch = stage, on_epoch
+        self._before, self._began = 0.0, time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        seconds = self._before + time.monotonic() - self._began
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.rows.append({"epoch": float(trainer.current_epoch), "seconds": seconds, **values})
+        if self._on_epoch is not None:
+            self._on_epoch(self._stage.name, self.rows[-1])
+
+    def since_best(self, monitor: str) -> int:
+        """Epochs after the best one."""
+        values = [row[monitor] for row in self.rows]
+        return len(values) - 1 - values.index(min(values)) if values else 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+        self._before, self._began = (self.rows[-1]["seconds"] if self.rows else 0.0), time.monotonic()
+
+
+def _checked(file: Path, stage: Stage) -> dict[str, Any]:
+    """What is in it, if the stage can go on from it."""
+    content = _checkpoint(file)
+    try:
+        stage.load_state_dict(content["state_dict"])
+    except (KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise WeightsError(
+            f"{file}: the checkpoint is of another version of blackbox_grad ({reason}); delete it to begin this stage again"
+        ) from error
+    return content
+
+
+def _checkpoint(file: Path) -> dict[str, Any]:
+    """Read without running code."""
+    try:
+        content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged archive raises
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"{file}: the checkpoint cannot be read ({reason}); delete it to begin this stage again") from error
+    return content
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's advice: steps here render plug-ins, and loaders only hand out numbers."""
+    log = logging.getLogger("lightning.pytorch")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        log.setLevel(before)

@@ -1,0 +1,1 @@
+"""What all compiled plug-ins share."""

@@ -1,0 +1,44 @@
+"""What was measured of effects before: small JSON files in the user's cache folder, good until an effect's file changes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from blackbox_grad.errors import AudioError
+from blackbox_grad.files import replacing
+
+
+class Memory:
+    """Results of one kind, by key. Several processes may share it; without a cache folder it forgets, and is no error."""
+
+    def __init__(self, kind: str) -> None:
+        self._folder: Path | None = None
+        with contextlib.suppress(ImportError):
+            from platformdirs import user_cache_path
+
+            self._folder = user_cache_path("blackbox-grad", appauthor=False) / kind
+
+    def get(self, key: str, stamp: str) -> Any:
+        """What was put under this key with this stamp; None if there is nothing, or it cannot be read."""
+        try:
+            data = json.loads(self._file(key).read_text("utf-8"))
+            return data["found"] if data["stamp"] == stamp else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def put(self, key: str, stamp: str, found: Any) -> None:
+        """Remember what JSON can hold."""
+        with contextlib.suppress(OSError, AudioError):
+            file = self._file(key)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(file) as temporary:
+                temporary.write_text(json.dumps({"stamp": stamp, "found": found}), encoding="utf-8")
+
+    def _file(self, key: str) -> Path:
+        if self._folder is None:
+            raise OSError("no cache folder: platformdirs is not installed")
+        return self._folder / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.json"

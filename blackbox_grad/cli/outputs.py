@@ -1,0 +1,120 @@
+"""The files that a command leaves: what may be overwritten, and what is said about them."""
+
+from __future__ import annotations
+
+import json as json_format
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import typer
+
+from blackbox_grad import audio_files
+from blackbox_grad.cli.console import complain, out, say, table, warn
+from blackbox_grad.effects.audio import Audio
+from blackbox_grad.errors import AudioError, BlackboxGradError
+from blackbox_grad.files import check_writable, replacing
+
+if TYPE_CHECKING:
+    from blackbox_grad.matching.result import Match
+
+
+class Outputs:
+    """The files that a match leaves, any of them None."""
+
+    def __init__(self, audio: Path | None, report: Path | None, parameters: Path | None) -> None:
+        self.audio, self.report, self.parameters = audio, report, parameters
+
+    def paths(self) -> list[Path]:
+        return [path for path in (self.audio, self.report, self.parameters) if path is not None]
+
+    def check(self, *inputs: Path) -> None:
+        """Before the work: every name can be written, and none is an input or another output."""
+        for path, suffixes in (
+            (self.audio, tuple(audio_files.WRITTEN)),
+            (self.report, (".html", ".htm")),
+            (self.parameters, ()),
+        ):
+            if path is not None:
+                check_writable(path, suffixes)
+                refuse_overwriting(path, *inputs)
+        names = [path.absolute() for path in self.paths()]
+        if len(set(names)) < len(names):
+            raise typer.BadParameter("two outputs have the same name")
+
+    def write(
+        self, found: Match, audio: Audio, target: Audio, *, command: str, truth: Mapping[str, float] | None = None
+    ) -> list[Path]:
+        """Those that could be written: one that fails (a full disk) is complained of, and takes no other with it."""
+
+        def write_audio(path: Path) -> None:
+            audio_files.write(path, found.audio, found.sample_rate)
+            warn_of_clipping(path, found.audio)
+
+        def write_parameters(path: Path) -> None:
+            with replacing(path) as temporary:
+                temporary.write_text(json_format.dumps(found.to_json() | {"command": command}, indent=2) + "\n", "utf-8")
+
+        def write_report(path: Path) -> None:
+            from blackbox_grad.reports import match_report as report
+
+            report.write_report(path, found, audio, target, command=command, truth=truth)
+
+        written = []
+        for path, write in ((self.audio, write_audio), (self.report, write_report), (self.parameters, write_parameters)):
+            if path is not None:
+                try:
+                    write(path)
+                    written.append(path)
+                except BlackboxGradError as error:
+                    complain(str(error))
+        return written
+
+    def print(self, written: list[Path]) -> None:
+        for name, path in (("audio", self.audio), ("settings", self.parameters), ("report", self.report)):
+            if path in written:
+                say((f"{name:<9}", "dim"), str(path))
+
+    def exit(self, found: Match, written: list[Path]) -> None:
+        """With the exit code that says how it went, unless all is well."""
+        if found.error:
+            complain(found.error)
+        if found.error or len(written) < len(self.paths()):
+            raise typer.Exit(1)
+        if found.finished == "interrupted":
+            raise typer.Exit(130)
+
+
+def print_match(found: Match, truth: Mapping[str, str] | None = None) -> None:
+    """The table of settings and the loss; `truth` maps names to the native text with which the target was made."""
+    rows = table(
+        "parameter", "found", *(["hidden"] if truth else []), "default", "normalised", right=["normalised"], whole=["found"]
+    )
+    for row in found.settings():
+        if row["free"]:
+            hidden = [truth.get(row["name"], "")] if truth else []
+            rows.add_row(row["name"], row["native"], *hidden, row["default"], f"{row['normalised']:.4f}")
+    out().print(rows)
+    say("")
+    if found.finished == "interrupted":
+        say(("Stopped by Ctrl-C; these are the best settings so far.", "yellow"))
+    if found.finished == "failed":
+        say(("Stopped by an error; these are the best settings so far.", "yellow"))
+    improved: list[Any] = [f"loss {found.loss_start:.4g} → ", (f"{found.loss:.4g}", "bold green")]
+    say(*improved, f" ({found.loss_name}; {found.renders} renders in {found.seconds:.1f} s; {found.method})")
+
+
+def refuse_overwriting(written: Path, *inputs: Path) -> None:
+    """Raise `AudioError` if an output is one of the inputs."""
+    for path in inputs:
+        if written.exists() and path.exists() and written.samefile(path):
+            raise AudioError(f"{written} is an input; give the output another name")
+
+
+def warn_of_clipping(path: Path, audio: Audio) -> None:
+    peak = audio_files.peak_decibels(audio)
+    if peak <= 0.0:
+        return
+    kept = "kept in the file, and clipped when it is played" if path.suffix.lower() == ".wav" else "clipped"
+    warn(f"{path}: {int((np.abs(audio) > 1.0).sum())} samples go beyond full scale (peak {peak:+.1f} dB) and are {kept}")

@@ -1,0 +1,73 @@
+"""What is imported when first used: optional libraries, entry points, and the names that a package hands on."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any
+
+from blackbox_grad.errors import MissingDependencyError
+
+#: optional libraries of the core and of the backends -> the extra that brings them; an adapter names its own
+_EXTRAS = {"pedalboard": "pedalboard", "dawdreamer": "dawdreamer"} | dict.fromkeys(
+    ("jinja2", "matplotlib", "platformdirs", "rich", "scipy", "soundfile", "soxr", "typer"), "match"
+)
+
+
+def library(name: str, needed_by: str, extra: str = "") -> ModuleType:
+    """An optional library, imported.
+
+    Args:
+        name: of the module.
+        needed_by: what needs it, for the message.
+        extra: of `blackbox-grad` that brings it, where that is not one of the core's.
+
+    Raises:
+        MissingDependencyError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise missing_dependency(error, needed_by, extra) from error
+
+
+def missing_dependency(error: ImportError, needed_by: str, extra: str = "") -> MissingDependencyError:
+    """The error to raise when an optional library is not installed, with the command that brings it."""
+    module = (error.name or "").partition(".")[0]
+    extra = _EXTRAS.get(module, extra)
+    way_out = f"pip install 'blackbox-grad[{extra}]'" if extra else f"pip install {module or 'the missing package'}"
+    return MissingDependencyError(f"{needed_by} needs {module or error}, which is not installed; run: {way_out}")
+
+
+def entry_points_of(group: str) -> dict[str, EntryPoint]:
+    """What installed packages have registered in a group, by name."""
+    return {entry.name: entry for entry in entry_points(group=group)}
+
+
+def lazy_names(
+    package: str, homes: Mapping[str, str], modules: Iterable[str] = ()
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` and `__all__` of a package (PEP 562).
+
+    Args:
+        package: its `__name__`.
+        homes: name -> the module inside the package that defines it.
+        modules: modules of the package that are handed on whole.
+    """
+    whole = tuple(modules)
+    names = sorted([*homes, *whole])
+
+    def __getattr__(name: str) -> Any:
+        if name in homes:
+            value = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        elif name in whole:
+            value = importlib.import_module(f"{package}.{name}")
+        else:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return __getattr__, lambda: names, names

@@ -1,0 +1,37 @@
+"""Effects, backends, and the recipe from which every host opens the same effect. Needs numpy only: host processes import it."""
+
+from __future__ import annotations
+
+from blackbox_grad.effects.addresses import backend, backend_names, backends, file_stamp, resolve_address
+from blackbox_grad.effects.audio import Audio, check_audio
+from blackbox_grad.effects.float_mode import float_mode_kept
+from blackbox_grad.effects.opening import ChainedEffect, EffectInfo, SelectedEffect, load
+from blackbox_grad.effects.plugin import ANY, PluginEffect
+from blackbox_grad.effects.protocols import Backend, Effect
+from blackbox_grad.effects.repeatability import relative_error
+from blackbox_grad.effects.spec import HIGHEST_RATE, EffectSpec, as_spec, chain, split_chain
+
+__all__ = [
+    "ANY",
+    "HIGHEST_RATE",
+    "Audio",
+    "Backend",
+    "ChainedEffect",
+    "Effect",
+    "EffectInfo",
+    "EffectSpec",
+    "PluginEffect",
+    "SelectedEffect",
+    "as_spec",
+    "backend",
+    "backend_names",
+    "backends",
+    "chain",
+    "check_audio",
+    "file_stamp",
+    "float_mode_kept",
+    "load",
+    "relative_error",
+    "resolve_address",
+    "split_chain",
+]

@@ -1,0 +1,28 @@
+"""Audio as the core passes it around: `[C, T] float32`."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from blackbox_grad.errors import AudioError
+
+Audio: TypeAlias = NDArray[np.float32]
+
+
+def check_audio(audio: ArrayLike) -> Audio:
+    """`[C, T]` as contiguous float32; raises `AudioError` otherwise."""
+    try:
+        array = np.asarray(audio)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise AudioError(f"audio must be an array [channels, samples] of float32: {error}") from error
+    if array.dtype.kind not in "fiu":
+        raise AudioError(f"audio must be float32 in [-1, 1], got {array.dtype}")
+    if array.ndim != 2 or array.shape[0] == 0:
+        hint = "; for mono write audio[None]" if array.ndim == 1 else ""
+        raise AudioError(f"audio must have the shape [channels, samples], got {array.shape}{hint}")
+    if array.dtype.kind != "f":
+        raise AudioError(f"audio must be float32 in [-1, 1], got integers ({array.dtype}); divide by their full scale first")
+    return np.ascontiguousarray(array, dtype=np.float32)

@@ -1,0 +1,179 @@
+"""Effects, opened: selected parameters, chains, and what is known of an effect without holding it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from blackbox_grad.dependencies import missing_dependency
+from blackbox_grad.effects.addresses import backend
+from blackbox_grad.effects.audio import Audio, check_audio
+from blackbox_grad.effects.float_mode import float_mode_kept
+from blackbox_grad.effects.plugin import PluginEffect
+from blackbox_grad.effects.protocols import Closing, Effect
+from blackbox_grad.effects.spec import (
+    EffectSpec,
+    as_spec,
+)
+from blackbox_grad.errors import BlackboxGradError, RenderError
+from blackbox_grad.parameters.parameter import FloatArray, Parameter
+from blackbox_grad.parameters.space import ParameterSpace, Selection
+
+
+@dataclass(frozen=True)
+class EffectInfo:
+    """What is known of an opened effect without holding it: a host's answer to `open`. Fields as in `Effect`.
+
+    `spec` opens it again, with what was learnt.
+    """
+
+    name: str
+    parameters: ParameterSpace
+    sample_rate: float
+    latency: int
+    repeatability: float
+    layout: str
+    spec: EffectSpec = field(repr=False)
+
+    @classmethod
+    def of(cls, effect: SelectedEffect) -> EffectInfo:
+        """Read it off an opened effect."""
+        return cls(**{f.name: getattr(effect, f.name) for f in fields(cls)})
+
+
+def load(
+    address: str | os.PathLike[str] | EffectSpec,
+    sample_rate: float = 44100.0,
+    parameters: Selection = "continuous",
+    fixed: Mapping[str, float | str] | None = None,
+    **options: Any,
+) -> SelectedEffect:
+    """Open an effect in this process, to render with it directly.
+
+    Args:
+        address: `backend:locator` ("pedalboard-builtin:Reverb", "dawdreamer:http://drobilla.net/plugins/mda/Delay"), a bare
+            path or LV2 URI, the file name of an installed plug-in, or a chain `a | b`.
+        sample_rate: Hz.
+        parameters: the free parameters: names, "continuous" (default), "trainable" or "all".
+        fixed: values for others, by name.
+        options: passed to the backend (`preset=`, `state=`, …).
+
+    To train through it, use `DifferentiableEffect`, which keeps effects in processes of their own.
+    """
+    return _opened(as_spec(address, sample_rate, parameters, fixed, **options))
+
+
+def _opened(spec: EffectSpec) -> SelectedEffect:
+    effect, known = _chained(spec) if spec.parts else _single(spec)
+    try:
+        space = effect.parameters.select(spec.parameters, dict(spec.fixed))
+    except BlackboxGradError as error:
+        effect.close()
+        raise type(error)(f"{spec.address}: {error}") from error
+    return SelectedEffect(effect, space, known)
+
+
+def _single(spec: EffectSpec) -> tuple[Effect, EffectSpec]:
+    """The effect, and the spec with what its backend has learnt."""
+    name, _, locator = spec.address.partition(":")
+    try:
+        with float_mode_kept():
+            effect = backend(name).open(locator, spec.sample_rate, dict(spec.options + spec.learnt))
+    except ModuleNotFoundError as error:
+        raise missing_dependency(error, f"backend {name!r}") from error
+    return effect, replace(spec, learnt=tuple(getattr(effect, "learnt", {}).items()))
+
+
+def _chained(spec: EffectSpec) -> tuple[Effect, EffectSpec]:
+    opened: list[SelectedEffect] = []
+    try:
+        opened.extend(_opened(part) for part in spec.parts)
+    except BaseException:
+        for part in opened:
+            part.close()
+        raise
+    return ChainedEffect(opened), replace(spec, parts=tuple(part.spec for part in opened))
+
+
+class SelectedEffect(Closing):
+    """An effect with some parameters free and the others held: what `load` returns and hosts work with."""
+
+    def __init__(self, effect: Effect, parameters: ParameterSpace, spec: EffectSpec) -> None:
+        self._effect = effect
+        # what is checked here is not checked again: 0.1 ms, where cheap plug-ins render a second of audio in 0.2
+        self._render = effect.render_checked if isinstance(effect, PluginEffect) else effect.render
+        self.parameters = parameters
+        self.spec = spec
+        self.name = effect.name
+        self.sample_rate = effect.sample_rate
+        self.latency = effect.latency
+        self.layout = effect.layout
+
+    @property
+    def repeatability(self) -> float:
+        return self._effect.repeatability
+
+    def render(self, audio: Audio, point: ArrayLike) -> Audio:
+        with self._errors_named():
+            values = self.parameters.complete(point)
+        return self.render_at(audio, values)
+
+    def render_at(self, audio: Audio, values: FloatArray) -> Audio:
+        """`render` at `values: [F]`, as `parameters.complete(point)` gives them."""
+        with self._errors_named(), float_mode_kept():
+            return self._render(check_audio(audio), values)
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
+        except BlackboxGradError as error:
+            if self.spec.address in str(error):
+                raise
+            raise type(error)(f"{self.spec.address}: {error}") from error
+        except Exception as error:
+            raise RenderError(f"{self.spec.address}: {type(error).__name__} while rendering: {error}") from error
+
+    def close(self) -> None:
+        with float_mode_kept():
+            self._effect.close()
+
+
+class ChainedEffect(Closing):
+    """Effects in series, as one."""
+
+    def __init__(self, effects: Sequence[Effect]) -> None:
+        self._effects = list(effects)
+        self._counts = [len(e.parameters) for e in effects]
+        self.name = " | ".join(e.name for e in effects)
+        self.sample_rate = effects[0].sample_rate
+        self.latency = sum(e.latency for e in effects)
+        self.layout = " | ".join(e.layout for e in effects)
+        self.parameters = ParameterSpace(_prefixed(effects))
+
+    @property
+    def repeatability(self) -> float:
+        return max(e.repeatability for e in self._effects)
+
+    def render(self, audio: Audio, point: ArrayLike) -> Audio:
+        values = self.parameters.check(point)
+        start = 0
+        for effect, count in zip(self._effects, self._counts, strict=True):
+            audio = effect.render(audio, values[start : start + count])
+            start += count
+        return audio
+
+    def close(self) -> None:
+        for effect in self._effects:
+            effect.close()
+
+
+def _prefixed(effects: Sequence[Effect]) -> Iterator[Parameter]:
+    for effect in effects:
+        for parameter, default in zip(effect.parameters, effect.parameters.defaults, strict=True):
+            yield replace(parameter, name=f"{effect.name}: {parameter.name}", default=float(default))

@@ -1,0 +1,99 @@
+"""What an effect and a backend promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+from numpy.typing import ArrayLike
+
+from blackbox_grad.effects.audio import Audio
+from blackbox_grad.parameters.space import ParameterSpace
+
+
+class Effect(Protocol):
+    """An opened effect.
+
+    `render` is a *pure function*: the same audio and point give the same bits, whatever was rendered before; nothing is
+    mutated; the length is kept; reported latency is taken out. `repeatability` says how well the effect keeps this.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the plug-in calls itself."""
+        ...
+
+    @property
+    def parameters(self) -> ParameterSpace:
+        """The controls; a point has one value for each free one."""
+        ...
+
+    @property
+    def sample_rate(self) -> float:
+        """Hz."""
+        ...
+
+    @property
+    def latency(self) -> int:
+        """Samples of delay that the plug-in reports (at its default settings) and that `render` removes."""
+        ...
+
+    @property
+    def repeatability(self) -> float:
+        """Largest measured relative error `‖y' - y‖ / ‖y‖` between renders of the same input; 0 is bit-equal."""
+        ...
+
+    @property
+    def layout(self) -> str:
+        """The plug-in's own channels, and so how other channel counts are adapted: "2 in, 2 out"."""
+        ...
+
+    def render(self, audio: Audio, point: ArrayLike) -> Audio:
+        """`audio: [C, T] float32`, `point: [P] in [0, 1]` -> `[C, T] float32`."""
+        ...
+
+    def close(self) -> None:
+        """Let the plug-in go. Safe to call twice."""
+        ...
+
+
+class Backend(Protocol):
+    """Opens the effects of one host library. Found through the entry-point group `blackbox_grad.backends`."""
+
+    def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> Effect:
+        """Open what stands behind `backend:` in an address, with *all* its user controls free.
+
+        Raises:
+            EffectNotFoundError: there is no such effect.
+            EffectLoadError: it cannot be opened.
+        """
+        ...
+
+    def claims(self, locator: str) -> float:
+        """How surely a bare path, URI or name belongs to this backend: 0 (not at all, always safe) to 1. Opens nothing."""
+        ...
+
+    def scan(self) -> Iterator[str]:
+        """Locators of the effects that seem to be installed. Opens nothing, so a listed one may still fail to open.
+
+        A backend may also have `file(locator) -> Path | None`, the file behind a locator: a scan that opens effects remembers
+        its result until that file changes.
+        """
+        ...
+
+
+_Self = TypeVar("_Self", bound="Closing")
+
+
+class Closing:
+    """`with load(…) as effect:` for everything that has `close`."""
+
+    def close(self) -> None:
+        """Let the plug-in go. Safe to call twice."""
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

@@ -1,0 +1,181 @@
+"""The recipe from which every host opens the same effect. It opens nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from numbers import Real
+from typing import Any
+
+from blackbox_grad.errors import AddressError, EffectLoadError, ParameterError
+from blackbox_grad.parameters.space import SELECTIONS, Selection
+
+#: Hz. Plug-ins make buffers of so many samples a second, and crash where there is no memory for them.
+HIGHEST_RATE = 1e7
+
+
+#: A chain is written `first | second`. With Faust source text in it, which has bars of its own, only a bar before something with
+#: a backend or a path splits.
+_BAR = re.compile(r"\s+\|\s+")
+
+
+_BAR_BESIDE_SOURCE = re.compile(r"\s+\|\s+(?=[A-Za-z][\w+-]+:|[./~])")
+
+
+@dataclass(frozen=True)
+class EffectSpec:
+    """A picklable recipe: every host opens the same effect from it.
+
+    Attributes:
+        address: `backend:locator`, or several joined by ` | `.
+        sample_rate: Hz.
+        parameters: the free parameters: names, "continuous" (default), "trainable" or "all".
+        fixed: pairs of name and value for others (normalised number, or text with a unit).
+        options: pairs for the backend, such as `("preset", "warm.vstpreset")`.
+        parts: the effects of a chain, in order; empty for a single effect.
+        learnt: what the backend measured when it opened the effect; it is given back as options, so that the next host opens the
+            effect in the same way, and quicker. Not part of what a spec is equal by.
+        files: modification time and size of the files that the address and the options name.
+    """
+
+    address: str
+    sample_rate: float = 44100.0
+    parameters: str | tuple[str, ...] = "continuous"
+    fixed: tuple[tuple[str, float | str], ...] = ()
+    options: tuple[tuple[str, Any], ...] = ()
+    parts: tuple[EffectSpec, ...] = ()
+    learnt: tuple[tuple[str, Any], ...] = field(default=(), compare=False)
+    files: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.sample_rate, Real) and 1.0 <= self.sample_rate <= HIGHEST_RATE):
+            raise EffectLoadError(
+                f"{self.address}: sample_rate must be a number of Hz from 1 to {HIGHEST_RATE:g}, got {self.sample_rate!r}"
+            )
+        object.__setattr__(self, "sample_rate", float(self.sample_rate))
+
+    @cached_property
+    def key(self) -> str:
+        """A short name, equal for equal specs, in every process."""
+        return hashlib.sha256(_canonical(self).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def of(
+        cls,
+        address: str | os.PathLike[str],
+        sample_rate: float = 44100.0,
+        parameters: Selection = "continuous",
+        fixed: Mapping[str, float | str] | None = None,
+        **options: Any,
+    ) -> EffectSpec:
+        """A spec from ordinary arguments; the address is completed with its backend (`ZamTube.vst3` -> `pedalboard:…`).
+
+        Paths become absolute, and the spec remembers the state of its files: after a change, it is another one.
+        """
+        from blackbox_grad.effects.addresses import resolve_address
+
+        if not isinstance(address, (str, os.PathLike)):
+            raise AddressError(f"an effect's address must be text or a path, got {type(address).__name__}")
+        if not isinstance(parameters, Iterable):
+            raise ParameterError(
+                f"{address}: parameters={parameters!r}: give 'continuous', 'trainable', 'all' or a list of names"
+            )
+        if not isinstance(fixed, Mapping | None):
+            raise ParameterError(f"{address}: fixed={fixed!r}: give a dict of names and values")
+        address = os.fspath(address)
+        addresses = split_chain(address)
+        chosen = parameters if isinstance(parameters, str) else tuple(parameters)
+        pinned = tuple((fixed or {}).items())
+        if len(addresses) == 1:
+            backend, _, locator = resolve_address(address).partition(":")
+            locator, *stamps = _absolute(locator)
+            for name, value in options.items():
+                options[name], *more = _absolute(value) if isinstance(value, (str, os.PathLike)) else (value,)
+                stamps += more
+            given = tuple(sorted(options.items()))
+            return cls(f"{backend}:{locator}", sample_rate, chosen, pinned, given, files=tuple(stamps))
+        if options:
+            raise AddressError(
+                f"options {sorted(options)} are for one effect, and {address!r} is a chain; build the parts with "
+                "EffectSpec.of(…) and join them with chain(…)"
+            )
+        parts = tuple(cls.of(a, sample_rate, "all") for a in addresses)
+        return cls(" | ".join(p.address for p in parts), sample_rate, chosen, pinned, (), parts)
+
+
+def _canonical(value: Any) -> str:
+    """A text that is equal for equal values: `1`, `1.0`, `True` and `numpy.float64(1)` are."""
+    if isinstance(value, EffectSpec):
+        return _canonical(tuple(getattr(value, f.name) for f in fields(value) if f.compare))
+    if isinstance(value, Real):
+        number = float(value)
+        return repr(number if number == value else value)
+    if isinstance(value, (tuple, list)):
+        return f"{type(value).__name__}({', '.join(map(_canonical, value))})"
+    return repr(value)
+
+
+def _absolute(text: str | os.PathLike[str]) -> tuple[Any, ...]:
+    """An absolute path and its file's state, if the text names a file that exists; otherwise the text alone.
+
+    What follows `#` names a plug-in inside the file.
+    """
+    text = os.fspath(text)
+    name, mark, inside = text.partition("#")
+    path = os.path.expanduser(name)
+    if "\n" in path or len(path) > 1000 or not os.path.exists(path):
+        return (text,)
+    state = os.stat(path)
+    return os.path.abspath(path) + mark + inside, (state.st_mtime_ns, state.st_size)
+
+
+def split_chain(address: str) -> list[str]:
+    """`"a | b"` -> `["a", "b"]`."""
+    bar = _BAR_BESIDE_SOURCE if re.search(r"\bprocess\s*=", address) else _BAR
+    parts = [part.strip() for part in bar.split(f" {address} ")]
+    if not all(parts) and len(parts) > 1:
+        raise AddressError(f"{address!r} has an empty part; write a chain as 'first:effect | second:effect'")
+    return parts
+
+
+def as_spec(
+    effect: str | os.PathLike[str] | EffectSpec,
+    sample_rate: float = 44100.0,
+    parameters: Selection = "continuous",
+    fixed: Mapping[str, float | str] | None = None,
+    **options: Any,
+) -> EffectSpec:
+    """A spec from an address and what goes with it; a spec passes through, and may then have nothing beside it."""
+    if not isinstance(effect, EffectSpec):
+        return EffectSpec.of(effect, sample_rate, parameters, fixed, **options)
+    beside = sorted(options) + ["fixed"] * bool(fixed)
+    beside += ["parameters"] * (parameters not in tuple(SELECTIONS))
+    beside += ["sample_rate"] * (sample_rate not in (44100.0, effect.sample_rate))
+    if beside:
+        raise EffectLoadError(
+            f"{effect.address}: an EffectSpec brings {', '.join(beside)} itself; give it to EffectSpec.of(…) for each effect, or "
+            "use dataclasses.replace(spec, …)"
+        )
+    return effect
+
+
+def chain(*effects: str | os.PathLike[str] | EffectSpec, sample_rate: float | None = None) -> EffectSpec:
+    """One effect from several in series, rendered whole in a host. Parameters are prefixed with their effect: "Delay: Mix".
+
+    What a part holds fixed stays fixed; its free parameters become the chain's.
+    """
+    if not effects:
+        raise AddressError("chain() needs at least one effect")
+    rates = {e.sample_rate for e in effects if isinstance(e, EffectSpec)} | ({sample_rate} if sample_rate else set())
+    if len(rates) > 1:
+        raise EffectLoadError(f"the effects of a chain need one sample rate, got {sorted(rates)} Hz")
+    rate = float(rates.pop()) if rates else 44100.0
+    parts = tuple(e if isinstance(e, EffectSpec) else EffectSpec.of(e, rate) for e in effects)
+    return EffectSpec(" | ".join(p.address for p in parts), rate, "all", parts=parts)

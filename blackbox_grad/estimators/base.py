@@ -1,0 +1,56 @@
+"""What an estimator is, what it returns, and what it may promise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from blackbox_grad.estimators.problem import Problem
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What an estimator found.
+
+    Attributes:
+        gradient: `[B, P]`: the estimate of `∂φ/∂p`.
+        audio: `[B, C, T]`: an estimate of `∂φ/∂x`, where the estimator makes one.
+    """
+
+    gradient: Tensor
+    audio: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Promises:
+    """What an estimator declares; `blackbox_grad.testing.check_estimator` measures it. The defaults promise nothing.
+
+    Attributes:
+        exact_degree: the estimate is exact on polynomials up to this total degree, everywhere in the box.
+        unbiased_degree: its expectation is exact on them, at points further than a step from the faces of the box; on affine
+            functions everywhere.
+        order: the error on smooth functions, or that of its expectation, falls as `step ** order`.
+        probes: probes of each item.
+        exact_audio: `Estimate.audio` is exact for effects that are linear and time-invariant, and `EstimatorError` is raised for
+            others.
+    """
+
+    exact_degree: int = 0
+    unbiased_degree: int = 0
+    order: int | None = None
+    probes: int | None = None
+    exact_audio: bool = False
+
+
+class Estimator(Protocol):
+    """Anything with `estimate`.
+
+    It may also declare `promises(parameters: int) -> Promises`, and `for_effect(spec: EffectSpec) -> Estimator`: the one to use for
+    an effect, asked for when a layer is made.
+    """
+
+    def estimate(self, problem: Problem) -> Estimate:
+        """The gradient of `problem`'s function at `problem.point`."""
+        ...

@@ -1,0 +1,59 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from blackbox_grad.errors import AudioError
+
+
+def check_writable(path: str | os.PathLike[str], suffixes: Collection[str]) -> None:
+    """Raise `AudioError` if a file of this name cannot be written, before the work that shall fill it.
+
+    Args:
+        path: of the file.
+        suffixes: the allowed ones, in lower case; any if there are none.
+    """
+    path = Path(path)
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise AudioError(f"{path}: the suffix {path.suffix or '(none)'} is unknown; allowed are {', '.join(suffixes)}")
+    if os.path.isdir(path):
+        raise AudioError(f"{path} is a folder; name a file in it")
+    if _is_device(path):
+        return
+    if not os.path.isdir(path.parent):
+        trouble = "is no folder" if os.path.exists(path.parent) else "does not exist; make it first"
+        raise AudioError(f"{path}: the folder {path.parent} {trouble}")
+    if not os.access(path.parent, os.W_OK):
+        raise AudioError(f"{path}: the folder {path.parent} may not be written to")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name in the same folder, renamed to `path` if the block succeeds and deleted otherwise.
+
+    An `OSError` in the block, such as a full disk, becomes an `AudioError`, and an older file is still there. A link stays one; a
+    device or pipe, `/dev/stdout`, is written to.
+    """
+    device, target = _is_device(path), Path(os.path.realpath(path))
+    temporary = path if device else target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.part")
+    try:
+        yield temporary
+        if not device:
+            temporary.replace(target)
+    except OSError as error:
+        raise AudioError(
+            f"{path}: cannot be written ({error.strerror or error}); make room there, or choose another"
+        ) from error
+    finally:
+        if not device:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def _is_device(path: Path) -> bool:
+    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))

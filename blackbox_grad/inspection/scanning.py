@@ -1,0 +1,98 @@
+"""Which effects are installed, and which of them open.
+
+Listing opens nothing. Checking opens each effect in a host process with a time limit, so one that crashes, hangs or floods its
+output costs that time and nothing else; what was found is remembered until the plug-in's file changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+from blackbox_grad.cache import Memory
+from blackbox_grad.effects.addresses import backend as find_backend
+from blackbox_grad.effects.addresses import backend_names, file_stamp
+from blackbox_grad.effects.spec import EffectSpec
+from blackbox_grad.errors import BlackboxGradError, MissingDependencyError
+from blackbox_grad.hosts.process_pool import ProcessPool
+
+#: Characters of a reason; what a plug-in printed last may be part of it.
+_LONGEST_REASON = 600
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """One effect, or one backend that cannot be used.
+
+    Attributes:
+        address: `backend:locator`.
+        backend: its name.
+        status: "listed" (not opened), "ok", "failed", or "unavailable": the backend's library is not installed.
+        name: what the effect calls itself, once it was opened.
+        parameters: how many it has, once it was opened.
+        reason: why it failed.
+    """
+
+    address: str
+    backend: str
+    status: Literal["listed", "ok", "failed", "unavailable"]
+    name: str = ""
+    parameters: int | None = None
+    reason: str = ""
+
+
+def scan(
+    check: bool = False, time_limit: float = 20.0, *, rescan: bool = False, backend: str | None = None
+) -> Iterator[Scanned]:
+    """The installed effects, by backend, as they are found.
+
+    Args:
+        check: open each one.
+        time_limit: seconds for opening one. One that crashes or exceeds it is tried once more before it counts as failed.
+        rescan: check again what is remembered.
+        backend: only this one.
+    """
+    listed = _listed(backend)
+    return _checked(listed, time_limit, rescan) if check else listed
+
+
+def _listed(only: str | None) -> Iterator[Scanned]:
+    for name in backend_names() if only is None else [only]:
+        try:
+            for locator in find_backend(name).scan():
+                yield Scanned(f"{name}:{locator}", name, "listed")
+        except MissingDependencyError as error:
+            yield Scanned(f"{name}:", name, "unavailable", reason=str(error))
+        except Exception as error:  # a backend of a third party must not hide the others
+            yield Scanned(f"{name}:", name, "unavailable", reason=f"{type(error).__name__}: {error}")
+
+
+def _checked(listed: Iterator[Scanned], time_limit: float, rescan: bool) -> Iterator[Scanned]:
+    pool = ProcessPool(open_limit=time_limit)
+    executor = ThreadPoolExecutor(pool.hosts, thread_name_prefix="scan")
+    remembered = Memory("scans")
+
+    def check(effect: Scanned) -> Scanned:
+        stamp = file_stamp(effect.address)
+        known = remembered.get(effect.address, stamp) if stamp and not rescan else None
+        with contextlib.suppress(TypeError):  # an entry of other fields
+            if known is not None or effect.status == "unavailable":
+                return Scanned(**known) if known else effect
+        try:
+            info = pool.open(EffectSpec(effect.address, parameters="all"))
+        except BlackboxGradError as error:
+            found = replace(effect, status="failed", reason=str(error)[:_LONGEST_REASON])
+        else:
+            found = replace(effect, status="ok", name=info.name, parameters=len(info.parameters))
+        if stamp and not pool.closed:  # what fails because the scan was given up says nothing
+            remembered.put(effect.address, stamp, asdict(found))
+        return found
+
+    try:
+        yield from executor.map(check, listed)
+    finally:
+        pool.close()
+        executor.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,23 @@
+"""How far one recording is from another."""
+
+from __future__ import annotations
+
+from blackbox_grad.losses.base import FeatureLoss
+from blackbox_grad.losses.by_name import LOSSES, loss_for
+from blackbox_grad.losses.envelope import Envelope
+from blackbox_grad.losses.mel import Mel
+from blackbox_grad.losses.mrstft import MultiResolutionSTFT
+from blackbox_grad.losses.spectra import mel_filters, power_spectrogram
+from blackbox_grad.losses.waveform import Waveform
+
+__all__ = [
+    "LOSSES",
+    "Envelope",
+    "FeatureLoss",
+    "Mel",
+    "MultiResolutionSTFT",
+    "Waveform",
+    "loss_for",
+    "mel_filters",
+    "power_spectrogram",
+]

@@ -1,0 +1,125 @@
+"""What `match` found, and what it reports on the way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blackbox_grad.effects.opening import EffectInfo
+from blackbox_grad.effects.spec import EffectSpec
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Given to `on_progress` after every step. Losses are those of the excerpt.
+
+    Attributes:
+        renders: plug-in renders so far.
+        budget: renders allowed.
+        loss: of this step's best start.
+        best: the best so far.
+        start: at the default settings.
+        phase: "search", "emulation" or "descent", "polish", "lines", the latter with the valleys that they show.
+    """
+
+    renders: int
+    budget: int
+    loss: float
+    best: float
+    start: float
+    phase: str
+
+
+@dataclass
+class Match:
+    """What `match` found. Losses are those of the whole recording.
+
+    Attributes:
+        spec, info: the effect.
+        point: `[P] in [0, 1]`: the best settings.
+        loss: at `point`.
+        loss_start: at the effect's defaults.
+        loss_dry: of the unprocessed input.
+        loss_name: name of the loss.
+        method: how it was found: "emulator", the estimator and what it probed, "all settings", or "search" where that was all.
+        method_reason: why, one sentence.
+        renders: plug-in renders used.
+        seconds: time taken.
+        history: one `Progress` a step.
+        audio: `[C, T] float32`: the input through the effect at `point`, whole length.
+        sample_rate: Hz.
+        seed: of the run.
+        finished: "converged", "budget" (all renders used), "interrupted" (Ctrl-C) or "failed" (a render crashed, hung or raised).
+        notes: what was done to the recordings before they were compared.
+        error: why it failed; empty otherwise.
+    """
+
+    spec: EffectSpec
+    info: EffectInfo
+    point: NDArray[np.float64]
+    loss: float
+    loss_start: float
+    loss_dry: float
+    loss_name: str
+    method: str
+    method_reason: str
+    renders: int
+    seconds: float
+    history: list[Progress]
+    audio: NDArray[np.float32]
+    sample_rate: float
+    seed: int
+    finished: str
+    notes: list[str] = field(default_factory=list)
+    error: str = ""
+
+    def settings(self) -> list[dict[str, Any]]:
+        """One row for every parameter, free or held: name, kind, normalised, native (text), unit, default (native text), free."""
+        space = self.info.parameters
+        values = space.complete(self.point)
+        return [
+            {
+                "name": p.name,
+                "kind": p.kind,
+                "normalised": float(values[i]),
+                "native": p.text(float(values[i])),
+                "unit": p.unit,
+                "default": p.text(p.default),
+                "free": i in space.free,
+            }
+            for i, p in enumerate(space.everything)
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the audio, ready for `json.dumps`. A loss that is not finite is null."""
+
+        def number(value: float) -> float | None:
+            return value if math.isfinite(value) else None
+
+        def progress(p: Progress) -> dict[str, Any]:
+            losses = {"loss": number(p.loss), "best": number(p.best), "start": number(p.start)}
+            return {"renders": p.renders, "budget": p.budget, **losses, "phase": p.phase}
+
+        return {
+            "effect": self.spec.address,
+            "name": self.info.name,
+            "sample_rate": self.sample_rate,
+            "parameters": self.settings(),
+            "loss": number(self.loss),
+            "loss_start": number(self.loss_start),
+            "loss_dry": number(self.loss_dry),
+            "loss_name": self.loss_name,
+            "method": self.method,
+            "method_reason": self.method_reason,
+            "renders": self.renders,
+            "seconds": self.seconds,
+            "seed": self.seed,
+            "finished": self.finished,
+            "notes": self.notes,
+            "error": self.error,
+            "history": [progress(p) for p in self.history],
+        }

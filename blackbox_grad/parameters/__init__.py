@@ -1,0 +1,9 @@
+"""The controls of an effect, and the box `[0, 1]^P` in which estimators work. Needs numpy only."""
+
+from __future__ import annotations
+
+from blackbox_grad.parameters.parameter import TOLERANCE, FloatArray, Kind, Parameter, Scale
+from blackbox_grad.parameters.space import SELECTIONS, ParameterSpace, Selection
+from blackbox_grad.parameters.units import digits
+
+__all__ = ["SELECTIONS", "TOLERANCE", "FloatArray", "Kind", "Parameter", "ParameterSpace", "Scale", "Selection", "digits"]

@@ -1,0 +1,8 @@
+"""HTML pages to listen to and to read."""
+
+from __future__ import annotations
+
+from blackbox_grad.reports.match_report import MOST_SECONDS, flac
+from blackbox_grad.reports.pages import render_page, write_page
+
+__all__ = ["MOST_SECONDS", "flac", "render_page", "write_page"]

@@ -1,0 +1,168 @@
+"""The report of a match: one HTML page with everything in it, players, spectrograms, loss curve and settings."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from blackbox_grad.dependencies import library
+from blackbox_grad.effects.audio import Audio, check_audio
+from blackbox_grad.files import check_writable
+from blackbox_grad.reports import figures
+from blackbox_grad.reports.pages import render_page, write_page
+
+if TYPE_CHECKING:
+    from blackbox_grad.matching.result import Match
+
+#: Seconds of each recording in the page.
+MOST_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One of the three recordings as the page holds it: a player and a spectrogram, both data URIs."""
+
+    key: str
+    title: str
+    note: str
+    source: str
+    picture: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A row of the settings table. `value`, `default` and `truth` are normalised, the texts native."""
+
+    name: str
+    kind: str
+    free: bool
+    value: float
+    value_text: str
+    default: float
+    default_text: str
+    truth: float | None
+    truth_text: str
+
+
+def write_report(
+    path: str | os.PathLike[str],
+    match: Match,
+    audio: Audio,
+    target: Audio,
+    *,
+    command: str | None = None,
+    truth: Mapping[str, float] | None = None,
+) -> None:
+    """Write the page, whole or not at all.
+
+    Args:
+        path: `.html`.
+        match: what `match()` returned.
+        audio: its input `[C, T]`.
+        target: `[C, T]`, at the same sample rate.
+        command: the command line that repeats the run.
+        truth: normalised values with which the target was made, by parameter name, where they are known.
+
+    Raises:
+        AudioError: the path cannot be written.
+        MissingDependencyError: jinja2, matplotlib or soundfile is not installed.
+    """
+    check_writable(path, (".html", ".htm"))  # before the work
+    write_page(path, render_report(match, audio, target, command=command, truth=truth))
+
+
+def render_report(
+    match: Match,
+    audio: Audio,
+    target: Audio,
+    *,
+    command: str | None = None,
+    truth: Mapping[str, float] | None = None,
+) -> str:
+    """The page as text; arguments as for `write_report`."""
+    rate = match.sample_rate
+    length = min(max(a.shape[1] for a in (audio, target, match.audio)), int(MOST_SECONDS * rate))
+    recordings, difference, difference_mean, gain = _recordings(match, check_audio(audio), check_audio(target), length)
+    return render_page(
+        "report.html",
+        match=match,
+        recordings=recordings,
+        difference=difference,
+        difference_mean=difference_mean,
+        curve=figures.loss_curve(match.history),
+        settings=_settings(match, truth or {}),
+        has_truth=bool(truth),
+        seconds=length / rate,
+        cut=max(audio.shape[1], target.shape[1]) > length,
+        gain=gain,
+        frequency_ticks=figures.frequency_ticks(rate),
+        time_ticks=figures.time_ticks(length / rate),
+        floor=figures.FLOOR,
+        spread=figures.SPREAD,
+        level_colours=figures.gradient("magma"),
+        difference_colours=figures.gradient("difference"),
+        command=command,
+    )
+
+
+def _recordings(match: Match, audio: Audio, target: Audio, length: int) -> tuple[list[Recording], str, float, float]:
+    """The three recordings, the picture of the difference, its mean size (dB), and the gain at which all are played (dB)."""
+    library("matplotlib", "the report")
+    cuts = [a[:, :length] for a in (audio, target, match.audio)]
+    loudest = max(float(np.abs(a).max(initial=0.0)) for a in cuts)
+    gain = min(1.0, 0.999 / max(loudest, 1e-9))  # one for all, so that loudness still compares
+    spectra = [figures.spectrogram(a, match.sample_rate, length) for a in cuts]
+    top = max(float(s.max()) for s in spectra)
+    levels = [np.maximum(s - top, figures.FLOOR) for s in spectra]
+    names = (
+        ("input", "Input", "the recording as it is"),
+        ("target", "Target", "what it shall sound like"),
+        ("match", "Match", "the input through the effect at the settings found"),
+    )
+    recordings = [
+        Recording(key, title, note, flac(cut * gain, match.sample_rate), figures.png(level, figures.FLOOR, 0.0, "magma"))
+        for (key, title, note), cut, level in zip(names, cuts, levels, strict=True)
+    ]
+    difference = levels[1] - levels[2]
+    picture = figures.png(difference, -figures.SPREAD, figures.SPREAD, "difference")
+    return recordings, picture, float(np.abs(difference).mean()), 20.0 * float(np.log10(gain))
+
+
+def flac(audio: Audio, sample_rate: float) -> str:
+    """`[C, T]` as 16-bit FLAC, which every browser plays, in a data URI. More than two channels are averaged to one."""
+    soundfile = library("soundfile", "the report")
+    heard = audio if audio.shape[0] <= 2 else audio.mean(axis=0, keepdims=True)
+    file = io.BytesIO()
+    soundfile.write(file, np.clip(heard, -1.0, 1.0).T, round(sample_rate), format="FLAC", subtype="PCM_16")
+    return "data:audio/flac;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _settings(match: Match, truth: Mapping[str, float]) -> list[Setting]:
+    """One row a parameter, the free ones first."""
+    space = match.info.parameters
+    values = space.complete(match.point)
+    rows = []
+    for i, parameter in enumerate(space.everything):
+        value, known = float(values[i]), truth.get(parameter.name)
+        text = "" if known is None else parameter.text(known)
+        default, free = parameter.default, i in space.free
+        rows.append(
+            Setting(
+                parameter.name,
+                parameter.kind,
+                free,
+                value,
+                parameter.text(value),
+                default,
+                parameter.text(default),
+                known,
+                text,
+            )
+        )
+    return sorted(rows, key=lambda row: not row.free)
