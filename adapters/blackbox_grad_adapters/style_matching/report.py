@@ -89,7 +89,7 @@ def write_run_report(path: str | os.PathLike[str], trained: Trained, command: st
     ]
     page = render_page(
         "style.html",
-        package=__package__,
+        package="blackbox_grad_adapters.style_matching",
         kicker="style train",
         title=trained.path.effect.info.name,
         address=trained.path.spec.address,
@@ -120,7 +120,7 @@ def write_match_report(
     ]
     page = render_page(
         "style.html",
-        package=__package__,
+        package="blackbox_grad_adapters.style_matching",
         kicker="style match",
         title=found.info.name,
         address=found.info.spec.address,

@@ -105,7 +105,7 @@ def write_control_map(path: str | os.PathLike[str], made: ControlMap, command: s
     }
     page = render_page(
         "map.html",
-        package=__package__,
+        package="blackbox_grad_adapters.style_matching",
         made=made,
         parameters=parameters,
         data=data,

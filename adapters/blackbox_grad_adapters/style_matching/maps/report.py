@@ -71,7 +71,13 @@ def write_latent_report(
     write_page(
         page,
         render_page(
-            "latent.html", package=__package__, together=together, pictures=pictures, spaces=spaces, read=read, command=command
+            "latent.html",
+            package="blackbox_grad_adapters.style_matching",
+            together=together,
+            pictures=pictures,
+            spaces=spaces,
+            read=read,
+            command=command,
         ),
     )
     return [page, *files]

@@ -31,7 +31,7 @@ def weights_and_biases(project: str | None, folder: Path) -> Iterator[list[Logge
     if project is None:
         yield []
         return
-    wandb = library("wandb", "telling Weights & Biases", "style")
+    wandb = library("wandb", "telling Weights & Biases")
     folder.mkdir(parents=True, exist_ok=True)
     before = sorted((folder / "wandb").glob("*run-*-*"))  # each ends in the run's id
     logger = WandbLogger(
