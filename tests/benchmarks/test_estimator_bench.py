@@ -28,7 +28,7 @@ from benchmarks.estimators.results import KEYS, Row, Table
 from benchmarks.estimators.runner import run
 from benchmarks.estimators.tasks import EFFECTS, TASKS, host, layer_for, matching, posed
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 BIQUAD = "biquad-guitar-mrstft-1"
 
 
