@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from blackbox_grad.inspection import inspect_effect as inspect_effect
     from blackbox_grad.inspection import scan as scan
     from blackbox_grad.layer import DifferentiableEffect as DifferentiableEffect
+    from blackbox_grad.layer import Renderer as Renderer
     from blackbox_grad.matching import Match as Match
     from blackbox_grad.matching import match as match
     from blackbox_grad.parameters import Parameter as Parameter
@@ -75,6 +76,7 @@ _HOME = {
     "PluginEffect": "effects",
     "Problem": "estimators",
     "ProcessPool": "hosts",
+    "Renderer": "layer",
     "SPSA": "estimators",
     "StraightThrough": "estimators",
     "chain": "effects",

@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for a safe place."""
+"""Ctrl-C and SIGTERM that wait for a safe place."""
 
 from __future__ import annotations
 
@@ -6,61 +6,45 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-if TYPE_CHECKING:
-    pass
+#: signal -> the handler that a program has which has set none
+_USUAL: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+
+
+@dataclass
+class Interrupt:
+    """Whether Ctrl-C was pressed, or SIGTERM came."""
+
+    pressed: bool = False
+
+    def check(self) -> None:
+        """A safe place: raises `KeyboardInterrupt` if it was."""
+        if self.pressed:
+            raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
-def _deferred_interrupt(has_result: Callable[[], bool]) -> Iterator[Callable[[], None]]:
-    """Ctrl-C takes effect where the yielded function is called next, so that no host is cut off in the middle of its work.
+def deferred_interrupts(may_wait: Callable[[], bool] = lambda: True, into: Interrupt | None = None) -> Iterator[Interrupt]:
+    """Inside the block Ctrl-C and SIGTERM only take effect where `Interrupt.check` is called, so that no work is cut off half-way.
 
-    At once where there is no result yet, or when it is pressed again. Elsewhere than on the main thread, or where the program has a
-    handler of its own, nothing is changed.
+    They take effect at once where `may_wait()` is False, and when they come again. Nothing is changed on other threads than the
+    main one, nor for a signal that the program handles itself.
     """
-    ours = (
-        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    pressed = False
+    interrupt = into or Interrupt()
 
     def handler(*_: object) -> None:
-        nonlocal pressed
-        if pressed or not has_result():
+        if interrupt.pressed or not may_wait():
             raise KeyboardInterrupt
-        pressed = True
+        interrupt.pressed = True
 
-    def check() -> None:
-        if pressed:
-            raise KeyboardInterrupt
-
-    if ours:
-        signal.signal(signal.SIGINT, handler)
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    ours = [number for number, usual in _USUAL.items() if on_main_thread and signal.getsignal(number) == usual]
+    for number in ours:
+        signal.signal(number, handler)
     try:
-        yield check
+        yield interrupt
     finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@contextlib.contextmanager
-def interrupts_wait() -> Iterator[None]:
-    """A Ctrl-C inside the block is obeyed at its end, so that results are written; the second one is obeyed at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    usual = signal.getsignal(signal.SIGINT)
-    pressed = False
-
-    def note(number: int, frame: Any) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.signal(signal.SIGINT, usual)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
-    if pressed:
-        raise KeyboardInterrupt
+        for number in ours:
+            signal.signal(number, _USUAL[number])

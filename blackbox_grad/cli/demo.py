@@ -13,7 +13,7 @@ from blackbox_grad.cli.console import say
 from blackbox_grad.cli.outputs import Outputs, print_match
 from blackbox_grad.cli.progress import searched
 from blackbox_grad.errors import AudioError
-from blackbox_grad.interrupts import interrupts_wait
+from blackbox_grad.interrupts import deferred_interrupts
 
 
 def demo(
@@ -41,10 +41,11 @@ def demo(
         audio_files.write(source, given.audio, given.spec.sample_rate)
         audio_files.write(target, given.target, given.spec.sample_rate)
         found = searched(lambda on_progress: task.solve(given, host, seed, on_progress))
-    with interrupts_wait():
+    with deferred_interrupts() as interrupt:
         truth = dict(zip(given.parameters.names, map(float, given.point), strict=True))
         command = f"blackbox-grad demo --output {output} --seed {seed}"
         print_match(found, given.parameters.to_text(given.point))
         written = outputs.write(found, given.audio, given.target, command=command, truth=truth)
         outputs.print(written)
+    interrupt.check()
     outputs.exit(found, written)

@@ -76,7 +76,7 @@ def _row(p: ParameterInspection) -> list[str]:
         number(p.noise),
         number(p.curvature),
         number(p.step),
-        p.probes or "",
+        p.probe_kind or "",
         "" if p.direction is None else f"{100 * p.direction:.0f} %",
         remark(p),
     ]

@@ -15,7 +15,7 @@ from blackbox_grad.cli.arguments import Address, Json, Options, Preset, Set, opt
 from blackbox_grad.cli.console import print_json
 from blackbox_grad.cli.outputs import Outputs, print_match
 from blackbox_grad.cli.progress import searched
-from blackbox_grad.interrupts import interrupts_wait
+from blackbox_grad.interrupts import deferred_interrupts
 
 if TYPE_CHECKING:
     pass
@@ -51,7 +51,7 @@ def match(
             metavar="NAME", help="Descend its gradients instead of emulating the effect: spsa:samples=4, …", show_default=False
         ),
     ] = None,
-    probes: Annotated[str, typer.Option(metavar="KIND", help="The estimator's: loss, cotangent, or auto.")] = "auto",
+    probes: Annotated[str, typer.Option(metavar="KIND", help="What the estimator probes: loss, cotangent, or auto.")] = "auto",
     excerpt: Annotated[
         float, typer.Option(min=0.0, metavar="SECONDS", help="Search on the loudest part only; 0 for all of it.")
     ] = 4.0,
@@ -95,7 +95,7 @@ def match(
                 loss=loss,
                 renders=renders,
                 estimator=estimator,
-                probes=probes,  # type: ignore[arg-type]
+                probe_kind=probes,  # type: ignore[arg-type]
                 excerpt=excerpt or None,
                 seed=seed,
                 host=host,
@@ -103,7 +103,7 @@ def match(
                 **options,
             )
         )
-    with interrupts_wait():
+    with deferred_interrupts() as interrupt:
         if not json:
             print_match(found)
         written = outputs.write(found, audio, wanted, command=shlex.join(["blackbox-grad", *sys.argv[1:]]))
@@ -111,4 +111,5 @@ def match(
             print_json(found.to_json() | {"files": [str(path) for path in written]})
         else:
             outputs.print(written)
+    interrupt.check()
     outputs.exit(found, written)

@@ -47,10 +47,21 @@ class Promises:
 class Estimator(Protocol):
     """Anything with `estimate`.
 
-    It may also declare `promises(parameters: int) -> Promises`, and `for_effect(spec: EffectSpec) -> Estimator`: the one to use for
-    an effect, asked for when a layer is made.
+    It may also have these methods, and it is always safe to have none of them:
+
+    - `promises(parameters: int) -> Promises`: what it declares;
+    - `for_effect(spec: EffectSpec) -> Estimator`: the one to use for an effect, asked for when a layer is made;
+    - `informed(steps, influence) -> Estimator`: the same with a step for each parameter, and with how much each matters, both by
+      name: asked for by `Inspected`.
     """
 
     def estimate(self, problem: Problem) -> Estimate:
         """The gradient of `problem`'s function at `problem.point`."""
         ...
+
+
+def promises_of(estimator: Estimator, parameters: int) -> Promises:
+    """What an estimator declares; nothing, if it has no method `promises`."""
+    declare = getattr(estimator, "promises", None)
+    declared: Promises = Promises() if declare is None else declare(parameters)
+    return declared

@@ -74,12 +74,16 @@ class Coordinates:
             probes=min(self.samples, parameters),
         )
 
+    def informed(self, steps: Mapping[str, float], influence: Mapping[str, float]) -> Coordinates:
+        """The same with a step for each parameter, and with what is expected of their slopes."""
+        return Coordinates(self.samples, steps, self.memory, influence)
+
     def estimate(self, problem: Problem) -> Estimate:
-        if not problem.parameters:
+        if not problem.count:
             return Estimate(torch.zeros_like(problem.point))
         if problem.space.names != self._names:
             self._begin(problem.space)
-        count = min(self.samples, problem.parameters)
+        count = min(self.samples, problem.count)
         probability = _inclusion(self._importance(), count)
         drawn = _draw(probability, count, problem.batch, problem.generator)  # [B, K]
         down, up = reach(problem, self.step)

@@ -61,7 +61,7 @@ class FiniteDifference:
     @staticmethod
     def _slopes(problem: Problem, travel: torch.Tensor) -> torch.Tensor:
         """`[B, P]`: difference quotients for moving each parameter by `travel: [B, P]` alone."""
-        count = problem.parameters
+        count = problem.count
         points = problem.point.expand(count, -1, -1).clone()
         diagonal = torch.arange(count)
         points[diagonal, :, diagonal] = (problem.point + travel).T.clamp(0.0, 1.0)

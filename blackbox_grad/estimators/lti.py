@@ -16,7 +16,7 @@ from torch import Tensor
 
 from blackbox_grad.errors import EstimatorError
 from blackbox_grad.estimators.base import Estimate, Promises
-from blackbox_grad.estimators.problem import Problem
+from blackbox_grad.estimators.problem import Problem, ProblemEffect
 
 #: Of the impulse's height: the noise beneath it. Some effects clear their memory, or close a gate, where their input is silent.
 _BASE = 1e-3
@@ -62,40 +62,48 @@ class LTI:
     @torch.no_grad()
     def estimate(self, problem: Problem) -> Estimate:
         to_point = torch.zeros_like(problem.point)
-        if problem.audio is None or problem.output is None or problem.cotangent is None:
+        effect = problem.effect
+        if effect is None:
             return Estimate(to_point)
         # on the CPU, where the renders are, and whose Fourier transform can be relied on
-        x, y, cotangent = (audio.to("cpu", torch.float32) for audio in (problem.audio, problem.output, problem.cotangent))
+        x, y, cotangent = (audio.to("cpu", torch.float32) for audio in (effect.input, effect.output, effect.cotangent))
         to_audio = torch.zeros_like(x)
         groups = _items_by_setting(problem.point, torch.isfinite(y.sum((1, 2))))
         if not groups:
             return Estimate(to_point, to_audio)
         points = torch.stack([problem.point[items[0]] for items in groups])
         peaks = torch.stack([x[items].abs().max() for items in groups])
-        measured = _measure(problem, points, torch.where(peaks > 0, peaks, _QUIET), x.shape[1:])
+        measured = _measure(effect, problem.generator, points, torch.where(peaks > 0, peaks, _QUIET), x.shape[1:])
         for items, point, (base, answer, response) in zip(groups, points, measured, strict=True):
             if response is not None:
-                self._check(problem, point, response, x[items], y[items], base, answer)
+                self._check(problem, effect, point, response, x[items], y[items], base, answer)
                 to_audio[items] = response.adjoint(cotangent[items])
         return Estimate(to_point, to_audio)
 
     def _check(
-        self, problem: Problem, point: Tensor, response: _Response, x: Tensor, y: Tensor, base: Tensor, answer: Tensor
+        self,
+        problem: Problem,
+        effect: ProblemEffect,
+        point: Tensor,
+        response: _Response,
+        x: Tensor,
+        y: Tensor,
+        base: Tensor,
+        answer: Tensor,
     ) -> None:
         """Raise where `f(x) - f(base)` is not `h * (x - base)`, `x, y: [N, C, T]`."""
-        assert problem.output is not None
-        tolerance = self.tolerance + torch.finfo(problem.output.dtype).eps  # which counts in half precision
+        tolerance = self.tolerance + torch.finfo(effect.output.dtype).eps  # which counts in half precision
         given, heard = x - base, y - answer
         error = _norm(heard - response.filter(given))
         wrong = ~(error <= tolerance * _norm(heard) + _ROUNDING * (_norm(given) + _norm(y)))
         if not wrong.any():
             return
         worst = int(wrong.nonzero()[0])
-        foretold = float(error[worst] / _norm(heard[worst]))
+        predicted = float(error[worst] / _norm(heard[worst]))
         # four more renders say why: the same, half of it, the same later, and silence, to take off what the effect adds by itself
         given, later = given[worst], max(1, x.shape[-1] // 3)
         delayed = torch.nn.functional.pad(given, (later, 0))[:, : x.shape[-1]]
-        *sounds, silence = problem.render(torch.stack([given, given / 2, delayed, 0 * given]), point.expand(4, -1)).float()
+        *sounds, silence = effect.render(torch.stack([given, given / 2, delayed, 0 * given]), point.expand(4, -1)).float()
         whole, half, shifted = (sound - silence for sound in sounds)
         level = float(_norm(2 * half - whole) / _norm(whole))
         shift = float(_norm(shifted[:, later:] - whole[:, :-later]) / _norm(whole[:, :-later]))
@@ -103,8 +111,8 @@ class LTI:
         setting = ", ".join(f"{n}={v:.4g}" for n, v in zip(problem.space.names, point.tolist(), strict=True))
         raise EstimatorError(
             f"{self!r} is for linear time-invariant effects, and this one is {' and '.join(causes) or 'not additive'} at "
-            f"{setting or 'its only setting'}. Relative errors, of which {tolerance:.2g} is allowed: {foretold:.2g} in the output "
-            f"foretold from the impulse response; {level:.2g} in half the output for half the input; {shift:.2g} in the same "
+            f"{setting or 'its only setting'}. Relative errors, of which {tolerance:.2g} is allowed: {predicted:.2g} in the output "
+            f"predicted from the impulse response; {level:.2g} in half the output for half the input; {shift:.2g} in the same "
             f"output for the same input {later} samples later. Use audio_gradient='straight-through' or "
             "StraightThrough(surrogate), or fix the settings that distort or modulate"
         )
@@ -143,7 +151,7 @@ class _Response:
 
 
 def _measure(
-    problem: Problem, points: Tensor, heights: Tensor, shape: torch.Size
+    effect: ProblemEffect, generator: torch.Generator, points: Tensor, heights: Tensor, shape: torch.Size
 ) -> Iterator[tuple[Tensor, Tensor, _Response | None]]:
     """At each of the `points: [U, P]`: noise `[C, T]`, what becomes of it, and the response; None where that is not finite.
 
@@ -152,12 +160,12 @@ def _measure(
         shape: `[C, T]`.
     """
     channels = shape[0]
-    noise = math.sqrt(3) * (2 * torch.rand(shape, generator=problem.generator) - 1)  # of power 1
+    noise = math.sqrt(3) * (2 * torch.rand(shape, generator=generator) - 1)  # of power 1
     base = _BASE * heights[:, None, None] * noise
 
     def rendered(chosen: Tensor, signals: Tensor) -> Tensor:
         """`[U, K, C, T]` of as many signals at each chosen point."""
-        audio = problem.render(signals.flatten(0, 1), points[chosen].repeat_interleave(signals.shape[1], 0))
+        audio = effect.render(signals.flatten(0, 1), points[chosen].repeat_interleave(signals.shape[1], 0))
         return audio.float().reshape(signals.shape)
 
     # the noise; with a late impulse in all channels; with an early one in each channel

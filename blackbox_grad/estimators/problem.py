@@ -1,11 +1,11 @@
-"""What an estimator is given: a scalar function of the parameters for each item of a batch, to be evaluated at chosen points."""
+"""What an estimator is given: a scalar function of the parameters for each item of a batch, to be probed at chosen points."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -15,19 +15,59 @@ from blackbox_grad.parameters.parameter import Parameter
 from blackbox_grad.parameters.space import ParameterSpace
 
 #: `[K, B, P] -> [K, B]`
-Probe = Callable[[Tensor], Tensor]
-
+Probe: TypeAlias = Callable[[Tensor], Tensor]
 
 #: `[K, B, P] -> [K, B], [K, B, C, T]`
-Listen = Callable[[Tensor], tuple[Tensor, Tensor]]
-
+ProbeSounds: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 #: `[B, C, T] -> [B]`
-Judge = Callable[[Tensor], Tensor]
-
+LossOf: TypeAlias = Callable[[Tensor], Tensor]
 
 #: `f(x: [N, C, T], p: [N, P]) -> [N, C, T]`
-Render = Callable[[Tensor, Tensor], Tensor]
+Render: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+#: What a probe evaluates.
+ProbeKind: TypeAlias = Literal["cotangent", "loss"]
+
+
+@dataclass
+class ProblemEffect:
+    """The effect behind the function, for estimators that look at audio.
+
+    Attributes:
+        input: `x: [B, C, T]`.
+        output: `f(x, point): [B, C, T]`, known from the forward render; NaN in items where the effect gave NaN or infinity.
+        find_cotangent: what `cotangent` calls.
+        render: what the effect makes of other audio: `[N, C, T], [N, P] -> [N, C, T]`, any `N` and `T`, the `C` of `input`. Each
+            of the `N` items is one render; an item is NaN where the effect gave NaN or infinity.
+    """
+
+    input: Tensor
+    output: Tensor = field(repr=False)
+    find_cotangent: Callable[[], Tensor] = field(repr=False)
+    render: Render = field(repr=False)
+
+    @functools.cached_property
+    def cotangent(self) -> Tensor:
+        """`ȳ: [B, C, T]`; for a loss probe the gradient of the loss at the forward render."""
+        return self.find_cotangent()
+
+
+@dataclass
+class ProblemLoss:
+    """The loss behind the function, where the loss itself is probed.
+
+    Attributes:
+        target: `[B, C, T]`: what the loss compares the output with; None where it was given no such recording.
+        targets: all that the loss was given, `[B, …]`, the target among them.
+        of: the loss of any sounds, `[B, C, T] -> [B]`; costs no render.
+        find_sounds: what `Problem.probe_sounds` calls.
+    """
+
+    target: Tensor | None
+    targets: tuple[Tensor, ...] = field(repr=False)
+    of: LossOf = field(repr=False)
+    find_sounds: ProbeSounds = field(repr=False)
 
 
 @dataclass
@@ -40,14 +80,10 @@ class Problem:
     Attributes:
         point: `[B, P] float64` in [0, 1], stepped parameters at a level.
         space: names, kinds and steps of the `P` parameters.
-        generator: the only source of randomness; seeded, so an estimate is repeatable, by an estimator that remembers the same.
-        kind: which of the two `φ` is.
-        audio: `x: [B, C, T]`, where there is audio.
-        output: `f(x, point): [B, C, T]`, known from the forward render; NaN in items where the effect gave NaN or infinity.
-        target: `[B, C, T]`: what a loss compares the output with, where it was given such a recording.
-        targets: all that the loss was given, `[B, …]`, the target among them.
-        evaluate, find_value, find_cotangent, find_output, find_sounds, find_losses: what `probe`, `value`, `cotangent`, `render`,
-            `listen` and `judge` call.
+        generator: the only source of randomness. It is seeded, so an estimate is repeatable.
+        evaluate, find_value: what `probe` and `value` call.
+        effect: the effect behind `φ`; None for a plain function.
+        loss: the loss behind `φ`; None for cotangent probes.
         probes: counts the probes of each item made so far.
     """
 
@@ -56,26 +92,9 @@ class Problem:
     generator: torch.Generator
     evaluate: Probe = field(repr=False)
     find_value: Callable[[], Tensor] = field(repr=False)
-    kind: Literal["cotangent", "loss"] = "cotangent"
-    audio: Tensor | None = None
-    find_cotangent: Callable[[], Tensor] | None = field(default=None, repr=False)
-    output: Tensor | None = field(default=None, repr=False)
-    find_output: Render | None = field(default=None, repr=False)
-    target: Tensor | None = field(default=None, repr=False)
-    targets: tuple[Tensor, ...] = ()
-    find_sounds: Listen | None = field(default=None, repr=False)
-    find_losses: Judge | None = field(default=None, repr=False)
+    effect: ProblemEffect | None = None
+    loss: ProblemLoss | None = None
     probes: int = 0
-
-    @functools.cached_property
-    def value(self) -> Tensor:
-        """`[B] float64`: `φ(point)`, known from the forward render, so it costs no render."""
-        return self.find_value()
-
-    @functools.cached_property
-    def cotangent(self) -> Tensor | None:
-        """`ȳ: [B, C, T]`; in loss mode the gradient of the loss at the forward render. None without audio."""
-        return None if self.find_cotangent is None else self.find_cotangent()
 
     @property
     def batch(self) -> int:
@@ -83,9 +102,14 @@ class Problem:
         return self.point.shape[0]
 
     @property
-    def parameters(self) -> int:
+    def count(self) -> int:
         """`P`."""
         return self.point.shape[1]
+
+    @functools.cached_property
+    def value(self) -> Tensor:
+        """`[B] float64`: `φ(point)`, known from the forward render, so it costs no render."""
+        return self.find_value()
 
     def probe(self, points: Tensor) -> Tensor:
         """`φ` at `points: [K, B, P] in [0, 1]` -> `[K, B] float64`; NaN where the effect gave NaN or infinity.
@@ -95,25 +119,19 @@ class Problem:
         points = self._counted(points)
         return self.evaluate(points) if len(points) else points.new_zeros(0, self.batch)
 
-    def listen(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """`probe`, and what was heard there: `[K, B, P] -> [K, B], [K, B, C, T]`. Only for a loss with a `target`."""
-        if self.find_sounds is None:
-            raise EstimatorError("this problem's renders cannot be listened to; they can where a loss has a target recording")
-        return self.find_sounds(self._counted(points))
-
-    def judge(self, sounds: Tensor) -> Tensor:
-        """The loss of sounds that were heard before, `[B, C, T] -> [B]`: no render. Only for a loss with a `target`."""
-        if self.find_losses is None:
-            raise EstimatorError("this problem cannot judge sounds; it can where a loss has a target recording")
-        return self.find_losses(sounds)
+    def probe_sounds(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """`probe`, and the renders themselves: `[K, B, P] -> [K, B], [K, B, C, T]`. Only for loss probes."""
+        if self.loss is None:
+            raise EstimatorError(
+                "the sounds of probes are known where the loss is probed; use layer.loss(x, p, loss_fn, target)"
+            )
+        return self.loss.find_sounds(self._counted(points))
 
     def _counted(self, points: Tensor) -> Tensor:
         """Probe points, checked and counted."""
         points = points.detach().to("cpu", torch.float64)
         if points.ndim != 3 or points.shape[1:] != self.point.shape:
-            raise EstimatorError(
-                f"probe points must have the shape [K, {self.batch}, {self.parameters}], got {list(points.shape)}"
-            )
+            raise EstimatorError(f"probe points must have the shape [K, {self.batch}, {self.count}], got {list(points.shape)}")
         outside = ~((points >= 0.0) & (points <= 1.0))
         if outside.any():
             k, b, i = (int(v) for v in outside.nonzero()[0])
@@ -124,17 +142,8 @@ class Problem:
         self.probes += points.shape[0]
         return points
 
-    def render(self, audio: Tensor, points: Tensor) -> Tensor:
-        """What the effect makes of other audio: `[N, C, T], [N, P] -> [N, C, T]`, any `N` and `T`, the `C` of `self.audio`.
-
-        Each of the `N` items is one render. An item is NaN where the effect gave NaN or infinity.
-        """
-        if self.find_output is None:
-            raise EstimatorError("this problem has no effect to render with; Problem.of_effect makes one that has")
-        return self.find_output(audio, points)
-
     def along(self, names: Sequence[str]) -> Problem:
-        """The same function of the named parameters alone, the others held at `point`. Probes of it count here, too.
+        """The same function of the named parameters alone, the others held at `point`. Its probes count here, too.
 
         Other audio cannot be rendered with it.
         """
@@ -145,14 +154,15 @@ class Problem:
             full[..., indices] = points
             return full
 
+        loss = self.loss
         return replace(
             self,
             point=self.point[:, indices],
             space=self.space.select(names),
             evaluate=lambda points: self.probe(whole(points)),
             find_value=lambda: self.value,
-            find_sounds=None if self.find_sounds is None else lambda points: self.listen(whole(points)),
-            find_output=None,
+            effect=None if self.effect is None else replace(self.effect, render=_no_render),
+            loss=None if loss is None else replace(loss, find_sounds=lambda points: self.probe_sounds(whole(points))),
             probes=0,
         )
 
@@ -208,6 +218,8 @@ class Problem:
             return (render(audio, p).double() * cotangent.double()).sum((-2, -1))
 
         problem = cls.of_function(lambda points: torch.stack([product(p) for p in points]), point, seed=seed)
-        return replace(
-            problem, audio=audio, find_cotangent=lambda: cotangent, output=render(audio, problem.point), find_output=render
-        )
+        return replace(problem, effect=ProblemEffect(audio, render(audio, problem.point), lambda: cotangent, render))
+
+
+def _no_render(audio: Tensor, points: Tensor) -> Tensor:
+    raise EstimatorError("a problem of some parameters alone renders no other audio; render with the whole problem")

@@ -6,6 +6,7 @@ IEEE Trans. Automatic Control 37(3), 1992, doi:10.1109/9.119632.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
@@ -64,6 +65,10 @@ class SPSA:
             probes=self.samples * self.sides,
         )
 
+    def informed(self, steps: Mapping[str, float], influence: Mapping[str, float]) -> SPSA:
+        """The same with a step for each parameter."""
+        return SPSA(self.samples, self.sides, self.directions, steps)
+
     def estimate(self, problem: Problem) -> Estimate:
         down, up = reach(problem, self.step)
         signs = self._signs(problem, down, up)  # [K, B, P]
@@ -83,8 +88,8 @@ class SPSA:
         difference = torch.where(valid, difference, 0.0)
         count = valid.sum(dim=0)[:, None]
         gradient = (difference[..., None] * signs).sum(dim=0) / (count.clamp(min=1) * length)
-        if self.directions == "orthogonal" and self.samples >= problem.parameters:
-            complete = count[:, 0] >= problem.parameters
+        if self.directions == "orthogonal" and self.samples >= problem.count:
+            complete = count[:, 0] >= problem.count
             if complete.any():
                 kept = valid.T[complete, :, None]
                 system = (travelled.transpose(0, 1)[complete] / length[complete, None]) * kept
@@ -94,10 +99,10 @@ class SPSA:
 
     def _signs(self, problem: Problem, down: Tensor, up: Tensor) -> Tensor:
         """`[K, B, P]` of ±1, independent from item to item."""
-        shape, generator = (problem.batch, problem.parameters), problem.generator
+        shape, generator = (problem.batch, problem.count), problem.generator
         if self.directions == "rademacher":
             return _random_signs((self.samples, *shape), generator)
-        count = problem.parameters
+        count = problem.count
         hadamard, balanced = _hadamard(count), _hadamard(count + 1)
         if self.samples >= len(balanced):
             hadamard = balanced

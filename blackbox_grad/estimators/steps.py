@@ -19,6 +19,9 @@ Step: TypeAlias = float | Mapping[str, float]
 #: The step of parameters that a mapping of steps does not name.
 USUAL_STEP = 0.01
 
+#: From the middle of the box, a longer step leaves it on both sides.
+LARGEST_STEP = 0.5
+
 
 def reach(problem: Problem, step: Step) -> tuple[Tensor, Tensor]:
     """How far each parameter can be moved down and up: `(down, up)`, both `[B, P]`, `down <= 0 <= up`.
@@ -26,7 +29,7 @@ def reach(problem: Problem, step: Step) -> tuple[Tensor, Tensor]:
     A continuous parameter moves by its `step`, a stepped one by the whole levels nearest to it and at least by one; both only as
     far as the box allows. At least one of the two is not zero.
     """
-    wanted = torch.full((problem.parameters,), USUAL_STEP if isinstance(step, Mapping) else step, dtype=torch.float64)
+    wanted = torch.full((problem.count,), USUAL_STEP if isinstance(step, Mapping) else step, dtype=torch.float64)
     for name, distance in step.items() if isinstance(step, Mapping) else ():
         wanted[problem.space.index(name)] = distance
     levels = torch.tensor(problem.space.steps, dtype=torch.float64)
@@ -45,7 +48,7 @@ def check_steps(name: str, step: Step) -> Step:
 
 def check_step(name: str, step: float, parameter: str = "") -> float:
     """A step size that makes sense: in (0, 0.5]."""
-    if not (isinstance(step, Real) and 0.0 < step <= 0.5):
+    if not (isinstance(step, Real) and 0.0 < step <= LARGEST_STEP):
         where = f" of {parameter!r}" if parameter else ""
         raise EstimatorError(f"{name}: step={step!r}{where} must lie in (0, 0.5]; parameters run from 0 to 1")
     return float(step)

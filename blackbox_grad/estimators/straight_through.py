@@ -38,12 +38,13 @@ class StraightThrough:
         return Promises(probes=0)
 
     def estimate(self, problem: Problem) -> Estimate:
+        effect = problem.effect
         if self.surrogate is None:
-            return Estimate(torch.zeros_like(problem.point), problem.cotangent)
-        if problem.audio is None or problem.cotangent is None:
-            raise EstimatorError("StraightThrough with a surrogate needs a problem with audio and cotangent")
+            return Estimate(torch.zeros_like(problem.point), None if effect is None else effect.cotangent)
+        if effect is None:
+            raise EstimatorError("StraightThrough with a surrogate needs a problem with an effect")
         with torch.enable_grad():
-            x = problem.audio.detach().requires_grad_()
+            x = effect.input.detach().requires_grad_()
             p = problem.point.to(x.device, x.dtype).requires_grad_()
             y = self.surrogate(x, p)
             if y.shape != x.shape:
@@ -53,7 +54,7 @@ class StraightThrough:
                     "StraightThrough: the surrogate's result has no gradient. It must be differentiable torch code; inside "
                     "torch.compile only the backend 'eager' can run it"
                 )
-            to_audio, to_point = torch.autograd.grad(y, (x, p), problem.cotangent.to(y.dtype), allow_unused=True)
+            to_audio, to_point = torch.autograd.grad(y, (x, p), effect.cotangent.to(y.dtype), allow_unused=True)
         if to_point is None:
             to_point = torch.zeros_like(p)
         return Estimate(to_point.to(problem.point), to_audio)

@@ -16,7 +16,6 @@ from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.hosts.host_process import GRACE, HostProcess
 from blackbox_grad.hosts.messages import Failed, Run
-from blackbox_grad.hosts.rendering import setting
 from blackbox_grad.hosts.shared_memory import SharedMemory
 from blackbox_grad.hosts.table import Layout, Table
 
@@ -81,7 +80,7 @@ class Call:
 
     def describe(self, index: int) -> str:
         probe, item = divmod(index, self.layout.batch)
-        return setting(self.info.parameters, item, self.table.points[probe, item])
+        return self.info.parameters.describe(self.table.points[probe, item], item)
 
     def save(self, index: int) -> str:
         """The input of one render as an .npz file in the temporary folder; its path."""

@@ -15,7 +15,7 @@ from blackbox_grad.effects.opening import EffectInfo, SelectedEffect
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import BlackboxGradError
 from blackbox_grad.hosts.opened import OpenedEffects
-from blackbox_grad.hosts.rendering import check_batch, ignore_overflow, probe_value, render_into, setting
+from blackbox_grad.hosts.rendering import check_batch, ignore_overflow, probe_value, render_into
 from blackbox_grad.parameters.parameter import FloatArray
 
 
@@ -88,4 +88,4 @@ def _named(effect: SelectedEffect, item: int, point: FloatArray) -> Iterator[Non
     try:
         yield
     except BlackboxGradError as error:
-        raise type(error)(f"{error} ({setting(effect.parameters, item, point)})") from error
+        raise type(error)(f"{error} ({effect.parameters.describe(point, item)})") from error

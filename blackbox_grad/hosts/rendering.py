@@ -10,7 +10,6 @@ from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import EffectInfo, SelectedEffect
 from blackbox_grad.errors import AudioError, ParameterError
 from blackbox_grad.parameters.parameter import FloatArray
-from blackbox_grad.parameters.space import ParameterSpace
 
 #: Products are summed in float32 over so many samples, and these sums in float64: exact enough for differences of probes.
 _BLOCK = 1024
@@ -73,9 +72,3 @@ def check_batch(effect: EffectInfo | SelectedEffect, audio: Audio, points: Float
         effect.parameters.check(points)
     except ParameterError as error:
         raise ParameterError(f"{where}: {error}") from error
-
-
-def setting(parameters: ParameterSpace, item: int, point: FloatArray) -> str:
-    """Where in a batch something happened, for an error message."""
-    values = ", ".join(f"{name}={value:.4g}" for name, value in zip(parameters.names, point, strict=True))
-    return f"item {item} of the batch" + (f" at {values}" if values else "")

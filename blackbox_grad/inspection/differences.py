@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.inspection import noise as noises
 from blackbox_grad.inspection.listening import Ear, Spectrum, spectrum
-from blackbox_grad.inspection.results import Agreement, Probes
+from blackbox_grad.inspection.results import Agreement, ProbeKind
 from blackbox_grad.inspection.sweep import FEW, Line, Sweep
 from blackbox_grad.parameters.parameter import FloatArray
 
@@ -22,7 +22,7 @@ STARTS = (0.19, 0.5, 0.81)
 STEPS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 
 
-_KINDS: tuple[Probes, Probes] = ("cotangent", "loss")
+_KINDS: tuple[ProbeKind, ProbeKind] = ("cotangent", "loss")
 
 
 #: Every so many-th value of a sweep is a target of differences.
@@ -59,7 +59,7 @@ class _Start:
         self.below = values[self._far] < self.value
         self._spectra: dict[type, list[Spectrum]] = {}
 
-    def changes(self, audio: Audio, kind: type = np.complex64) -> dict[Probes, FloatArray]:
+    def changes(self, audio: Audio, kind: type = np.complex64) -> dict[ProbeKind, FloatArray]:
         """How each probe of `audio: [S, C, T]` differs from the same probe here: `[targets]`, relative to the loss here.
 
         The loss is the mean square of `apart = decibels(here) - decibels(target)`. A change of the log spectrum by `d` changes
@@ -95,13 +95,13 @@ class Differences:
     losses: FloatArray
     below: NDArray[np.bool_]
     distances: tuple[float, ...]
-    up: list[dict[Probes, FloatArray]]
-    down: list[dict[Probes, FloatArray]]
+    up: list[dict[ProbeKind, FloatArray]]
+    down: list[dict[ProbeKind, FloatArray]]
     finite: bool
 
-    def derivatives(self, probes: Probes, noise: float) -> list[noises.Derivatives]:
+    def derivatives(self, probe_kind: ProbeKind, noise: float) -> list[noises.Derivatives]:
         """Of the probe of each target."""
-        up, down = (np.array([c[probes] for c in changes]).T for changes in (self.up, self.down))
+        up, down = (np.array([c[probe_kind] for c in changes]).T for changes in (self.up, self.down))
         return [noises.derivatives(0.0, u, d, self.distances, noise) for u, d in zip(up, down, strict=True)]
 
 
@@ -131,7 +131,7 @@ def starts_on(line: Line, sweep: Sweep) -> list[_Start]:
     return [start for start in starts if len(start.below)]
 
 
-def noise_of(line: Line, starts: Sequence[_Start], probe_kind: Probes) -> float | None:
+def noise_of(line: Line, starts: Sequence[_Start], probe_kind: ProbeKind) -> float | None:
     """ECnoise at all starts, with the spacing that suits most; None if there is none."""
     spacing, tried, levels = _SPACING, set[float](), list[float]()
     while starts and _NEAREST <= spacing <= _FURTHEST and spacing not in tried:

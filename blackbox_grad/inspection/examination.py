@@ -23,7 +23,7 @@ from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import Selection
 
 #: Counts up when measurements change, so that those of older code are made again.
-_METHOD = 1
+_METHOD = 2
 
 #: Libraries whose version may change what an effect does.
 _LIBRARIES = ("blackbox-grad", "pedalboard", "dawdreamer")

@@ -18,7 +18,7 @@ from blackbox_grad.inspection.differences import (
 )
 from blackbox_grad.inspection.renders import Renders
 from blackbox_grad.inspection.resolution import resolution
-from blackbox_grad.inspection.results import ParameterInspection, Probes
+from blackbox_grad.inspection.results import ParameterInspection, ProbeKind
 from blackbox_grad.inspection.sweep import FEW, Line
 from blackbox_grad.parameters.parameter import FloatArray
 
@@ -108,8 +108,8 @@ def look(renders: Renders, index: int, base: FloatArray, tolerance: float) -> Lo
     over_a_move = [linear for step, linear in known if step in MOVES] or [linear for _, linear in known[:1]]
     if not over_a_move:
         return Looked(replace(found, agreements=agreements, note="nothing changes where differences were taken"), ())
-    probes: Probes = "cotangent" if min(over_a_move) >= TRUSTED else "loss"
-    return Looked(replace(found, agreements=agreements, probes=probes), differences)
+    probe_kind: ProbeKind = "cotangent" if min(over_a_move) >= TRUSTED else "loss"
+    return Looked(replace(found, agreements=agreements, probe_kind=probe_kind), differences)
 
 
 def refine(renders: Renders, looked: Looked, index: int, base: FloatArray, tolerance: float) -> ParameterInspection:
@@ -121,22 +121,22 @@ def refine(renders: Renders, looked: Looked, index: int, base: FloatArray, toler
     steps = resolution(lambda values: list(line.render(values, few.heard)[0]), line.differs)
     found = replace(found, steps=steps.steps, resolution=steps.widest)
     resolved = min(2.0 * steps.widest, _HALFWAY)
-    if found.probes is None:
+    if found.probe_kind is None:
         if steps.steps is None:
             return found
         # no difference crossed the edge of a step: one that does, and what is never wrong
-        return replace(found, step=resolved, central_step=resolved, probes="loss", note="")
-    noise = noise_of(line, starts_on(line, few), found.probes)
+        return replace(found, step=resolved, central_step=resolved, probe_kind="loss", note="")
+    noise = noise_of(line, starts_on(line, few), found.probe_kind)
     known = max(noise or 0.0, _ROUNDING)
-    every = [d for differences in looked.differences for d in differences.derivatives(found.probes, known)]
+    every = [d for differences in looked.differences for d in differences.derivatives(found.probe_kind, known)]
     second, third = (float(np.median([getattr(d, order) for d in every])) for order in ("second", "third"))
-    if found.probes == "loss":
+    if found.probe_kind == "loss":
         # the optimum for the derivative gives the slope of a ripple; what counts is where the target lies
         often = max(a.loss for a in found.agreements) - _AS_OFTEN
         forward = central = next(a.step for a in found.agreements if a.loss >= often)
     else:
         forward, central = noises.forward_step(known, second), noises.central_step(known, third)
-    shortest = max(_SHORTEST, resolved, _trusted_from(found) if found.probes == "cotangent" else 0.0)
+    shortest = max(_SHORTEST, resolved, _trusted_from(found) if found.probe_kind == "cotangent" else 0.0)
     bounds = shortest, max(_LONGEST, shortest)
     forward, central = (float(np.clip(step, *bounds)) for step in (forward, central))
     return replace(found, noise=noise, curvature=second, step=forward, central_step=central)

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from blackbox_grad.errors import ParameterError, suggest
 
-Probes: TypeAlias = Literal["cotangent", "loss"]
+ProbeKind: TypeAlias = Literal["cotangent", "loss"]
 Stopped: TypeAlias = Literal["", "time", "renders", "interrupted"]
 
 
@@ -75,8 +75,8 @@ class ParameterInspection:
         curvature: `|φ''|`.
         step: the recommended distance of one-sided differences, normalised.
         central_step: the same for two-sided ones.
-        probes: what to estimate its gradient from. "loss" where it moves phase, so that a linearised loss says nothing.
-        agreements: the measurements behind `probes`, by step.
+        probe_kind: what to estimate its gradient from. "loss" where it moves phase, so that a linearised loss says nothing.
+        agreements: the measurements behind `probe_kind`, by step.
         regions: values without usable sound.
         curve: the sweep.
         around: the settings of the others in the sweep that are not their defaults: name -> normalised.
@@ -93,7 +93,7 @@ class ParameterInspection:
     curvature: float | None = None
     step: float | None = None
     central_step: float | None = None
-    probes: Probes | None = None
+    probe_kind: ProbeKind | None = None
     agreements: tuple[Agreement, ...] = ()
     regions: tuple[Region, ...] = ()
     curve: Curve | None = None
@@ -103,11 +103,11 @@ class ParameterInspection:
     @property
     def direction(self) -> float | None:
         """Share of starts and targets where the recommended probes, at about the recommended step, point toward the target."""
-        if not self.agreements or self.probes is None or self.step is None:
+        if not self.agreements or self.probe_kind is None or self.step is None:
             return None
         wanted = math.log(self.step)
         nearest = min(self.agreements, key=lambda a: abs(math.log(a.step) - wanted))
-        return nearest.loss if self.probes == "loss" else nearest.cotangent
+        return nearest.loss if self.probe_kind == "loss" else nearest.cotangent
 
 
 @dataclass(frozen=True)

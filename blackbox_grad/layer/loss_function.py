@@ -16,7 +16,7 @@ from blackbox_grad.errors import AudioError, EstimatorError
 LossFunction: TypeAlias = Callable[..., Tensor]
 
 
-def precision(device: torch.device) -> Callable[[], contextlib.AbstractContextManager[object]]:
+def autocast_as_now(device: torch.device) -> Callable[[], contextlib.AbstractContextManager[object]]:
     """What brings autocast back as it is now."""
     try:
         if torch.is_autocast_enabled(device.type):
@@ -26,7 +26,7 @@ def precision(device: torch.device) -> Callable[[], contextlib.AbstractContextMa
     return contextlib.nullcontext
 
 
-class PerItem:
+class LossPerItem:
     """A loss function as one that returns a loss for each item."""
 
     def __init__(self, loss_fn: LossFunction) -> None:

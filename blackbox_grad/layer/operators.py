@@ -1,6 +1,6 @@
 """What autograd and `torch.compile` see of an effect: rendering and its vector-Jacobian product.
 
-Eagerly they are one autograd function. For a compiler they are two opaque operators, which find their module by a number, because
+Eagerly they are one autograd function. For a compiler they are two opaque operators, which find their renderer by a number, because
 an operator takes tensors and plain values only.
 """
 
@@ -9,26 +9,24 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from blackbox_grad.errors import SecondDerivativeError
 from blackbox_grad.estimators.problem import Problem
+from blackbox_grad.layer.renderer import Renderer
 
-if TYPE_CHECKING:
-    from blackbox_grad.layer.module import DifferentiableEffect
-
-_modules: weakref.WeakValueDictionary[int, DifferentiableEffect] = weakref.WeakValueDictionary()
+_renderers: weakref.WeakValueDictionary[int, Renderer] = weakref.WeakValueDictionary()
 
 
 _numbers = itertools.count(1)
 
 
-def register(module: DifferentiableEffect) -> int:
+def register(renderer: Renderer) -> int:
     number = next(_numbers)
-    _modules[number] = module
+    _renderers[number] = renderer
     return number
 
 
@@ -37,12 +35,17 @@ def draw_seed(needed: bool = True) -> Tensor:
     return torch.randint(0, 2**62, (1,), dtype=torch.int64) if needed else torch.zeros(1, dtype=torch.int64)
 
 
-def render(module: DifferentiableEffect, x: Tensor, p: Tensor, needs_seed: bool) -> Tensor:
+def seeded(seed: Tensor) -> torch.Generator:
+    """An estimator's randomness, from what `draw_seed` drew."""
+    return torch.Generator().manual_seed(int(seed))
+
+
+def render(renderer: Renderer, handle: int, x: Tensor, p: Tensor, needs_seed: bool) -> Tensor:
     """`f(x, p)`, differentiable by estimates."""
     if torch.compiler.is_compiling():
-        compiled: Tensor = torch.ops.blackbox_grad.render(x, p, module._handle, needs_seed)[0]
+        compiled: Tensor = torch.ops.blackbox_grad.render(x, p, handle, needs_seed)[0]
         return compiled
-    y: Tensor = _Rendered.apply(x, p, module, needs_seed)[0]  # type: ignore[no-untyped-call]
+    y: Tensor = _Rendered.apply(x, p, renderer, needs_seed)[0]  # type: ignore[no-untyped-call]
     return y
 
 
@@ -50,29 +53,29 @@ class _Rendered(torch.autograd.Function):
     """Keeps the audio where the hosts can read it, so that the way back need not copy it again."""
 
     @staticmethod
-    def forward(x: Tensor, p: Tensor, module: DifferentiableEffect, needs_seed: bool) -> tuple[Any, ...]:
-        audio = module._shared(x)
-        return *module._forward(x, p, audio), draw_seed(needs_seed), audio
+    def forward(x: Tensor, p: Tensor, renderer: Renderer, needs_seed: bool) -> tuple[Any, ...]:
+        audio = renderer.share(x)
+        return *renderer.forward(x, p, audio), draw_seed(needs_seed), audio
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
-        x, p, ctx.module, _ = inputs
+        x, p, ctx.renderer, _ = inputs
         y, finite, seed, ctx.audio = output
         ctx.save_for_backward(x, p, y, finite, seed)
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         x, p, y, finite, seed = ctx.saved_tensors
-        problem = ctx.module._cotangent_problem(x, p, y, finite, cotangent, seed, ctx.audio)
+        problem = ctx.renderer.cotangent_problem(x, p, y, finite, lambda: cotangent, seeded(seed), ctx.audio)
         ctx.audio = None  # a second backward through the same graph is rare, and copies
-        return *_final(x, p, *ctx.module._gradients(problem, x, p, finite, *ctx.needs_input_grad[:2])), None, None
+        return *_final(x, p, *ctx.renderer.gradients(problem, x, p, finite, *ctx.needs_input_grad[:2])), None, None
 
 
 @torch.library.custom_op("blackbox_grad::render", mutates_args=())
 def _render_op(x: Tensor, p: Tensor, handle: int, needs_seed: bool) -> tuple[Tensor, Tensor, Tensor]:
     """`f(x, p)`; which items are finite, `[B]`; the seed with which its gradient will be estimated."""
-    module = _modules[handle]
-    return *module._forward(x, p, module._shared(x)), draw_seed(needs_seed)
+    renderer = _renderers[handle]
+    return *renderer.forward(x, p, renderer.share(x)), draw_seed(needs_seed)
 
 
 @_render_op.register_fake
@@ -94,9 +97,9 @@ def _vjp_op(
     to_point: bool,
 ) -> tuple[Tensor, Tensor]:
     """Estimates of `ȳᵀ ∂f/∂x` and `ȳᵀ ∂f/∂p`."""
-    module = _modules[handle]
-    problem = module._cotangent_problem(x, p, y, finite, cotangent, seed)
-    to_x, to_p = module._gradients(problem, x, p, finite, to_audio, to_point)
+    renderer = _renderers[handle]
+    problem = renderer.cotangent_problem(x, p, y, finite, lambda: cotangent, seeded(seed))
+    to_x, to_p = renderer.gradients(problem, x, p, finite, to_audio, to_point)
     return torch.zeros_like(x) if to_x is None else to_x, torch.zeros_like(p) if to_p is None else to_p
 
 
@@ -109,7 +112,7 @@ def _save_for_render(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ..
     x, p, handle, _ = inputs
     ctx.save_for_backward(x, p, *output)
     ctx.handle = handle
-    ctx.module = _modules.get(handle)  # keeps a module alive that only the graph still needs
+    ctx.renderer = _renderers.get(handle)  # keeps a module alive that only the graph still needs
 
 
 def _backward_of_render(ctx: Any, cotangent: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
@@ -141,11 +144,11 @@ class EstimatedLoss(torch.autograd.Function):
         p: Tensor,
         losses: Tensor,
         finite: Tensor,
-        module: DifferentiableEffect,
+        renderer: Renderer,
         problem: Callable[[], Problem],
     ) -> Tensor:
         ctx.save_for_backward(x, p, finite)
-        ctx.module, ctx.problem = module, problem
+        ctx.renderer, ctx.problem = renderer, problem
         return losses.clone()
 
     @staticmethod
@@ -153,7 +156,7 @@ class EstimatedLoss(torch.autograd.Function):
         x, p, finite = ctx.saved_tensors
         to_audio, to_point = ctx.needs_input_grad[:2]
         with torch.no_grad():
-            to_x, to_p = ctx.module._gradients(ctx.problem(), x, p, finite, to_audio, to_point)
+            to_x, to_p = ctx.renderer.gradients(ctx.problem(), x, p, finite, to_audio, to_point)
             weight = upstream[0]
             to_x = None if to_x is None else to_x * weight[:, None, None].to(x)
             to_p = None if to_p is None else to_p * weight[:, None].to(p)

@@ -7,7 +7,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -19,13 +19,19 @@ from blackbox_grad.estimators.base import Estimator
 from blackbox_grad.estimators.by_name import estimator as find_estimator
 from blackbox_grad.hosts.default import default_host
 from blackbox_grad.hosts.protocol import Host
-from blackbox_grad.interrupts import _deferred_interrupt
+from blackbox_grad.interrupts import deferred_interrupts
 from blackbox_grad.losses.by_name import loss_for
+from blackbox_grad.matching.descent import Descent
+from blackbox_grad.matching.driver import Driver
 from blackbox_grad.matching.objective import BudgetSpent, Objective
 from blackbox_grad.matching.recordings import WholeLoss, loudest, prepare
 from blackbox_grad.matching.result import Match, Progress
 from blackbox_grad.matching.strategy import Strategy
-from blackbox_grad.parameters.space import Selection
+from blackbox_grad.parameters.space import ParameterSpace, Selection
+from blackbox_grad.search.base import Searcher
+
+#: Makes a searcher of settings, from their space and a seed.
+SearcherOf: TypeAlias = Callable[[ParameterSpace, int], Searcher]
 
 #: Renders of the whole recording at the end: at the best settings and at the defaults.
 _WHOLE = 2
@@ -42,7 +48,8 @@ def match(
     loss: str = "mrstft",
     renders: int = 2000,
     estimator: str | Estimator | None = None,
-    probes: Literal["auto", "loss", "cotangent"] = "auto",
+    probe_kind: Literal["auto", "loss", "cotangent"] = "auto",
+    searcher: SearcherOf | None = None,
     seed: int = 0,
     host: Host | None = None,
     excerpt: float | None = 4.0,
@@ -60,17 +67,19 @@ def match(
         fixed: values of others, by name.
         loss: the distance: "mrstft", "mel", "envelope", "l1", or a sum with weights ("mrstft + 0.5*envelope").
         renders: the most renders of the plug-in.
-        estimator: descend its gradients: an `Estimator`, or its name with options. By default an emulator of the effect foretells
+        estimator: descend its gradients: an `Estimator`, or its name with options. By default an emulator of the effect predicts
             where the loss is low, which needs fewer renders.
-        probes: an estimator's: differences of the "loss" or the "cotangent" product; "auto" measures which one suits.
+        probe_kind: what the estimator probes: the "loss" or the "cotangent" product; "auto" measures which one suits.
+        searcher: any optimiser with `ask` and `tell` in place of the usual one: `searcher(space, seed)` makes it.
         seed: the same seed gives the same settings, whatever the number of hosts.
         host: where to render; by default the pool of processes that all modules share.
         excerpt: seconds of the loudest part to search on; None for the whole recording. The result is checked on the whole.
         on_progress: called after every step.
         options: for the backend (`preset=…`).
 
-    Ctrl-C ends it with the best settings so far; pressed again, it raises `KeyboardInterrupt`. So does a render that fails: see
-    `Match.error`.
+    Ctrl-C or SIGTERM ends it with the best settings so far; the second one raises `KeyboardInterrupt`. A render that fails also
+    ends
+    it with the best settings so far: see `Match.error`.
 
     Raises:
         AudioError: the recordings cannot be compared, or one of them is silent.
@@ -78,10 +87,12 @@ def match(
         NonFiniteAudioError: no settings gave a finite loss.
     """
     began = time.monotonic()
-    if probes not in ("auto", "loss", "cotangent"):
-        raise EstimatorError(f"match: probes={probes!r} is unknown; allowed are 'auto', 'loss' and 'cotangent'")
-    if probes != "auto" and estimator is None:
-        raise EstimatorError(f"match: probes={probes!r} are those of an estimator; give one, such as estimator='spsa'")
+    if probe_kind not in ("auto", "loss", "cotangent"):
+        raise EstimatorError(f"match: probe_kind={probe_kind!r} is unknown; allowed are 'auto', 'loss' and 'cotangent'")
+    if probe_kind != "auto" and estimator is None:
+        raise EstimatorError(f"match: probe_kind={probe_kind!r} is an estimator's; give one, such as estimator='spsa'")
+    if estimator is not None and searcher is not None:
+        raise EstimatorError("match: give an estimator or a searcher, not both")
     if not (isinstance(renders, int) and renders >= 8):
         raise EstimatorError(f"match: renders={renders!r} must be a whole number, 8 or more")
     if not (isinstance(seed, int) and abs(seed) < 2**63):
@@ -89,62 +100,42 @@ def match(
     host = host if host is not None else default_host()
     spec = as_spec(effect, sample_rate, parameters, fixed, **options)
     x, wanted, notes = prepare(audio, target)
-    descended = None if estimator is None else find_estimator(estimator, spec)
-    info = host.open(spec)
+    descent = None if estimator is None else Descent(find_estimator(estimator, spec), probe_kind)
+    space = host.open(spec).parameters
     for note in notes:
         warnings.warn(note, stacklevel=2)
     part, lead = loudest(wanted, spec.sample_rate, excerpt)
     whole = part.stop - part.start == x.shape[1]
-
-    def objective_on(piece: slice, lead: int) -> Objective:
-        reference = loss_for(loss, torch.from_numpy(wanted[:, piece.start + lead : piece.stop]), spec.sample_rate)
-        return Objective(spec, info.parameters, host, np.ascontiguousarray(x[:, piece]), reference, lead)
-
     with _one_thread():
-        objective = objective_on(part, lead)
-    objective.limit = renders - _WHOLE
-    run = Strategy(objective, renders, seed, on_progress)
-    failure = ""
-    with _one_thread(), _deferred_interrupt(lambda: math.isfinite(objective.best_loss)) as check:
-        objective.check = check
-        try:
-            run.everything(descended, probes)
-            finished = "converged"
-        except BudgetSpent:
-            finished = "budget"
-        except KeyboardInterrupt:
-            if not math.isfinite(objective.best_loss):
-                raise
-            finished = "interrupted"
-        except RenderError as error:
-            if not math.isfinite(objective.best_loss):
-                raise
-            finished, failure = "failed", str(error)
-    if not math.isfinite(objective.best_loss):
-        raise NonFiniteAudioError(
-            f"{spec.address}: at none of {objective.renders} settings is the loss a finite number. The effect may return NaN or "
-            f"infinity at all of them, or the recordings are too loud: audio has a peak of {np.abs(x).max():.3g}, target of "
-            f"{np.abs(wanted).max():.3g}, full scale is 1"
-        )
-    candidates = [objective.best_point] if whole else [objective.best_point, info.parameters.defaults]
-    with _one_thread():  # as in the search: sums of other threads differ in their last bits
-        chosen = WholeLoss(spec, info, host, x, wanted, loss)
-        losses, rendered = zip(*(chosen.at(point) for point in candidates), strict=True)
-        loss_dry = chosen.dry()
+        reference = loss_for(loss, torch.from_numpy(wanted[:, part.start + lead : part.stop]), spec.sample_rate)
+        objective = Objective(spec, host, np.ascontiguousarray(x[:, part]), reference, lead, renders - _WHOLE)
+        driver = Driver(objective, renders, on_progress)
+        method = _Method(descent, searcher)
+        finished, failure = _ended(objective, lambda: method.run(driver, seed))
+        if not math.isfinite(objective.best_loss):
+            raise NonFiniteAudioError(
+                f"{spec.address}: at none of {objective.renders} settings is the loss a finite number. The effect may return NaN "
+                f"or infinity at all of them, or the recordings are too loud: audio has a peak of {np.abs(x).max():.3g}, target of "
+                f"{np.abs(wanted).max():.3g}, full scale is 1"
+            )
+        on_whole = WholeLoss(spec, host, x, wanted, loss)
+        candidates = [objective.best_point] if whole else [objective.best_point, space.defaults]
+        losses, rendered = zip(*(on_whole.at(point) for point in candidates), strict=True)
+        loss_dry = on_whole.dry()
     best = int(np.argmin(losses))
     return Match(
         spec=spec,
-        info=info,
+        info=host.open(spec),
         point=candidates[best],
         loss=losses[best],
-        loss_start=run.start if whole else losses[1],
+        loss_start=driver.start if whole else losses[1],
         loss_dry=loss_dry,
         loss_name=loss,
-        method=run.method,
-        method_reason=run.reason,
+        method=method.name,
+        method_reason=method.reason,
         renders=objective.renders + len(candidates),
         seconds=time.monotonic() - began,
-        history=run.history,
+        history=driver.history,
         audio=rendered[best],
         sample_rate=spec.sample_rate,
         seed=seed,
@@ -154,9 +145,68 @@ def match(
     )
 
 
+class _Method:
+    """How the settings are searched: by the usual strategy, by a searcher of the caller's, or by an estimator's gradients."""
+
+    def __init__(self, descent: Descent | None, searcher: SearcherOf | None) -> None:
+        self._descent, self._searcher = descent, searcher
+        self._told: Descent | Strategy | None = descent
+        self.searcher_name = ""
+
+    @property
+    def name(self) -> str:
+        """Of the method."""
+        return self.searcher_name or (self._told.method if self._told is not None else "search")
+
+    @property
+    def reason(self) -> str:
+        """Why it was chosen."""
+        if self.searcher_name:
+            return "Chosen by the caller: a searcher."
+        return self._told.reason if self._told is not None else "All renders went into the search for a start."
+
+    def run(self, driver: Driver, seed: int) -> None:
+        """Search until the method has come to its end, or `BudgetSpent` is raised."""
+        space = driver.objective.space
+        start = driver.evaluate_start()
+        if self._descent is not None and len(space):
+            self._descent.run(driver, seed)
+        elif self._searcher is not None and len(space):
+            searcher = self._searcher(space, seed)
+            self.searcher_name = repr(searcher)
+            driver.drive(searcher)
+        else:
+            strategy = self._told = Strategy(space, seed, driver.objective.limit, start)
+            driver.drive(strategy)
+
+
+def _ended(objective: Objective, search: Callable[[], None]) -> tuple[str, str]:
+    """Run a search; how it ended, and the error that ended it. An error without any settings found is raised."""
+
+    def found() -> bool:
+        return math.isfinite(objective.best_loss)
+
+    with deferred_interrupts(found) as interrupt:
+        objective.check = interrupt.check
+        try:
+            search()
+        except BudgetSpent:
+            return "budget", ""
+        except KeyboardInterrupt:
+            if not found():
+                raise
+            return "interrupted", ""
+        except RenderError as error:
+            if not found():
+                raise
+            return "failed", str(error)
+    return "converged", ""
+
+
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """torch on one thread: the other cores are the hosts', and its threads, waiting for theirs, would cost more than they bring."""
+    """torch on one thread: the other cores are the hosts', whose threads would wait for each other. And sums of several threads
+    differ in their last bits."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from blackbox_grad.effects.audio import Audio, check_audio
-from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import AudioError
 from blackbox_grad.hosts.protocol import Host
@@ -27,7 +26,7 @@ _LEAD = 1.0
 class WholeLoss:
     """The loss on the whole recordings."""
 
-    def __init__(self, spec: EffectSpec, info: EffectInfo, host: Host, x: Audio, wanted: Audio, loss: str) -> None:
+    def __init__(self, spec: EffectSpec, host: Host, x: Audio, wanted: Audio, loss: str) -> None:
         self._spec, self._host, self._x = spec, host, x
         self._loss = loss_for(loss, torch.from_numpy(wanted), spec.sample_rate)
 

@@ -23,7 +23,7 @@ class Progress:
         loss: of this step's best start.
         best: the best so far.
         start: at the default settings.
-        phase: "search", "emulation" or "descent", "polish", "lines", the latter with the valleys that they show.
+        phase: "search", "emulation" or "descent", "polish", "lines" (with the valleys found on them), or a searcher's own.
     """
 
     renders: int
@@ -39,13 +39,10 @@ class Match:
     """What `match` found. Losses are those of the whole recording.
 
     Attributes:
-        spec, info: the effect.
-        point: `[P] in [0, 1]`: the best settings.
-        loss: at `point`.
-        loss_start: at the effect's defaults.
-        loss_dry: of the unprocessed input.
-        loss_name: name of the loss.
-        method: how it was found: "emulator", the estimator and what it probed, "all settings", or "search" where that was all.
+        spec, info: the effect. point: `[P] in [0, 1]`: the best settings. loss: at `point`. loss_start: at the effect's
+            defaults. loss_dry: of the unprocessed input. loss_name: name of the loss. method: how it was found: "emulator", the
+            estimator and what it probed, a searcher, "all settings", or "search" where that was
+            all.
         method_reason: why, one sentence.
         renders: plug-in renders used.
         seconds: time taken.

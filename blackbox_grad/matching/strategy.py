@@ -1,208 +1,204 @@
-"""The phases of a match."""
+"""The strategy of `match`: an emulator, Gauss-Newton steps and lines, from one start after the other."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from blackbox_grad.estimators.base import Estimator
-from blackbox_grad.matching.descent import Descent
-from blackbox_grad.matching.objective import Kind, Objective, OnStep
-from blackbox_grad.matching.result import Progress
 from blackbox_grad.parameters.parameter import FloatArray
-from blackbox_grad.search.emulator import Emulator
+from blackbox_grad.parameters.space import ParameterSpace
+from blackbox_grad.search.base import Found, Script, ScriptedSearcher, Searcher
 from blackbox_grad.search.line_search import LineSearch
 from blackbox_grad.search.polish import Polish
 from blackbox_grad.search.pursuit import Pursuit
-from blackbox_grad.search.sampling import distinct, global_search
-
-#: Cosine between the changes of the loss that cotangents foretell and the true ones, above which cotangents are trusted.
-_AGREEMENT = 0.7
+from blackbox_grad.search.sampling import Sampling
 
 
-#: Below this part of the loss at the start it gives up sooner, when nothing helps any more.
-_GOOD = 0.01
+@dataclass(frozen=True)
+class Renders:
+    """A number of renders: some, and some more for each parameter."""
+
+    base: int
+    each: int
+
+    def of(self, parameters: int) -> int:
+        return self.base + self.each * parameters
 
 
-#: Other valleys along single parameters that are looked into.
-_VALLEYS = 4
+@dataclass(frozen=True)
+class StrategyNumbers:
+    """Every number of the strategy.
+
+    Attributes:
+        enough: it has converged when the loss is this part of the loss at the start.
+        all_settings: if there are no more settings than this, all are rendered.
+        samples, most_samples, samples_share: quasi-random renders of an attempt: so many, at most so many, and at most this part
+            of all renders that are allowed.
+        proposals: renders at a time that a `Pursuit` proposes.
+        emulation: renders without success that end the emulation.
+        success: a loss this much lower is a success of the emulation.
+        polish: renders without success that end a polish from the best settings.
+        lines, line_proposals: renders along single parameters, in all and at a time.
+        valleys: other valleys along the lines that are polished.
+        refit: renders without success that end the polish of a valley, in which its parameter is held.
+        near_best: a valley with a loss up to this multiple of the best is polished again, with all parameters free.
+        valley_polish: renders without success that end that.
+        round: a round of emulation, polish and lines goes on as long as each leaves less than this part of the loss.
+        attempt: an attempt that leaves more than this part of the loss has brought nothing.
+        attempts: so many of these in a row end the search,
+        good, attempts_when_good: and so many if the loss is below this part of the loss at the start.
+    """
+
+    enough: float = 1e-4
+    all_settings: int = 64
+    samples: Renders = Renders(2, 1)
+    least_samples: int = 6
+    most_samples: int = 16
+    samples_share: float = 0.25
+    proposals: int = 3
+    emulation: Renders = Renders(64, 12)
+    success: float = 0.99
+    polish: Renders = Renders(32, 4)
+    lines: Renders = Renders(64, 16)
+    line_proposals: int = 8
+    valleys: int = 4
+    refit: Renders = Renders(8, 1)
+    near_best: float = 1.5
+    valley_polish: Renders = Renders(16, 2)
+    round: float = 0.8
+    attempt: float = 0.98
+    attempts: int = 3
+    good: float = 0.01
+    attempts_when_good: int = 2
 
 
-#: If there are no more settings than this, all are tried.
-_FEW = 64
+class Strategy(ScriptedSearcher):
+    """One attempt after the other, until some in a row have brought nothing.
 
+    An attempt begins with quasi-random settings. Then a `Pursuit`, a `Polish` from its best settings, and a `LineSearch` through
+    these take turns while they help.
 
-#: It has converged when the loss is this part of the one at the start.
-ENOUGH = 1e-4
+    Args:
+        space: of the settings.
+        seed: of all randomness.
+        limit: renders allowed.
+        start: what was found at the defaults.
+        numbers: of the strategy.
 
+    Attributes:
+        phase: "search", "emulation", "polish" or "lines"; "lines" includes the polish of the valleys found on them.
+        method, reason: what it did, and why.
+        lowest: the lowest loss told so far.
+    """
 
-class Strategy:
-    """The phases, and what is told about them."""
-
-    def __init__(self, objective: Objective, budget: int, seed: int, on_progress: Callable[[Progress], None] | None) -> None:
-        self.objective, self.budget, self.seed, self.on_progress = objective, budget, seed, on_progress
-        self.history: list[Progress] = []
-        self.start = math.inf
+    def __init__(
+        self, space: ParameterSpace, seed: int, limit: int, start: Found, numbers: StrategyNumbers = StrategyNumbers()
+    ) -> None:
+        super().__init__(space)
+        self._seed, self._limit, self._found_at_start, self.numbers = seed, limit, start, numbers
         self.phase = "search"
-        self.enough = 0.0
-        self.method = "search"
-        self.reason = "All renders went into the search for a start."
+        self.method, self.reason = "search", "All renders went into the search for a start."
+        self.lowest = self._start = float(start[0][0])
+        self._enough = numbers.enough * self._start if math.isfinite(self._start) else 0.0
+        self._renders = 1
+        self._pursuit: Pursuit | None = None
 
-    def everything(self, estimator: Estimator | None, probes: str) -> None:
-        """Search, emulation, polish, lines; or search, descent, polish. Raises `BudgetSpent` where the renders do not suffice."""
-        objective = self.objective
-        if estimator is None and len(objective.space):
-            objective.emulator = Emulator(objective.space, self.seed)
-        self.start = float(objective.evaluate(objective.space.defaults[None])[0])
-        self._tell(self.start)
-        if len(objective.space) == 0:
+    def script(self) -> Script:
+        numbers = self.numbers
+        if not len(self.space):
             self.reason = "Nothing was searched: no parameter is free."
             return
-        levels = [parameter.levels or math.inf for parameter in objective.space]
-        if estimator is None and math.prod(levels) <= min(_FEW, objective.limit - objective.renders):
-            self.method, self.reason = (
-                "all settings",
-                "No gradient was estimated: there are so few settings that all were tried.",
-            )
-            every = itertools.product(*(np.linspace(0.0, 1.0, int(count)) for count in levels))
-            self._tell(float(objective.evaluate(np.array(list(every))).min()))
+        levels = [parameter.levels or math.inf for parameter in self.space]
+        if math.prod(levels) <= min(numbers.all_settings, self._limit - 1):
+            self.method = "all settings"
+            self.reason = "No gradient was estimated: there are so few settings that all were tried."
+            yield np.array(list(itertools.product(*(np.linspace(0.0, 1.0, int(count)) for count in levels))))
             return
-        self.enough = ENOUGH * self.start if math.isfinite(self.start) else 0.0
-        if estimator is None:
-            self._emulate()
-            return
-        starts = self._descend(estimator, probes)
-        self.phase = "polish"
-        failures = 0  # three starts in a row that bring nothing are enough
-        for start in [objective.best_point, *starts]:
-            if objective.best_loss <= self.enough or failures == 3:
-                return
-            lowest = objective.best_loss
-            Polish(enough=self.enough).run(objective, start, self._tell)
-            failures = 0 if objective.best_loss < 0.98 * lowest else failures + 1
-
-    def _emulate(self) -> None:
-        """One attempt after the other, until two or three in a row have brought nothing."""
-        objective = self.objective
         self.method = "emulator"
         self.reason = "No gradient was estimated: settings were tried where an emulator of the effect expected a low loss."
         before, idle = math.inf, 0
-        for seed in itertools.count(self.seed):
-            if seed != self.seed:  # the first emulator knows the defaults, others nothing
-                objective.emulator = Emulator(objective.space, seed)
-            self._attempt(seed)
-            found = math.isfinite(objective.best_loss)
-            idle = idle + 1 if found and not objective.best_loss < 0.98 * before else 0
-            if objective.best_loss <= self.enough or idle == (2 if objective.best_loss < _GOOD * self.start else 3):
+        for seed in itertools.count(self._seed):
+            pursuit = Pursuit(self.space, seed)
+            if seed == self._seed:  # the first emulator knows the defaults, others nothing
+                pursuit.tell(self.space.snap(self.space.defaults)[None], *self._found_at_start)
+            yield from self._attempt(pursuit, seed)
+            found = math.isfinite(self.lowest)
+            idle = idle + 1 if found and not self.lowest < numbers.attempt * before else 0
+            good = self.lowest < numbers.good * self._start
+            if self.lowest <= self._enough or idle == (numbers.attempts_when_good if good else numbers.attempts):
                 return
-            before = objective.best_loss
+            before = self.lowest
 
-    def _attempt(self, seed: int) -> None:
-        """Other settings to begin with, and all means from the best that the emulator knows, while they help."""
-        objective, count = self.objective, len(self.objective.space)
-        emulator = objective.emulator
-        assert emulator is not None
+    def _attempt(self, pursuit: Pursuit, seed: int) -> Script:
+        numbers, count = self.numbers, len(self.space)
+        self._pursuit = pursuit
         self.phase = "search"
-        global_search(objective, min(max(6, count + 2), 16, objective.limit // 4), seed, self._tell)
-        pursuit, before = Pursuit(emulator, seed), math.inf
-        while emulator.lowest < 0.8 * before:
+        samples = max(numbers.least_samples, numbers.samples.of(count))
+        samples = min(samples, numbers.most_samples, int(numbers.samples_share * self._limit))
+        yield from self._rendered(Sampling(self.space, seed, middle=True).ask(samples))
+        before = math.inf
+        while pursuit.lowest < numbers.round * before:
             self.phase = "emulation"
-            Emulation(64 + 12 * count, self.enough).run(objective, pursuit, self._tell)
-            if emulator.lowest <= self.enough:
+            yield from self._emulate(pursuit)
+            if pursuit.lowest <= self._enough:
                 return
             self.phase = "polish"
-            Polish(enough=self.enough, patience=4 * (count + 8)).run(objective, emulator.best, self._tell)
-            if emulator.lowest <= self.enough:
+            yield from self._polish(pursuit.best, numbers.polish)
+            if pursuit.lowest <= self._enough:
                 return
-            before = emulator.lowest
+            before = pursuit.lowest
             self.phase = "lines"
-            lines = LineSearch(objective.space, emulator.best, before)
-            self._along(lines, 64 + 16 * count)
-            for start in lines.valleys()[:_VALLEYS]:
-                if emulator.lowest <= self.enough:
-                    return
-                refit = Polish(enough=self.enough, patience=count + 8, held=lines.parameter_of(start))
-                there, loss = refit.run(objective, start, self._tell)
-                if loss < 1.5 * before:
-                    Polish(enough=self.enough, patience=2 * (count + 8)).run(objective, there, self._tell)
+            yield from self._search_lines(pursuit, LineSearch(self.space, pursuit.best, before), before)
+            if pursuit.lowest <= self._enough:
+                return
 
-    def _along(self, lines: LineSearch, renders: int) -> None:
-        """So many renders along the lines, or fewer if that is enough."""
-        until = self.objective.renders + renders
-        while self.objective.renders < until and self.objective.best_loss > self.enough:
-            points = lines.next(8)
+    def _emulate(self, pursuit: Pursuit) -> Script:
+        numbers = self.numbers
+        patience = numbers.emulation.of(len(self.space))
+        reference, since = pursuit.lowest, self._renders
+        while pursuit.lowest > self._enough and self._renders - since < patience:
+            points = pursuit.ask(numbers.proposals)
             if not len(points):
                 return
-            losses = self.objective.evaluate(points)
-            lines.learn(points, losses)
-            self._tell(float(losses.min()))
+            yield from self._rendered(points)
+            if pursuit.lowest < numbers.success * reference:
+                reference, since = pursuit.lowest, self._renders
 
-    def _descend(self, estimator: Estimator, probes: str) -> FloatArray:
-        """Down the gradients of an estimator; then other good settings."""
-        objective, count = self.objective, len(self.objective.space)
-        generator = torch.Generator().manual_seed(self.seed)
-        points, losses = global_search(objective, max(4, min(32 + 12 * count, objective.limit // 5)), self.seed, self._tell)
-        points, losses = np.concatenate([objective.space.defaults[None], points]), np.concatenate([[self.start], losses])
-        starts = distinct(points, losses, 4)
-        kind = self._choose(probes, starts, generator)
-        self.method = f"{estimator!r}, {kind} probes"
-        self.phase = "descent"
-        # half of the starts go on to the next stage, with smaller steps
-        for kept, rate, steps in [(4, 0.06, 12), (2, 0.03, 16)]:
-            starts, lowest = Descent(estimator, kind, rate, steps).run(objective, starts[:kept], generator, self._tell)
-            starts = starts[np.argsort(lowest, kind="stable")]
-            if objective.best_loss <= self.enough:
-                break
-        return np.concatenate([starts[1:], distinct(points, losses, 8)])
+    def _polish(self, start: FloatArray, patience: Renders, held: int | None = None) -> Generator[FloatArray, Found, Polish]:
+        polish = Polish(self.space, start, enough=self._enough, patience=patience.of(len(self.space)), held=held)
+        yield from self._drive(polish, math.inf)
+        return polish
 
-    def _choose(self, probes: str, points: FloatArray, generator: torch.Generator) -> Kind:
-        """Which of the two functions gradients are estimated from, by measurement if it is left to us."""
-        if probes != "auto":
-            self.reason = f"Chosen by the caller: {probes} probes."
-            return "loss" if probes == "loss" else "cotangent"
-        signs = torch.randint(0, 2, (6, points.shape[1]), generator=generator).double().numpy() * 2 - 1
-        agreement = self.objective.agreement(points[:2], 0.05 * signs)
-        trusted = agreement >= _AGREEMENT
-        verdict = f"at least the {_AGREEMENT} at which" if trusted else f"less than the {_AGREEMENT} from which"
-        self.reason = (
-            f"Over steps of 0.05, cotangents foretell the changes of the loss with a cosine of {agreement:.2f}, {verdict} "
-            "they are trusted."
-        )
-        return "cotangent" if trusted else "loss"
-
-    def _tell(self, loss: float) -> None:
-        best = self.objective.best_loss
-        self.history.append(Progress(self.objective.renders, self.budget, loss, best, self.start, self.phase))
-        if self.on_progress is not None:
-            self.on_progress(self.history[-1])
-
-
-@dataclass
-class Emulation:
-    """Three renders at a time, at the settings that an emulator proposes.
-
-    Attributes:
-        patience: it ends when so many renders in a row have not lowered the best loss that the emulator knows by a hundredth.
-        enough: it has converged at this loss.
-    """
-
-    patience: int
-    enough: float = 0.0
-
-    def run(self, objective: Objective, pursuit: Pursuit, on_step: OnStep) -> None:
-        """Until it has converged, or has lost its patience. The objective's emulator must be that of `pursuit`."""
-        emulator = pursuit.emulator
-        reference, since = emulator.lowest, objective.renders
-        while emulator.lowest > self.enough and objective.renders - since < self.patience:
-            trials = pursuit.next(3)
-            if not len(trials):
+    def _search_lines(self, pursuit: Pursuit, lines: LineSearch, before: float) -> Script:
+        """Along the lines; then into other valleys that they show."""
+        numbers, count = self.numbers, len(self.space)
+        until = self._renders + numbers.lines.of(count)
+        yield from self._drive(lines, numbers.line_proposals, lambda: self._renders < until and self.lowest > self._enough)
+        for start in lines.valleys()[: numbers.valleys]:
+            if pursuit.lowest <= self._enough:
                 return
-            losses = objective.evaluate(trials)
-            if emulator.lowest < 0.99 * reference:
-                reference, since = emulator.lowest, objective.renders
-            on_step(float(losses.min()))
+            there = yield from self._polish(start, numbers.refit, held=lines.parameter_of(start))
+            if there.lowest < numbers.near_best * before:
+                yield from self._polish(there.best, numbers.valley_polish)
+
+    def _drive(self, searcher: Searcher, at_once: float, go_on: Callable[[], bool] = lambda: True) -> Script:
+        while go_on():
+            points = searcher.ask(int(min(at_once, self._limit)))
+            if not len(points):
+                return
+            found = yield from self._rendered(points)
+            searcher.tell(points, *found)
+
+    def _rendered(self, points: FloatArray) -> Generator[FloatArray, Found, Found]:
+        """What is found at `points: [N, P]`. The pursuit learns from every render."""
+        points = self.space.snap(points)
+        losses, residuals = yield points
+        self._renders += len(points)
+        self.lowest = min(self.lowest, float(losses.min(initial=math.inf)))
+        if self._pursuit is not None:
+            self._pursuit.tell(points, losses, residuals)
+        return losses, residuals

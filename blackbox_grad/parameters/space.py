@@ -189,6 +189,11 @@ class ParameterSpace(Sequence[Parameter]):
         """Name -> native value as text, for the free parameters."""
         return {p.name: p.text(v) for p, v in zip(self, self.check(point), strict=True)}
 
+    def describe(self, point: ArrayLike, item: int) -> str:
+        """Where in a batch something happened, for a message: "item 3 of the batch at Drive=0.5"."""
+        values = ", ".join(f"{name}={value:.4g}" for name, value in zip(self.names, np.asarray(point), strict=True))
+        return f"item {item} of the batch" + (f" at {values}" if values else "")
+
     def point(self, values: Mapping[str, float | str] | None = None) -> FloatArray:
         """`[P]`: the defaults with some values replaced, by name; numbers are normalised, text is parsed."""
         p = self.defaults

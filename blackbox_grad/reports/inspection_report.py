@@ -77,7 +77,7 @@ def _card(p: ParameterInspection) -> Card:
         "curvature": wording.number(p.curvature),
         "step, one-sided": wording.number(p.step),
         "step, two-sided": wording.number(p.central_step),
-        "probes": p.probes or "",
+        "probes": p.probe_kind or "",
     }
     plots = () if p.curve is None else tuple(_plots(p.curve))
     shaded = tuple((round(WIDTH * r.low, 1), round(max(WIDTH * (r.high - r.low), 2.0), 1)) for r in p.regions)

@@ -1,17 +1,19 @@
 """Every parameter alone along its whole range: finds valleys that are too narrow for anything that expects a smooth loss.
 
 Where a parameter moves sound in time, such as the size of a room, the loss along it is jagged and its valley a hundredth of the
-range wide. It still shows on a line through settings that are otherwise good. The loss between two rendered points is taken for a
-Brownian bridge, and the next render goes where the chance to be lower than the lowest by a fifth is the greatest: H. J. Kushner, "A
+range wide. It still shows on a line through settings that are otherwise good. Between two rendered points the loss is modelled as a
+Brownian bridge. The next render goes where the chance of a loss a fifth below the lowest is greatest: H. J. Kushner, "A
 new method of locating the maximum point of an arbitrary multipeak curve in the presence of noise", J. Basic Eng. 86(1), 1964,
 doi:10.1115/1.3653121.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import ParameterSpace
@@ -93,8 +95,8 @@ class LineSearch:
         point[line.parameter] = value
         return point
 
-    def next(self, count: int) -> FloatArray:
-        """`[≤ count, P]`: what to render next: a grid at first, then where a line is jagged and low; none if all are flat."""
+    def ask(self, count: int) -> FloatArray:
+        """`[≤ count, P]`: a grid at first, then where a line is jagged and low; none if all are flat."""
         if self._grid:
             points, self._grid = self._grid[:count], self._grid[count:]
             return np.array(points)
@@ -118,8 +120,8 @@ class LineSearch:
         """Whether `point: [P]` is on one of the lines."""
         return int((np.abs(point - self.start) > 1e-9).sum()) <= 1
 
-    def learn(self, points: FloatArray, losses: FloatArray) -> None:
-        """The losses `[N]` at points that `next` gave."""
+    def tell(self, points: FloatArray, losses: FloatArray, residuals: Sequence[Tensor] = ()) -> None:
+        """The losses `[N]` at points that `ask` gave."""
         for point, loss in zip(points, losses, strict=True):
             line = self._lines[self.parameter_of(point)]
             line.add(float(point[line.parameter]), float(loss))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,119 +12,145 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from blackbox_grad.parameters.parameter import FloatArray
+from blackbox_grad.parameters.space import ParameterSpace
+from blackbox_grad.search.base import Found, Script, ScriptedSearcher
 
 if TYPE_CHECKING:
-    from blackbox_grad.matching.objective import Objective, OnStep
+    pass
 
 #: A stepped parameter with so many levels or fewer has all of them tried, as they may have no order.
 _FEW_LEVELS = 8
 
+#: Dampings tried at each step.
+_DAMPINGS = (1e-4, 1e-2, 1.0)
+
+#: Multiples of the step before that are tried too, as a narrow valley runs straight.
+_MULTIPLES = (3.0, 10.0)
+
+#: A step that leaves more than this of the loss has failed; renders that leave more than that of it try the patience.
+_FAILED, _PROGRESS = 0.995, 0.9
+
 
 @dataclass
-class Polish:
+class _Here:
+    """The best settings so far, `[P]`, their loss and its residuals `[R]`."""
+
+    point: FloatArray
+    loss: float
+    residual: Tensor
+
+
+class Polish(ScriptedSearcher):
     """Gauss-Newton steps for the sum of absolute residuals, and trials of neighbours.
 
-    The absolute values are weighted squares: `|r| = r² / |r|` (iteratively reweighted least squares); the Jacobian comes from one
-    render a parameter, and several dampings are tried as one batch (D. W. Marquardt, "An algorithm for least-squares estimation
-    of nonlinear parameters", J. SIAM 11(2), 1963). Where that does not help, every parameter is moved alone, and every stepped
-    one to its neighbouring levels.
+    The absolute values are weighted squares: `|r| = r² / |r|` (iteratively reweighted least squares). The Jacobian comes from one
+    render a parameter, and several dampings are tried as one batch (D. W. Marquardt, "An algorithm for least-squares estimation of
+    nonlinear parameters", J. SIAM 11(2), 1963, doi:10.1137/0111030). Where that does not help, every parameter is moved alone, and
+    every stepped one to its neighbouring levels.
 
-    Attributes:
+    Args:
+        space: of the settings.
+        start: `[P]`: where it begins.
         reach: how far parameters are moved at first.
         finest: it has converged when nothing closer than this is better.
         enough: it has converged at this loss.
         patience: it ends when so many renders in a row have not lowered the loss by a tenth; None to go on.
         held: a parameter that stays where it is.
+
+    Attributes:
+        best, lowest: the best settings so far, `[P]`, and their loss; infinite before the start is known.
     """
 
-    reach: float = 0.03
-    finest: float = 0.001
-    enough: float = 0.0
-    patience: int | None = None
-    held: int | None = None
+    def __init__(
+        self,
+        space: ParameterSpace,
+        start: FloatArray,
+        *,
+        reach: float = 0.03,
+        finest: float = 0.001,
+        enough: float = 0.0,
+        patience: int | None = None,
+        held: int | None = None,
+    ) -> None:
+        super().__init__(space)
+        self.reach, self.finest, self.enough, self.patience, self.held = reach, finest, enough, patience, held
+        self._renders = 0
+        self._here = _Here(space.snap(start), np.inf, torch.empty(0))
 
-    def run(self, objective: Objective, start: FloatArray, on_step: OnStep) -> tuple[FloatArray, float]:
-        """From `start: [P]` to a point and its loss."""
-        point = objective.space.snap(start)
-        losses, residuals = objective.residuals(point[None])
-        loss, residual, reach = float(losses[0]), residuals[0], self.reach
-        last = np.zeros_like(point)
-        reference, since = loss, objective.renders
-        while loss > self.enough and (self.patience is None or objective.renders - since < self.patience):
-            before, origin = loss, point
-            point, loss, residual = self._newton(objective, point, loss, residual, reach, last)
-            on_step(loss)
-            if not loss < 0.995 * before:
-                point, loss, residual = self._neighbours(objective, point, loss, residual, reach)
-                on_step(loss)
-            if not loss < 0.995 * before:
-                if reach <= self.finest or (objective.space.steps >= 1.0 / _FEW_LEVELS).all():
-                    break
+    @property
+    def best(self) -> FloatArray:
+        return self._here.point
+
+    @property
+    def lowest(self) -> float:
+        return self._here.loss
+
+    def script(self) -> Script:
+        losses, residuals = yield self._here.point[None]
+        here = self._here = _Here(self._here.point, float(losses[0]), residuals[0])
+        reach, last, reference, since = self.reach, np.zeros_like(here.point), here.loss, self._renders
+        while here.loss > self.enough and (self.patience is None or self._renders - since < self.patience):
+            before = here
+            yield from self._newton(reach, last)
+            if not self._here.loss < _FAILED * before.loss:
+                yield from self._try(self._neighbours(reach))
+            here = self._here
+            if not here.loss < _FAILED * before.loss:
+                if reach <= self.finest or (self.space.steps >= 1.0 / _FEW_LEVELS).all():
+                    return
                 reach = max(reach / 4, self.finest)
             else:
-                reach = float(np.clip(2 * np.abs(point - origin).max(), self.finest, self.reach))
-            last = point - origin
-            if loss < 0.9 * reference:
-                reference, since = loss, objective.renders
-        return point, loss
+                reach = float(np.clip(2 * np.abs(here.point - before.point).max(), self.finest, self.reach))
+            last = here.point - before.point
+            if here.loss < _PROGRESS * reference:
+                reference, since = here.loss, self._renders
 
-    def _newton(
-        self, objective: Objective, point: FloatArray, loss: float, residual: Tensor, reach: float, last: FloatArray
-    ) -> tuple[FloatArray, float, Tensor]:
-        """One step; `last: [P]` is the one before, of which multiples are tried too, as a narrow valley runs straight."""
-        steps = objective.space.steps
+    def _rendered(self, points: FloatArray) -> Generator[FloatArray, Found, Found]:
+        found = yield points
+        self._renders += len(points)
+        return found
+
+    def _try(self, trials: FloatArray) -> Script:
+        """Go to the best of `trials: [N, P]`, if it is better."""
+        if not len(trials):
+            return
+        losses, residuals = yield from self._rendered(trials)
+        best = int(losses.argmin())
+        if losses[best] < self._here.loss:
+            self._here = _Here(self.space.snap(trials[best]), float(losses[best]), residuals[best])
+
+    def _newton(self, reach: float, last: FloatArray) -> Script:
+        """One step; `last: [P]` is the one before."""
+        here, steps = self._here, self.space.steps
+        point, residual = here.point, here.residual
         moving = np.flatnonzero((steps <= 1.0 / _FEW_LEVELS) & (np.arange(len(steps)) != self.held))
         if not len(moving):
-            return point, loss, residual
+            return
         travel = np.maximum(reach, steps[moving]) * np.where(point[moving] < 0.5, 1.0, -1.0)
         probes = np.repeat(point[None], len(moving), axis=0)
         probes[np.arange(len(moving)), moving] += travel
-        probes = objective.space.snap(np.clip(probes, 0.0, 1.0))
-        values, moved = objective.residuals(probes)
-        usable = np.isfinite(values)
+        probes = self.space.snap(np.clip(probes, 0.0, 1.0))
+        values, moved = yield from self._rendered(probes)
+        usable = np.flatnonzero(np.isfinite(values))
+        if not len(usable):
+            return
         moving, probes = moving[usable], probes[usable]
-        if not len(moving):
-            return point, loss, residual
         distance = probes[np.arange(len(moving)), moving] - point[moving]
-        jacobian = (moved[torch.from_numpy(usable)] - residual) / torch.from_numpy(distance).float()[:, None]
-        steps_taken = []
+        jacobian = (torch.stack([moved[i] for i in usable.tolist()]) - residual) / torch.from_numpy(distance).to(residual)[
+            :, None
+        ]
+        trials = []
         for weighted in (jacobian, jacobian / residual.abs().clamp(min=max(0.1 * float(residual.abs().mean()), 1e-12))):
             normal = (weighted @ jacobian.T).double().numpy()
             slope = (weighted @ residual).double().numpy()
-            steps_taken += [self._step(point, moving, normal, slope, damping) for damping in (1e-4, 1e-2, 1.0)]
-        steps_taken += [np.clip(point + factor * last, 0.0, 1.0) for factor in (3.0, 10.0) if last.any()]
-        trials = np.array(steps_taken)
-        found, after = objective.residuals(trials)
-        index = int(found.argmin())
-        if found[index] < loss:
-            return objective.space.snap(trials[index]), float(found[index]), after[index]
-        return point, loss, residual
+            trials += [_damped_step(point, moving, normal, slope, damping) for damping in _DAMPINGS]
+        trials += [np.clip(point + multiple * last, 0.0, 1.0) for multiple in _MULTIPLES if last.any()]
+        yield from self._try(np.array(trials))
 
-    @staticmethod
-    def _step(point: FloatArray, moving: NDArray[np.intp], normal: FloatArray, slope: FloatArray, damping: float) -> FloatArray:
-        """The damped step inside the box: a parameter that it would push through a face is put on the face, and solved without."""
-        trial, free, shift = point.copy(), np.ones(len(moving), dtype=bool), np.zeros(len(moving))
-        scale = np.diag(normal) + 1e-9 * max(float(np.diag(normal).max()), 1e-30)
-        for _ in range(len(moving)):
-            if not free.any():
-                break
-            pinned = ~free
-            right = -(slope[free] + normal[np.ix_(free, pinned)] @ shift[pinned])
-            shift[free] = np.linalg.solve(normal[np.ix_(free, free)] + np.diag(damping * scale[free]), right)
-            target = point[moving] + shift
-            out = free & ((target < 0.0) | (target > 1.0))
-            if not out.any():
-                break
-            shift[out] = np.clip(target[out], 0.0, 1.0) - point[moving][out]
-            free &= ~out
-        trial[moving] = np.clip(point[moving] + shift, 0.0, 1.0)
-        return trial
-
-    def _neighbours(
-        self, objective: Objective, point: FloatArray, loss: float, residual: Tensor, reach: float
-    ) -> tuple[FloatArray, float, Tensor]:
-        trials = []
-        for index, step in enumerate(objective.space.steps):
+    def _neighbours(self, reach: float) -> FloatArray:
+        """Every parameter alone, moved both ways; of a few levels, all."""
+        point, trials = self._here.point, []
+        for index, step in enumerate(self.space.steps):
             if index == self.held:
                 continue
             if step >= 1.0 / _FEW_LEVELS:
@@ -133,10 +160,32 @@ class Polish:
             for value in values[np.abs(values - point[index]) > 1e-9]:
                 trials.append(point.copy())
                 trials[-1][index] = value
-        if not trials:
-            return point, loss, residual
-        found, after = objective.residuals(np.array(trials))
-        best = int(found.argmin())
-        if found[best] < loss:
-            return objective.space.snap(trials[best]), float(found[best]), after[best]
-        return point, loss, residual
+        return np.array(trials)
+
+
+def _damped_step(
+    point: FloatArray, moving: NDArray[np.intp], normal: FloatArray, slope: FloatArray, damping: float
+) -> FloatArray:
+    """The step that minimises the damped square inside the box, added to `point: [P]`.
+
+    Args:
+        moving: indices of the `M` parameters that move.
+        normal, slope: `[M, M], [M]`: `JᵀJ` and `Jᵀr`.
+        damping: added to the diagonal, relative to it.
+    """
+    trial, free, shift = point.copy(), np.ones(len(moving), dtype=bool), np.zeros(len(moving))
+    scale = np.diag(normal) + 1e-9 * max(float(np.diag(normal).max()), 1e-30)
+    for _ in range(len(moving)):
+        if not free.any():
+            break
+        pinned = ~free
+        right = -(slope[free] + normal[np.ix_(free, pinned)] @ shift[pinned])
+        shift[free] = np.linalg.solve(normal[np.ix_(free, free)] + np.diag(damping * scale[free]), right)
+        target = point[moving] + shift
+        out = free & ((target < 0.0) | (target > 1.0))
+        if not out.any():
+            break
+        shift[out] = np.clip(target[out], 0.0, 1.0) - point[moving][out]
+        free &= ~out
+    trial[moving] = np.clip(point[moving] + shift, 0.0, 1.0)
+    return trial

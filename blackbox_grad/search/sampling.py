@@ -1,43 +1,50 @@
-"""Quasi-random settings, and the best of them that differ."""
+"""Quasi-random settings, and the best of some that differ."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from blackbox_grad.parameters.parameter import FloatArray
-
-if TYPE_CHECKING:
-    from blackbox_grad.matching.objective import Objective, OnStep
-
-#: Renders between two reports of progress.
-_CHUNK = 16
+from blackbox_grad.parameters.space import ParameterSpace
 
 
-def global_search(objective: Objective, count: int, seed: int, on_step: OnStep) -> tuple[FloatArray, FloatArray]:
-    """`count` quasi-random points, and their losses. The first is the middle of the box.
+class Sampling:
+    """Scrambled Sobol points, without end. The levels of a stepped parameter get equal shares.
 
-    A. B. Owen, "Scrambling Sobol' and Niederreiter-Xing points", J. Complexity 14(4), 1998.
+    A. B. Owen, "Scrambling Sobol' and Niederreiter-Xing points", J. Complexity 14(4), 1998, doi:10.1006/jcom.1998.0487.
+
+    Args:
+        space: of the settings.
+        seed: of the scrambling.
+        middle: begin with the middle of the box.
     """
-    space = objective.space
-    sobol = torch.quasirandom.SobolEngine(len(space), scramble=True, seed=seed).draw(count, dtype=torch.float64)
-    # levels get equal shares of the interval, as rounding would give the outer ones half of one
-    steps = space.steps
-    levels = np.where(steps > 0, 1.0 / np.where(steps > 0, steps, 1.0) + 1.0, 1.0)
-    drawn = sobol.numpy()
-    drawn = np.where(steps > 0, np.minimum(np.floor(drawn * levels), levels - 1) * steps, drawn)
-    points = space.snap(np.concatenate([np.full((1, len(space)), 0.5), drawn])[:count])
-    losses = np.empty(count)
-    for start in range(0, count, _CHUNK):
-        losses[start : start + _CHUNK] = objective.evaluate(points[start : start + _CHUNK])
-        on_step(float(losses[start : start + _CHUNK].min()))
-    return points, losses
+
+    def __init__(self, space: ParameterSpace, seed: int, middle: bool = False) -> None:
+        self._space, self._middle = space, middle
+        self._sobol = torch.quasirandom.SobolEngine(len(space), scramble=True, seed=seed)
+
+    def ask(self, count: int) -> FloatArray:
+        first = np.full((int(self._middle and count > 0), len(self._space)), 0.5)
+        self._middle = self._middle and not len(first)
+        if count <= len(first):
+            return first
+        drawn = self._sobol.draw(count - len(first), dtype=torch.float64).numpy()
+        # rounding alone would give the outer levels half a share each
+        steps = self._space.steps
+        levels = np.where(steps > 0, 1.0 / np.where(steps > 0, steps, 1.0) + 1.0, 1.0)
+        drawn = np.where(steps > 0, np.minimum(np.floor(drawn * levels), levels - 1) * steps, drawn)
+        return self._space.snap(np.concatenate([first, drawn]))
+
+    def tell(self, points: FloatArray, losses: FloatArray, residuals: Sequence[Tensor]) -> None:
+        """Nothing is learnt."""
 
 
 def distinct(points: FloatArray, losses: FloatArray, count: int, apart: float = 0.1) -> FloatArray:
-    """The best of `points: [N, P]` that differ from each other, `[≤ count, P]`: at least one coordinate in `apart · P` steps."""
+    """The best of `points: [N, P]` that differ from each other, `[≤ count, P]`: by more than `apart · √P`."""
     chosen: list[FloatArray] = []
     for index in np.argsort(losses, kind="stable"):
         if len(chosen) == count or not np.isfinite(losses[index]):

@@ -75,7 +75,7 @@ class SharedDirections:
     """The published mistake: one random vector for every item of the batch."""
 
     def estimate(self, problem):
-        signs = torch.randint(0, 2, (1, 1, problem.parameters), generator=problem.generator).double() * 2 - 1
+        signs = torch.randint(0, 2, (1, 1, problem.count), generator=problem.generator).double() * 2 - 1
         down, up = reach(problem, 0.01)
         ahead, behind = torch.where(signs > 0, up, down), torch.where(signs > 0, down, up)
         values = problem.probe(torch.cat([problem.point + ahead, problem.point + behind]).clamp(0, 1))
@@ -91,7 +91,7 @@ class DividesByTwoEpsilon:
 
     def estimate(self, problem):
         columns = []
-        for i in range(problem.parameters):
+        for i in range(problem.count):
             step = torch.zeros_like(problem.point)
             step[:, i] = 0.01
             ends = torch.stack([problem.point + step, problem.point - step]).clamp(0, 1)

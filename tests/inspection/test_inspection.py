@@ -105,7 +105,7 @@ def test_a_gain_has_the_curvature_of_its_formula(gain: Inspection) -> None:
     assert p.noise is not None
     assert p.noise < 1e-6
     assert p.step == pytest.approx(forward_step(max(p.noise, 2.0**-24), p.curvature), rel=1e-6)
-    assert (p.probes, p.steps, p.resolution, p.reaches_sound) == ("cotangent", None, 0.0, True)
+    assert (p.probe_kind, p.steps, p.resolution, p.reaches_sound) == ("cotangent", None, 0.0, True)
     assert p.direction == 1.0
 
 
@@ -176,8 +176,8 @@ def test_a_delay_in_whole_samples_has_as_many_settings_and_moves_phase() -> None
     time, mix = found.parameters
     assert time.steps is not None
     assert time.steps == pytest.approx(44100 * (2.0 - 0.001), rel=0.02)
-    assert time.probes == "loss"
-    assert (mix.probes, mix.steps, mix.direction) == ("cotangent", None, 1.0)
+    assert time.probe_kind == "loss"
+    assert (mix.probe_kind, mix.steps, mix.direction) == ("cotangent", None, 1.0)
     # a mix is linear in its audio: no curvature, and the longest step
     assert mix.curvature is not None
     assert mix.curvature < 1e-3
@@ -188,7 +188,7 @@ def test_a_delay_in_whole_samples_has_as_many_settings_and_moves_phase() -> None
 @pytest.mark.plugins
 def test_an_oscillator_moves_phase_and_its_feedback_does_not() -> None:
     found = inspect_effect(f"{MDA}/RingMod", parameters=["Freq", "Feedback"])
-    assert (found["Freq"].probes, found["Feedback"].probes) == ("loss", "cotangent")
+    assert (found["Freq"].probe_kind, found["Feedback"].probe_kind) == ("loss", "cotangent")
     assert any(r.kind == "silent" and r.low == 0.0 for r in found["Freq"].regions)
     assert found["Freq"].step is not None
     assert found["Freq"].step >= 0.003
@@ -209,7 +209,7 @@ def test_a_hidden_toggle_gets_a_step_that_fits_into_the_box(tmp_path: Path) -> N
     file = tmp_path / "switch.dsp"
     file.write_text('process = *(select2(hslider("switch", 0, 0, 1, 0.001) > 0.3, 1.0, 0.5));')
     (switch,) = inspect_effect(file).parameters
-    assert (switch.kind, switch.steps, switch.step, switch.probes) == ("continuous", 2, 0.5, "loss")
+    assert (switch.kind, switch.steps, switch.step, switch.probe_kind) == ("continuous", 2, 0.5, "loss")
 
 
 @pytest.mark.plugins
@@ -221,7 +221,7 @@ def test_a_parameter_that_is_not_heard_is_named_and_one_silent_at_the_defaults_i
     assert "Boost/Cut 1" in dict(found["Frequency 1"].around)  # 0 dB by default: a band that does nothing has no frequency
     assert found["Frequency 1"].influence is not None
     assert found["Frequency 1"].influence > 1.0
-    assert found["Boost/Cut 1"].probes == "cotangent"
+    assert found["Boost/Cut 1"].probe_kind == "cotangent"
 
 
 LATE = {"mix": 1.0, "feedback": 0.0, "delay_seconds": "10ms"}

@@ -217,14 +217,14 @@ def test_the_losses_are_those_of_the_whole_recording(guitar: tuple[Audio, float]
     assert np.array_equal(result.audio, through("reference:soft-clip", audio, rate, **found(result)))
 
 
-@pytest.mark.parametrize("probes", ["loss", "cotangent"])
-def test_both_kinds_of_probe_lead_there(guitar: tuple[Audio, float], probes: Any) -> None:
+@pytest.mark.parametrize("kind", ["loss", "cotangent"])
+def test_both_kinds_of_probe_lead_there(guitar: tuple[Audio, float], kind: Any) -> None:
     audio, rate = guitar
     target = through("reference:soft-clip", audio, rate, Drive=0.6, Level=0.3)
     result = match(
-        "reference:soft-clip", audio, target, rate, probes=probes, estimator="finite-difference", host=InProcessHost()
+        "reference:soft-clip", audio, target, rate, probe_kind=kind, estimator="finite-difference", host=InProcessHost()
     )
-    assert result.method.endswith(f"{probes} probes")
+    assert result.method.endswith(f"{kind} probes")
     assert result.point == pytest.approx([0.6, 0.3], abs=0.01)
 
 
@@ -345,8 +345,8 @@ def test_recordings_that_cannot_be_matched_are_refused(guitar: tuple[Audio, floa
     ):
         with pytest.raises(AudioError, match=message):
             match("reference:gain", audio, audio, rate, loss=wrong)
-    with pytest.raises(EstimatorError, match="probes='loss' are those of an estimator"):
-        match("reference:gain", audio, audio, rate, probes="loss")
+    with pytest.raises(EstimatorError, match="probe_kind='loss' is an estimator's; give one"):
+        match("reference:gain", audio, audio, rate, probe_kind="loss")
     of_another = Auto(inspection=Inspection("reference:biquad", "biquad", rate, "mono", 0, ()))
     with pytest.raises(EstimatorError, match="the inspection is of reference:biquad, and the effect is reference:gain"):
         match("reference:gain", audio, audio, rate, estimator=of_another)

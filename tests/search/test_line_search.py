@@ -13,8 +13,7 @@ from blackbox_grad import EffectSpec, Parameter, ParameterSpace, default_host
 from blackbox_grad.audio_files import example
 from blackbox_grad.losses import loss_for
 from blackbox_grad.matching.objective import Objective
-from blackbox_grad.search import Emulator, LineSearch, Pursuit
-from blackbox_grad.search.polish import Polish
+from blackbox_grad.search import LineSearch, Polish, Pursuit, drive
 
 FloatArray = NDArray[np.float64]
 TWO = ParameterSpace([Parameter("smooth"), Parameter("jagged")])
@@ -29,10 +28,10 @@ def jagged(points: FloatArray) -> FloatArray:
 def searched(lines: LineSearch, renders: int) -> FloatArray:
     asked = []
     while len(asked) < renders:
-        points = lines.next(4)
+        points = lines.ask(4)
         if not len(points):
             break
-        lines.learn(points, jagged(points))
+        lines.tell(points, jagged(points))
         asked += list(points)
     return np.array(asked)
 
@@ -56,8 +55,8 @@ def test_stepped_parameters_are_tried_at_their_levels_only() -> None:
     start = space.snap(np.array([0.0, 0.5, 0.5]))
     lines, asked = LineSearch(space, start, 5.0), []
     for _ in range(60):
-        points = lines.next(3)
-        lines.learn(points, np.abs(np.sin(40 * points).sum(axis=1)) + 1.0)
+        points = lines.ask(3)
+        lines.tell(points, np.abs(np.sin(40 * points).sum(axis=1)) + 1.0)
         asked += list(points)
     found = np.array(asked)
     np.testing.assert_array_equal(space.snap(found), found)
@@ -69,10 +68,10 @@ def test_stepped_parameters_are_tried_at_their_levels_only() -> None:
 def test_losses_that_tell_nothing_end_it(loss: float) -> None:
     lines = LineSearch(TWO, np.array([0.5, 0.5]), loss)
     for _ in range(5):
-        points = lines.next(4)
+        points = lines.ask(4)
         assert np.isfinite(points).all()
-        lines.learn(points, np.full(len(points), loss))
-    assert not len(lines.next(4))
+        lines.tell(points, np.full(len(points), loss))
+    assert not len(lines.ask(4))
 
 
 def test_the_size_of_a_room_is_found_though_all_other_settings_are_wrong() -> None:
@@ -83,60 +82,62 @@ def test_the_size_of_a_room_is_found_though_all_other_settings_are_wrong() -> No
     space = host.open(spec).parameters
     hidden, start = np.array([0.65, 0.75, 0.17, 0.55]), np.array([0.24, 0.02, 0.23, 0.55])
     target = host.render_batch(spec, audio[None], hidden[None])[0][0]
-    objective = Objective(spec, space, host, audio, loss_for("mrstft", torch.from_numpy(target), rate))
-    before = float(objective.evaluate(start[None])[0])
-    lines = LineSearch(space, start, before)
-    while objective.renders < 130:
-        points = lines.next(8)
-        lines.learn(points, objective.evaluate(points))
+    objective = Objective(spec, host, audio, loss_for("mrstft", torch.from_numpy(target), rate))
+    before = float(objective.evaluate(start[None])[0][0])
+    drive(LineSearch(space, start, before), space, objective.evaluate, renders=130, at_once=8)
     assert objective.best_loss < 0.9 * before
     assert abs(objective.best_point[0] - hidden[0]) < 0.02
     # what the others make of it, while it stays there
     held = objective.best_point
-    there, loss = Polish(held=0, patience=40).run(objective, held, lambda loss: None)
-    assert there[0] == held[0]
-    assert loss < 0.8 * before
+    polish = Polish(space, held, held=0, patience=40)
+    assert drive(polish, space, objective.evaluate, renders=1000, at_once=16)
+    assert polish.best[0] == held[0]
+    assert polish.lowest < 0.8 * before
 
 
 def test_a_pursuit_that_finds_nothing_better_looks_along_lines() -> None:
     best, on_grid = np.array([0.5, 0.5]), {}
     for patience in (None, 6):
-        emulator, proposed = Emulator(TWO), []
-        pursuit = Pursuit(emulator, patience=patience)
-        emulator.add(best[None], np.array([1.0]), [torch.ones(4)])
+        pursuit, proposed = Pursuit(TWO, patience=patience), []
+        pursuit.tell(best[None], np.array([1.0]), [torch.ones(4)])
         for _ in range(12):
-            points = pursuit.next(2)
+            points = pursuit.ask(2)
             proposed += list(points)
-            emulator.add(points, np.full(len(points), 2.0), [torch.full((4,), 2.0)] * len(points))
+            pursuit.tell(points, *all_alike(points, 2.0))
         inner = {(0.5, eighth / 8) for eighth in range(1, 8)} | {(eighth / 8, 0.5) for eighth in range(1, 8)}
         on_grid[patience] = len(inner & {tuple(point.tolist()) for point in proposed})
     assert on_grid[6] >= 6
     assert on_grid[None] == 0
 
 
-def test_what_was_heard_on_lines_is_not_forgotten_and_other_proposals_take_their_place() -> None:
-    emulator = Emulator(TWO)
-    pursuit = Pursuit(emulator, patience=2)
+def all_alike(points: FloatArray, loss: float) -> tuple[FloatArray, list[torch.Tensor]]:
+    """What is told of sounds that are all the same."""
+    return np.full(len(points), loss), [torch.full((4,), loss)] * len(points)
+
+
+def test_what_was_found_on_lines_is_not_forgotten_and_other_proposals_take_their_place() -> None:
+    pursuit = Pursuit(TWO, patience=2)
     random = np.random.default_rng(0)
-    # more than it remembers, all of them better than what is on the lines
+    # more than an emulator keeps, all of them better than what is on the lines
     near = 0.5 + 0.002 * random.standard_normal((140, 2))
-    emulator.add(near, 1.0 + np.abs(near - 0.5).sum(axis=1), [torch.full((4,), 1.0 + float(abs(n - 0.5).sum())) for n in near])
+    losses = 1.0 + np.abs(near - 0.5).sum(axis=1)
+    pursuit.tell(near, losses, [torch.full((4,), float(loss)) for loss in losses])
+    asked = []
     for _ in range(40):
-        points = pursuit.next(2)
+        points = pursuit.ask(2)
         assert len(points) == 2
-        emulator.add(points, np.full(len(points), 2.0), [torch.full((4,), 2.0)] * len(points))
-    assert pursuit._lines is not None
-    assert len(emulator) == 128
-    known = np.concatenate([line.losses for line in pursuit._lines._lines])
-    assert len(known) > 16
-    assert np.isfinite(known).all()
+        asked += list(points)
+        pursuit.tell(points, *all_alike(points, 2.0))
+    best = near[losses.argmin()]
+    on_lines = np.array([point for point in asked if (point == best).sum() == 1])
+    assert len(on_lines) > 16
+    assert len(np.unique(on_lines, axis=0)) == len(on_lines)  # what is known is not asked for again
 
 
 def test_a_pursuit_can_be_copied() -> None:
-    emulator = Emulator(TWO)
-    pursuit = Pursuit(emulator, patience=2)
-    emulator.add(np.array([[0.5, 0.5]]), np.array([1.0]), [torch.ones(4)])
-    first = pursuit.next(2)
-    emulator.add(first, np.array([2.0, 2.0]), [torch.full((4,), 2.0)] * 2)
+    pursuit = Pursuit(TWO, patience=2)
+    pursuit.tell(np.array([[0.5, 0.5]]), np.array([1.0]), [torch.ones(4)])
+    first = pursuit.ask(2)
+    pursuit.tell(first, *all_alike(first, 2.0))
     again = pickle.loads(pickle.dumps(pursuit))
-    np.testing.assert_array_equal(again.next(4), pursuit.next(4))
+    np.testing.assert_array_equal(again.ask(4), pursuit.ask(4))

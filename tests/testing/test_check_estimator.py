@@ -124,12 +124,13 @@ class TakesEverythingForAFilter(Differences):
         return Promises(exact_audio=True)
 
     def estimate(self, problem):
-        heard = problem.audio.clone()
+        effect = problem.effect
+        heard = effect.input.clone()
         columns = []
         for channel, sample in itertools.product(*map(range, heard.shape[1:])):
             heard[:, channel, sample] += 1
-            change = problem.render(heard, problem.point) - problem.output
-            columns.append((change * problem.cotangent).sum((1, 2)))
+            change = effect.render(heard, problem.point) - effect.output
+            columns.append((change * effect.cotangent).sum((1, 2)))
             heard[:, channel, sample] -= 1
         return Estimate(problem.point, torch.stack(columns, 1).reshape(heard.shape))
 

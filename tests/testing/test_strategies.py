@@ -174,7 +174,7 @@ def test_equal_seeds_give_equal_gradients_and_the_declared_number_of_probes(esti
     first = estimator.estimate(problem).gradient
     assert torch.equal(first, estimator.estimate(drawn.problem()).gradient)
     assert torch.isfinite(first).all()
-    assert problem.probes == estimator.promises(problem.parameters).probes
+    assert problem.probes == estimator.promises(problem.count).probes
 
 
 @pytest.mark.parametrize("estimator", ALL, ids=repr)

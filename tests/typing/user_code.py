@@ -55,11 +55,11 @@ def render_directly(audio: Audio) -> Audio:
 
 
 def find_settings(audio: Audio, target: Audio) -> dict[str, str]:
-    found = bg.match("ZamDelay.vst3", audio, target, sample_rate=48000, fixed={"Time": "350 ms"}, probes="loss")
+    found = bg.match("ZamDelay.vst3", audio, target, sample_rate=48000, fixed={"Time": "350 ms"}, probe_kind="loss")
     assert_type(found, bg.Match)
     assert_type(found.loss, float)
     assert_type(found.audio, Audio)
-    bg.match("ZamDelay.vst3", audio, target, probes="both")  # type: ignore[arg-type]
+    bg.match("ZamDelay.vst3", audio, target, probe_kind="both")  # type: ignore[arg-type]
     return found.info.parameters.to_text(found.point)
 
 
@@ -80,7 +80,7 @@ class RandomSearch:
     """An estimator of one's own: one class with one method, and nothing to inherit."""
 
     def estimate(self, problem: Problem) -> Estimate:
-        points = torch.rand(4, problem.batch, problem.parameters, generator=problem.generator, dtype=torch.float64)
+        points = torch.rand(4, problem.batch, problem.count, generator=problem.generator, dtype=torch.float64)
         best = problem.probe(points).argmin(dim=0)
         return Estimate(problem.point - points[best, torch.arange(problem.batch)])
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from blackbox_grad.parameters import FloatArray
-from blackbox_grad.search import Emulator, Pursuit
+from blackbox_grad.search import Found, Pursuit, drive
 from blackbox_grad_adapters.style_matching.data.excerpts import loudest
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
@@ -16,7 +16,7 @@ from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 _AT_ONCE = 3
 
 
-#: Renders around the controller's answer before an emulator is asked: so many, and one for every parameter.
+#: Renders around the controller's answer before the pursuit begins: so many, and one for every parameter.
 _FIRST = 5
 
 
@@ -31,7 +31,7 @@ def refined(
     """Settings `[P]` with which `x: [C, T]` has more of the traits of `reference: [C, T']` than with `p: [P]`.
 
     The squared distance of the traits, relative to that at `p`, and the squared distance to `p`, relative to the variance of the
-    controller's errors, are lowered together. Renders go where an `Emulator` of the effect expects that, or knows little.
+    controller's errors, are lowered together. Renders go where a `Pursuit` expects that, or knows little.
 
     Args:
         variance: `[P]`, of the errors of each of the controller's answers.
@@ -40,20 +40,26 @@ def refined(
     space = path.effect.parameter_space
     excerpt = loudest(x, 2 * encoder.length)[None]
     start, spread = p.double().numpy(), variance.double().sqrt().numpy()
-    pursuit = Pursuit(Emulator(space, seed), seed, patience=None)
-    emulator, scale, left = pursuit.emulator, 0.0, renders
+    points = space.snap(np.concatenate([start[None], _around(start, spread, seed)]))[:renders]
     with torch.no_grad():
         goal = encoder.traits(reference[None])
-        points = space.snap(np.concatenate([start[None], _around(start, spread, seed)]))
-        while left > 0 and len(points):
-            points = points[:left]
-            apart = encoder.traits(path(excerpt, torch.from_numpy(points).to(p))) - goal
-            scale = scale or _HEARD**0.5 / max(float(apart[0].norm()), 1e-9)
-            residuals = torch.cat([scale * apart, torch.from_numpy((points - start) / spread)], dim=1)
-            emulator.add(points, residuals.square().sum(dim=1).numpy(), list(residuals))
-            left -= len(points)
-            points = pursuit.next(min(_AT_ONCE, left))
-    best = emulator.best if len(emulator) else start
+
+        def apart(points: FloatArray) -> Tensor:
+            return encoder.traits(path(excerpt, torch.from_numpy(points).to(p))) - goal
+
+        def found(points: FloatArray, traits: Tensor) -> Found:
+            residuals = torch.cat([scale * traits, torch.from_numpy((points - start) / spread)], dim=1)
+            return residuals.square().sum(dim=1).numpy(), list(residuals)
+
+        def evaluate(points: FloatArray) -> Found:
+            return found(points, apart(points))
+
+        first = apart(points)
+        scale = _HEARD**0.5 / max(float(first[0].norm()), 1e-9)
+        pursuit = Pursuit(space, seed, patience=None)
+        pursuit.tell(points, *found(points, first))
+        drive(pursuit, space, evaluate, renders - len(points), _AT_ONCE)
+    best = pursuit.best if np.isfinite(pursuit.lowest) else start
     return torch.from_numpy(best).to(p)
 
 

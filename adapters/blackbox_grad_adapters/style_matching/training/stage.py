@@ -6,8 +6,6 @@ import contextlib
 import io
 import json
 import logging
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from blackbox_grad.files import replacing
+from blackbox_grad.interrupts import Interrupt, deferred_interrupts
 from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsError
 
 #: What is told after every epoch: the stage's name, and its newest row.
@@ -109,8 +108,8 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     best = _Best(folder, "best", stage.monitor, enable_version_counter=False)
     last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
-    history, interrupt = _History(stage, on_epoch), _Interrupt()
-    callbacks: list[L.Callback] = [history, interrupt, best, last]
+    history, interrupt = _History(stage, on_epoch), Interrupt()
+    callbacks: list[L.Callback] = [history, _StopBetweenBatches(interrupt), best, last]
     if patience is not None:
         callbacks.insert(0, L.pytorch.callbacks.EarlyStopping(stage.monitor, patience=patience))
     resumed = folder / "last.ckpt"
@@ -131,7 +130,8 @@ def fit(
         if resumed.exists():
             history.load_state_dict(_checked(resumed, stage)["callbacks"][history.state_key])
         if patience is None or history.since_best(stage.monitor) < patience:
-            with contextlib.suppress(_Stopped), interrupt.listening():
+            # around `Trainer.fit`, which puts handlers of its own in place and takes them away
+            with contextlib.suppress(_Stopped), deferred_interrupts(into=interrupt):
                 trainer.fit(stage, ckpt_path=str(resumed) if resumed.exists() else None, weights_only=True)
     if (folder / "best.ckpt").exists():
         stage.load_state_dict(_checkpoint(folder / "best.ckpt")["state_dict"])
@@ -191,31 +191,14 @@ class _Stopped(Exception):
     """Ends the training without leaving a half-done epoch behind."""
 
 
-class _Interrupt(L.Callback):
+class _StopBetweenBatches(L.Callback):
     """Ctrl-C ends the training with the best so far; pressed again, it is obeyed at once."""
 
-    pressed = False
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """Around `Trainer.fit`, which puts handlers of its own in place and takes them away."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        usual = signal.getsignal(signal.SIGINT)
-
-        def press(number: int, frame: Any) -> None:
-            self.pressed = True
-            signal.signal(signal.SIGINT, usual)
-
-        signal.signal(signal.SIGINT, press)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, usual)
+    def __init__(self, interrupt: Interrupt) -> None:
+        self._interrupt = interrupt
 
     def on_train_batch_end(self, *_: Any, **__: Any) -> None:
-        if self.pressed:
+        if self._interrupt.pressed:
             raise _Stopped
 
 

@@ -1,0 +1,42 @@
+"""The one loop that asks a searcher, renders, and tells it what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from blackbox_grad.errors import EstimatorError, ParameterError
+from blackbox_grad.parameters.parameter import FloatArray
+from blackbox_grad.parameters.space import ParameterSpace
+from blackbox_grad.search.base import Found, Searcher
+
+
+def drive(
+    searcher: Searcher, space: ParameterSpace, evaluate: Callable[[FloatArray], Found], renders: int, at_once: int
+) -> bool:
+    """Drive a searcher until it asks for nothing more, or the renders are used up; whether it came to its end.
+
+    Args:
+        searcher: anything with `ask` and `tell`.
+        space: of the settings.
+        evaluate: what is found at `[N, P]`; stepped parameters are at their levels.
+        renders: allowed.
+        at_once: at most so many are asked for at a time.
+
+    Raises:
+        EstimatorError: it asked for settings that cannot be rendered.
+    """
+    left = renders
+    while True:
+        wanted = np.asarray(searcher.ask(max(1, min(at_once, left))), dtype=np.float64)
+        if not len(wanted):
+            return True
+        if left <= 0:
+            return False
+        try:
+            points = space.snap(space.check(wanted))
+        except ParameterError as error:
+            raise EstimatorError(f"{searcher!r} asked for settings that cannot be rendered: {error}") from error
+        searcher.tell(points, *evaluate(points))
+        left -= len(points)
