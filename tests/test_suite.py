@@ -41,7 +41,7 @@ def run_pytest(folder: Path, source: str, *options: str, **environment: str) -> 
     command += ["-p", "conftest", "-p", "no:cacheprovider", *options, str(folder)]
     inherited = {k: v for k, v in os.environ.items() if k != "BLACKBOX_GRAD_REQUIRE_PLUGINS"}
     environment = inherited | {"PYTHONPATH": str(TESTS.parent)} | environment
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
 
 
 @pytest.fixture

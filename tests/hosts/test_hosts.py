@@ -26,7 +26,14 @@ CLIP = bg.EffectSpec.of("reference:soft-clip")
 
 @pytest.fixture(scope="module")
 def pool(_third_party_path):
-    with bg.ProcessPool(hosts=2, time_limit=3.0, open_limit=20.0) as pool:
+    with bg.ProcessPool(hosts=2) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def strict(_third_party_path):
+    """A pool for renders that hang: what is healthy takes a thousandth of its time limit."""
+    with bg.ProcessPool(hosts=2, time_limit=3.0) as pool:
         yield pool
 
 
@@ -39,6 +46,11 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in text.split()]
 
 
+def hosts_of(pid: int) -> list[int]:
+    """Host processes of a process; without those that have ended and were not yet waited for."""
+    return [child for child in children(pid) if "worker.main()" in Path(f"/proc/{child}/cmdline").read_text()]
+
+
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -46,7 +58,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_until(condition, seconds: float = 10.0) -> bool:
+def wait_until(condition, seconds: float = 100.0) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
@@ -153,11 +165,15 @@ def test_a_host_that_dies_after_another_has_failed_changes_nothing(pool):
         pool.render_batch(faulty("raise-or-crash"), AUDIO, np.array([[0.7], [0.9], [0.1], [0.1]]))
 
 
-def test_a_host_is_missed_though_a_program_that_it_started_lives_on(pool):
-    start = time.monotonic()
+def test_a_host_is_missed_though_a_program_that_it_started_lives_on(pool, tmp_path):
+    spec = faulty("crash-beside-a-program", log=str(tmp_path / "programs"))
     with pytest.raises(RenderError, match="crashed with SIGSEGV"):
-        pool.render_batch(faulty("crash-beside-a-program"), AUDIO, np.full((4, 1), 0.9))
-    assert time.monotonic() - start < 15.0
+        pool.render_batch(spec, AUDIO, np.full((4, 1), 0.9))
+    programs = [int(pid) for pid in (tmp_path / "programs").read_text().split()]
+    assert programs
+    assert all(alive(pid) for pid in programs)
+    for pid in programs:
+        os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
@@ -168,10 +184,10 @@ def test_a_host_is_missed_though_a_program_that_it_started_lives_on(pool):
         ("hang-with-the-interpreter-locked", r"exceeded its time limit of 3 s"),
     ],
 )
-def test_a_render_that_kills_twice_is_reported_with_its_input_saved(pool, fault, said):
-    replaced = pool.replaced
+def test_a_render_that_kills_twice_is_reported_with_its_input_saved(strict, fault, said):
+    replaced = strict.replaced
     with pytest.raises(RenderError, match=said) as caught:
-        pool.render_batch(faulty(fault), AUDIO, np.array([[0.1], [0.2], [0.75], [0.1]]))
+        strict.render_batch(faulty(fault), AUDIO, np.array([[0.1], [0.2], [0.75], [0.1]]))
     message = str(caught.value)
     assert f"faulty:{fault}" in message
     assert "item 2 of the batch at Level=0.75" in message
@@ -182,24 +198,26 @@ def test_a_render_that_kills_twice_is_reported_with_its_input_saved(pool, fault,
     os.unlink(path)
     if fault == "crash":
         assert "the plug-in's last words" in message
-    assert pool.replaced >= replaced + 2
-    y, _ = pool.render_batch(faulty(fault), AUDIO, np.full((4, 1), 0.5))  # the pool is as good as new
+    assert strict.replaced >= replaced + 2
+    y, _ = strict.render_batch(faulty(fault), AUDIO, np.full((4, 1), 0.5))  # the pool is as good as new
     np.testing.assert_array_equal(y, AUDIO * np.float32(0.5))
 
 
 @pytest.mark.parametrize("fault", ["crash", "hang"])
-def test_a_host_that_dies_once_is_replaced_and_its_work_done_by_another(pool, fault, tmp_path):
+def test_a_host_that_dies_once_is_replaced_and_its_work_done_by_another(strict, fault, tmp_path):
     spec = faulty(fault, once=str(tmp_path / "spent"))
     points = np.array([[[0.9], [0.2], [0.3], [0.4]], [[0.5], [0.6], [0.7], [0.8]]])
-    y, finite = pool.render_batch(spec, AUDIO, points)
+    y, finite = strict.render_batch(spec, AUDIO, points)
     assert finite.all()
     np.testing.assert_array_equal(y, AUDIO * points[..., None].astype(np.float32))
 
 
-@pytest.mark.parametrize(("fault", "said"), [("crash-opening", "crashed with SIGSEGV"), ("hang-opening", "time limit of 1 s")])
-def test_an_effect_that_kills_its_host_while_opening_is_reported(third_party, fault, said):
+@pytest.mark.parametrize(
+    ("fault", "limit", "said"), [("crash-opening", 180.0, "crashed with SIGSEGV"), ("hang-opening", 1.0, "time limit of 1 s")]
+)
+def test_an_effect_that_kills_its_host_while_opening_is_reported(third_party, fault, limit, said):
     with (
-        bg.ProcessPool(hosts=1, open_limit=1.0) as pool,
+        bg.ProcessPool(hosts=1, open_limit=limit) as pool,
         pytest.raises(RenderError, match=f"faulty:{fault}: opening it .*{said}"),
     ):
         pool.open(faulty(fault))
@@ -268,10 +286,11 @@ def test_a_closed_pool_says_so():
 
 
 def test_hosts_import_no_torch_and_no_audio_library_they_do_not_need():
+    before = set(hosts_of(os.getpid()))
     with bg.ProcessPool(hosts=1) as pool:
         pool.render_batch(CLIP, AUDIO, RNG.random((4, 2)))
-        (worker,) = pool._members.owners
-        maps = Path(f"/proc/{worker._process.pid}/maps").read_text()
+        (host,) = set(hosts_of(os.getpid())) - before
+        maps = Path(f"/proc/{host}/maps").read_text()
         assert "numpy" in maps
         assert not any(library in maps for library in ("torch", "pedalboard", "dawdreamer"))
 
@@ -291,7 +310,8 @@ print("ready", flush=True)
 
 def start(third_party: str, address: str, then: str) -> subprocess.Popen[str]:
     source = SCRIPT.format(third_party=third_party, address=address, then=textwrap.dedent(then))
-    process = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", source]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     return process
 
@@ -319,7 +339,7 @@ def test_no_process_and_no_shared_memory_is_left_however_the_parent_ends(third_p
         assert hosts
         time.sleep(0.3)
         process.send_signal(end)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=240)
     if end == signal.SIGINT:
         assert "KeyboardInterrupt" in errors
     assert wait_until(lambda: not any(alive(pid) for pid in hosts)), "a host outlived its parent"
@@ -336,7 +356,7 @@ def test_after_ctrl_c_the_pool_works_on(third_party):
     process = start(third_party, "faulty:hang", then)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=240)
     assert output == "0.5\n", errors
 
 
@@ -386,7 +406,6 @@ def test_ctrl_c_at_any_moment_loses_no_host(third_party):
     then = """
     import signal
     interrupted = 0
-    signal.setitimer(signal.ITIMER_REAL, 0.01)
     signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     for i in range(150):
         try:
@@ -396,18 +415,20 @@ def test_ctrl_c_at_any_moment_loses_no_host(third_party):
         except KeyboardInterrupt:
             interrupted += 1
     signal.setitimer(signal.ITIMER_REAL, 0)
-    print(interrupted > 100, len(pool._members.owners) <= 2, pool.render_batch(spec, x, np.zeros((4, 1)))[1].all(), flush=True)
+    print(interrupted > 100, pool.render_batch(spec, x, np.zeros((4, 1)))[1].all(), flush=True)
+    sys.stdin.read()
     """
     process = start(third_party, "faulty:pid", then)
-    output, errors = process.communicate(timeout=120)
-    assert output == "True True True\n", errors
+    assert process.stdout.readline() == "True True\n"
+    assert wait_until(lambda: len(hosts_of(process.pid)) == 2)
+    process.communicate(timeout=240)
 
 
 def test_a_module_in_the_working_directory_is_none_of_a_hosts_business(tmp_path):
     (tmp_path / "signal.py").write_text("raise SystemExit('this is the user's own signal.py')")
     program = "import sys; sys.path.pop(0); import blackbox_grad as bg; "
     program += "print(bg.ProcessPool(1).open(bg.EffectSpec.of('reference:gain')).name)"
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.stdout == "gain\n", done.stderr
 
 

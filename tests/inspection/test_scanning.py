@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from blackbox_grad.inspection import Scanned, scan
 
 #: A third party's backend with the worst plug-ins there are. They misbehave in C, where Python cannot help.
 NASTY = """
-import ctypes, os, sys, time
+import ctypes, os
 from pathlib import Path
 from blackbox_grad.effects import PluginEffect
 from blackbox_grad.parameters import Parameter, ParameterSpace
@@ -41,8 +40,7 @@ class Backend:
             ctypes.PyDLL(None).sleep(1000)  # with the interpreter locked
         if locator == "flood":
             line = b"x" * 65536 + b"\\n"
-            until = time.monotonic() + 0.6
-            while time.monotonic() < until:
+            for _ in range(512):
                 os.write(1, line), os.write(2, line)
         if locator == "raise":
             raise RuntimeError("no licence")
@@ -52,7 +50,7 @@ class Backend:
         return 0.0
 
     def scan(self):
-        return iter(["crash", "exit", "fine", "flood", "hang", "raise"])
+        return iter((FOLDER / "installed").read_text().split())
 
     def file(self, locator):
         return FOLDER / "plugin" if locator in ("fine", "crash") else None
@@ -72,9 +70,10 @@ absent = nasty_plugins_that_are_not_there:Backend
 
 @pytest.fixture
 def nasty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An installed distribution, for this process and its hosts; an empty cache."""
+    """An installed distribution, for this process and its hosts; an empty cache. Its plug-ins are those named in `installed`."""
     (tmp_path / "nasty_plugins.py").write_text(NASTY.format(folder=str(tmp_path)))
     (tmp_path / "plugin").write_text("version 1")
+    (tmp_path / "installed").write_text("crash exit fine flood hang raise")
     info = tmp_path / "nasty_plugins-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nasty-plugins\nVersion: 1.0\n")
@@ -110,9 +109,7 @@ def test_all_backends_are_listed_and_those_that_fail_are_named(nasty: Path) -> N
 
 
 def test_a_check_survives_the_worst_plugins(nasty: Path) -> None:
-    start = time.monotonic()
     rows = {row.address.partition(":")[2]: row for row in scan(check=True, time_limit=2.0, backend="nasty")}
-    assert time.monotonic() - start < 30
     assert {name: row.status for name, row in rows.items()} == {
         "crash": "failed", "exit": "failed", "fine": "ok", "flood": "ok", "hang": "failed", "raise": "failed",
     }  # fmt: skip
@@ -125,13 +122,14 @@ def test_a_check_survives_the_worst_plugins(nasty: Path) -> None:
 
 def test_a_check_is_remembered_until_the_file_changes(nasty: Path) -> None:
     def check(**options: bool) -> dict[str, Scanned]:
-        return {row.address: row for row in scan(check=True, time_limit=1.0, backend="nasty", **options)}
+        return {row.address: row for row in scan(check=True, backend="nasty", **options)}
 
+    (nasty / "installed").write_text("crash fine raise")
     first = check()
     opened(nasty)
     again = check()
     assert [again[f"nasty:{n}"] for n in ("fine", "crash")] == [first[f"nasty:{n}"] for n in ("fine", "crash")]
-    assert set(opened(nasty)) == {"exit", "flood", "hang", "raise"}  # those without a file are opened every time
+    assert set(opened(nasty)) == {"raise"}  # one without a file is opened every time
     (nasty / "plugin").write_text("version 2, longer")
     check()
     assert {"fine", "crash"} <= set(opened(nasty))
@@ -141,24 +139,22 @@ def test_a_check_is_remembered_until_the_file_changes(nasty: Path) -> None:
 
 def test_a_check_without_a_cache_folder_works(nasty: Path) -> None:
     (nasty / "cache").write_text("a file where the folder should be")
-    rows = {row.address: row.status for row in scan(check=True, time_limit=1.0, backend="nasty")}
-    assert rows["nasty:fine"] == "ok"
+    (nasty / "installed").write_text("fine")
+    assert [row.status for row in scan(check=True, backend="nasty")] == ["ok"]
 
 
 def hosts() -> set[str]:
     """Process ids of this process's hosts; none where there is no /proc."""
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
     pids = children.read_text().split() if children.exists() else []
-    return {pid for pid in pids if "blackbox_grad.hosts.worker" in Path(f"/proc/{pid}/cmdline").read_text()}
+    return {pid for pid in pids if "worker.main()" in Path(f"/proc/{pid}/cmdline").read_text()}
 
 
 def test_giving_up_a_check_leaves_no_host_behind(nasty: Path) -> None:
     before = hosts()
-    rows = scan(check=True, time_limit=60.0, backend="nasty")  # one of them hangs for as long
+    rows = scan(check=True, time_limit=3600.0, backend="nasty")  # one of them hangs for as long
     assert next(rows).status == "failed"
-    start = time.monotonic()
     rows.close()
-    assert time.monotonic() - start < 10
     assert hosts() <= before
 
 
@@ -177,6 +173,5 @@ def test_installed_plugins_are_checked(tmp_path: Path, monkeypatch: pytest.Monke
     assert rows["pedalboard:ZamDelay.vst3"].name == "ZamDelay"
     assert rows["pedalboard:ZamDelay.vst3"].parameters
     assert rows["pedalboard:Broken.vst3"].status == "failed"
-    start = time.monotonic()
+    monkeypatch.setattr(sys, "executable", "")  # no host can be started
     assert {row.address: row for row in scan(check=True, backend="pedalboard")} == rows
-    assert time.monotonic() - start < 1.0  # no host was started

@@ -493,7 +493,7 @@ def test_a_dataloader_worker_renders_with_hosts_of_its_own(clip):
         def __getitem__(self, i):
             return clip(audio(1, seed=i), torch.tensor([[0.5, 0.5]]))[0]
 
-    loader = torch.utils.data.DataLoader(Rendered(), batch_size=2, num_workers=2, multiprocessing_context="fork", timeout=60)
+    loader = torch.utils.data.DataLoader(Rendered(), batch_size=2, num_workers=2, multiprocessing_context="fork", timeout=240)
     rendered = torch.cat(list(loader))
     expected = torch.cat([clip(audio(1, seed=i), torch.tensor([[0.5, 0.5]])) for i in range(4)])
     torch.testing.assert_close(rendered, expected, rtol=0, atol=0)

@@ -224,7 +224,7 @@ def test_effects(effect, check):
 def test_an_expected_failure_that_passes_is_reported(tmp_path):
     (tmp_path / "test_sample.py").write_text(PASSES_SUDDENLY)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "-q", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=Path(tmp_path))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=Path(tmp_path))
     assert done.returncode == 1
     assert "2 failed" in done.stdout
     assert "1 xfailed" in done.stdout

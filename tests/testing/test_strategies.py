@@ -239,6 +239,6 @@ def test_without_hypothesis_the_rest_of_the_kit_works_and_the_error_names_the_wa
         "t.check_effect('reference:gain')\n"
         "t.strategies"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
     assert "MissingDependencyError: blackbox_grad.testing.strategies needs hypothesis" in done.stderr
     assert "pip install hypothesis" in done.stderr

@@ -23,11 +23,12 @@ from blackbox_grad.parameters import Parameter, ParameterSpace
 class FaultyEffect(PluginEffect):
     inputs = outputs = 1
 
-    def __init__(self, name: str, sample_rate: float, once: str | None) -> None:
+    def __init__(self, name: str, sample_rate: float, once: str | None, log: str | None) -> None:
         self.name = name
         self.sample_rate = sample_rate
         self.parameters = ParameterSpace([Parameter("Level")])
         self._once = Path(once) if once else None
+        self._log = log
         if name == "crash-opening":
             os.kill(os.getpid(), signal.SIGSEGV)
         if name == "hang-opening":
@@ -70,7 +71,9 @@ class FaultyEffect(PluginEffect):
         self._crash()
 
     def _crash_beside_a_program(self) -> None:
-        subprocess.Popen(["sleep", "20"], close_fds=False)
+        program = subprocess.Popen(["sleep", "60"], close_fds=False)
+        with open(self._log, "a") as log:
+            log.write(f"{program.pid}\n")
         self._crash()
 
     def _nan(self) -> None:
@@ -95,7 +98,7 @@ class FaultyBackend:
     def open(self, locator, sample_rate, options):
         if not hasattr(FaultyEffect, "_" + locator.replace("-", "_")) and "opening" not in locator:
             raise EffectNotFoundError(f"no faulty effect {locator!r}")
-        return FaultyEffect(locator, sample_rate, options.get("once"))
+        return FaultyEffect(locator, sample_rate, options.get("once"), options.get("log"))
 
     def claims(self, locator: str) -> float:
         return 0.0

@@ -42,7 +42,7 @@ def test_workers_make_the_same_pairs_with_hosts_of_their_own(reverb, tracks, wor
     data = PairDataset(reverb, tracks, length=LENGTH, count=6)
     here = sorted(pair["truth"].numpy().tobytes() for pair in data)
     renders = reverb.effect.host.renders
-    loader = DataLoader(data, batch_size=3, num_workers=workers, timeout=60, multiprocessing_context=start)
+    loader = DataLoader(data, batch_size=3, num_workers=workers, timeout=240, multiprocessing_context=start)
     batches = list(loader)
     assert sorted(truth.numpy().tobytes() for batch in batches for truth in batch["truth"]) == here
     assert batches[0]["clean"].dtype == torch.bool

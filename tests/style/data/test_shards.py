@@ -127,7 +127,7 @@ def test_a_shuffling_loader_with_workers_reads_it(data, tmp_path):
     cache = PairShards(data, 8, tmp_path)
     cache.build(0)
     assert cache[0]["p"].shape == (5,)  # open here before the workers begin
-    loader = torch.utils.data.DataLoader(cache, batch_size=4, shuffle=True, num_workers=2, timeout=60)
+    loader = torch.utils.data.DataLoader(cache, batch_size=4, shuffle=True, num_workers=2, timeout=240)
     read = {p.numpy().tobytes() for batch in loader for p in batch["p"]}
     assert read == {data.pair(i)["p"].numpy().tobytes() for i in range(8)}
 

@@ -196,7 +196,7 @@ def settings(page):
     return page.locator("#settings td:last-child").all_inner_texts()
 
 
-def until(page, expression, seconds=30):
+def until(page, expression, seconds=240):
     """Wait for it. `page.wait_for_function` evaluates text in the page, which the page's security policy forbids."""
     deadline = time.monotonic() + seconds
     while not page.evaluate(expression):

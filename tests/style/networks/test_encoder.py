@@ -124,15 +124,16 @@ def test_standardised_features_have_mean_0_and_variance_1(guitar):
     assert 0.7 < features.var(dim=0).mean() < 1.1
 
 
-@pytest.mark.parametrize(("delay", "feedback"), [(0.15, 0.0), (0.3, 0.3), (0.5, 0.5)])
-def test_an_echo_is_the_highest_peak_at_its_delay(delay, feedback, guitar):
-    """The echo of a real delay effect in real music."""
-    statistics = Statistics(RATE, 2 * LENGTH)
-    echoed = wet(guitar, "pedalboard-builtin:Delay", delay_seconds=f"{delay * 1000} ms", feedback=feedback, mix=0.5)
-    *_, places = statistics._echoes(echoed[0, :, : 2 * LENGTH])
+def test_one_feature_is_the_delay_of_an_echo(guitar):
+    """The echoes of a real delay effect in real music."""
+    statistics, heard = Statistics(RATE, 2 * LENGTH), []
+    delays = torch.tensor([0.15, 0.3, 0.5])
+    for delay, feedback in zip(delays.tolist(), (0.0, 0.3, 0.5), strict=True):
+        echoed = wet(guitar, "pedalboard-builtin:Delay", delay_seconds=f"{delay * 1000} ms", feedback=feedback, mix=0.5)
+        heard.append(statistics(echoed[0, :, : 2 * LENGTH])[0])
     bins = statistics.echoes - statistics.pitches
-    seconds = (places[0, 0] * bins / 4 + statistics.pitches + 0.5) * 0.004 + 0.002
-    assert seconds == pytest.approx(delay, abs=0.004)
+    seconds = (torch.stack(heard) * bins / 4 + statistics.pitches + 0.5) * 0.004 + 0.002
+    assert ((seconds - delays[:, None]).abs() < 0.004).all(dim=0).any()
 
 
 def test_features_tell_effects_apart_whatever_is_played(guitar):

@@ -249,7 +249,7 @@ def test_who_is_not_logged_in_is_told_before_the_work(wandb, tmp_path):
     begin = "import sys; from blackbox_grad.cli import main; main(sys.argv[1:])"
     command = ["style", "train", DRIVE, "-o", str(tmp_path / "run"), "--wandb", "mine"]
     done = subprocess.run(
-        [sys.executable, "-c", begin, *command], capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
+        [sys.executable, "-c", begin, *command], capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL
     )
     assert done.returncode == 1, done.stderr
     assert "Weights & Biases cannot begin a run of 'mine'" in done.stderr
