@@ -29,18 +29,21 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test bench estimators recovery style-speed compatibility tutorial style-weights lint format docs wheel plugins browser constraints clean distclean
+.PHONY: help demo test test-all bench estimators recovery style-speed compatibility tutorial style-weights lint format docs wheel plugins browser constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  ARGS=… is passed on to demo, test, bench, estimators, compatibility and docs: make test ARGS='-k spsa'"
+	@echo "  ARGS=… is passed on to demo, test, test-all, bench, estimators, compatibility and docs: make test ARGS='-k spsa'"
 	@echo "  PYTHON=… picks the interpreter of a new .venv: make test PYTHON=python3.12"
 
 demo: $(INSTALLED)-demo ## find the settings of an effect on a bundled recording, and write a report
 	$(BIN)/blackbox-grad demo $(ARGS)
 
-test: $(INSTALLED)-test plugins browser ## run all tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(INSTALLED)-test plugins browser ## run the tests, all but the slow ones
+	$(BIN)/python -m pytest -m "not slow" --durations=10 --durations-min=1 $(ARGS)
+
+test-all: $(INSTALLED)-test plugins browser ## run the slow tests, which test leaves out: statistics, training, full size
+	$(BIN)/python -m pytest -m slow --durations=10 --durations-min=1 $(ARGS)
 
 bench: $(INSTALLED)-bench plugins ## run the benchmarks, and write docs/benchmarks.md
 	$(BIN)/python benchmarks/speed.py

@@ -3,6 +3,7 @@
 Every scenario runs in a process of its own with a time limit, so a freeze fails a test instead of stopping the suite.
 """
 
+import faulthandler
 import os
 import shutil
 import subprocess
@@ -73,8 +74,8 @@ def must_finish(scenario, *arguments, limit):
 # --- Any thread of the caller --------------------------------------------------------------------------------------------
 
 
-def every_backend(*ids):
-    """Parametrize by address; those of Debian's plug-ins are marked."""
+def every_backend(*ids, quick=()):
+    """Parametrize by address; those of Debian's plug-ins are marked, and those that are not among the `quick`."""
     addresses = {
         "pedalboard-vst3": "pedalboard:ZamCompX2.vst3",
         "pedalboard-vst3-recreated": "pedalboard:ZamTube.vst3",  # made anew for each render, as it keeps audio over a reset
@@ -88,7 +89,11 @@ def every_backend(*ids):
     return pytest.mark.parametrize(
         "address",
         [
-            pytest.param(addresses[i], id=i, marks=[pytest.mark.plugins] if "vst3" in i or "lv2" in i else [])
+            pytest.param(
+                addresses[i],
+                id=i,
+                marks=[pytest.mark.plugins] * ("vst3" in i or "lv2" in i) + [pytest.mark.slow] * (i not in quick),
+            )
             for i in ids or addresses
         ],
     )
@@ -158,7 +163,7 @@ def backward_on_any_thread(address):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
 
 
-@every_backend()
+@every_backend(quick=("pedalboard-vst3-recreated", "dawdreamer-lv2"))
 def test_backward_works_on_any_thread_while_the_main_thread_waits(address):
     must_finish(backward_on_any_thread, address, limit=120)
 
@@ -198,6 +203,7 @@ def device_threads():
     return dict(line.split() for line in output.splitlines() if line.startswith(("cpu ", "pretend ")))
 
 
+@pytest.mark.slow
 def test_backward_on_the_pretend_accelerator_runs_on_another_thread(device_threads):
     assert device_threads == {"cpu": "caller", "pretend": "another"}
 
@@ -233,6 +239,7 @@ def train_on_the_accelerator(address):
     assert np.mean(losses[-5:]) < 0.5 * losses[0], losses
 
 
+@pytest.mark.slow
 @every_backend("pedalboard-vst3-recreated", "pedalboard-builtin", "dawdreamer-lv2")
 def test_a_network_and_an_effect_train_on_an_accelerator(address, device_threads):
     must_finish(train_on_the_accelerator, address, limit=120)
@@ -286,6 +293,7 @@ def plain_dawdreamer(device_type):
     playback = engine.make_playback_processor("audio", noise(1, channels=2)[0])
 
     def render(p):
+        faulthandler.dump_traceback_later(10, exit=True)
         print("make_plugin_processor", flush=True)
         effect = engine.make_plugin_processor("effect", "http://drobilla.net/plugins/mda/Overdrive")
         print("opened", flush=True)
@@ -297,12 +305,14 @@ def plain_dawdreamer(device_type):
     train_the_plain_way(device_type, render)
 
 
+@pytest.mark.slow
 @pytest.mark.plugins
 @pytest.mark.parametrize("scenario", [plain_pedalboard, plain_dawdreamer])
 def test_the_plain_way_works_on_the_cpu(scenario):
     assert "gradient" in must_finish(scenario, "cpu", limit=60)
 
 
+@pytest.mark.slow
 @pytest.mark.plugins
 def test_the_plain_way_raises_on_an_accelerator_with_pedalboard(device_threads):
     outcome = run(plain_pedalboard, "pretend", limit=60)
@@ -311,9 +321,10 @@ def test_the_plain_way_raises_on_an_accelerator_with_pedalboard(device_threads):
     assert not outcome.finished
 
 
+@pytest.mark.slow
 @pytest.mark.plugins
 def test_the_plain_way_freezes_on_an_accelerator_with_dawdreamer(device_threads):
-    outcome = run(plain_dawdreamer, "pretend", limit=15)
+    outcome = run(plain_dawdreamer, "pretend", limit=120)
     assert outcome.stopped, outcome.output
     in_backward = outcome.output.partition("forward done")[2]
     assert "make_plugin_processor" in in_backward, outcome.output

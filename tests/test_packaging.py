@@ -127,7 +127,7 @@ def test_rendering_with_an_effect_imports_no_torch(address: str) -> None:
 # processes are forked from one that has paid for the heavy libraries.
 IMPORT_EACH = """
 import importlib, os, sys, traceback
-for library in ("numpy", "torch"):
+for library in ("numpy", "torch", "lightning"):
     importlib.import_module(library)
 failed = []
 for name in sys.argv[1:]:

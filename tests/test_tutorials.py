@@ -57,6 +57,7 @@ def test_parameters_that_make_up_for_each_other_are_named(tutorial):
     assert run.settings.sum(dim=1).tolist() == pytest.approx([float(run.hidden.sum())] * 2, abs=0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.plugins
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_hidden_settings_of_an_lv2_are_found(tutorial, seed):
@@ -65,6 +66,7 @@ def test_the_hidden_settings_of_an_lv2_are_found(tutorial, seed):
     assert_learnt(run)
 
 
+@pytest.mark.slow
 @pytest.mark.plugins
 def test_the_hidden_settings_of_a_vst3_are_found(tutorial):
     run = tutorial.learn("pedalboard:ZaMaximX2.vst3", steps=30)
@@ -72,6 +74,7 @@ def test_the_hidden_settings_of_a_vst3_are_found(tutorial):
     assert_learnt(run)
 
 
+@pytest.mark.slow
 @pytest.mark.plugins
 def test_a_band_that_cannot_be_heard_is_named(tutorial):
     run = tutorial.learn("pedalboard:ZamGEQ31.vst3", steps=0)

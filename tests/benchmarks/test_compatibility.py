@@ -93,6 +93,7 @@ def trouble(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(package)}
 
 
+@pytest.mark.slow
 def test_trouble_is_a_row_and_not_the_end(tmp_path: Path, trouble: dict[str, str]) -> None:
     addresses = [f"trouble:{kind}" for kind in ("crashes", "hangs", "forgets", "works")] + ["pedalboard-builtin:Nothing"]
     done = run(tmp_path, *addresses, "--time-limit", "8", **trouble)

@@ -86,6 +86,7 @@ def test_a_seed_repeats_a_run_and_another_does_not():
     assert first == again != other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [m for m in RIVALS if m.name.partition(":")[0] not in ("spsa", "finite-difference")])
 def test_rivals_make_progress(method: Method):
     pytest.importorskip("torchopt" if "torchopt" in method.name else "nevergrad")
@@ -118,6 +119,7 @@ def begun(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
     return run
 
 
+@pytest.mark.slow
 def test_a_run_whose_processes_are_all_ended_at_once_ends(tmp_path: Path):
     run = begun(
         bench(tmp_path, "--tasks", "*-guitar-*", "--estimator", "finite-difference", "--again", "--jobs", "2"), tmp_path
@@ -127,6 +129,7 @@ def test_a_run_whose_processes_are_all_ended_at_once_ends(tmp_path: Path):
     assert rows(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_keeps_whole_rows_and_goes_on(tmp_path: Path):
     command = bench(tmp_path, "--tasks", "chorus-guitar", "--estimator", "finite-difference:step=0.02", "--kinds", "cotangent")
     first = begun(command, tmp_path)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from benchmarks.recovery import EFFECTS, Row, apart, recover, table
 from blackbox_grad import InProcessHost, default_host
 
 
+@pytest.mark.slow
 def test_hidden_settings_are_found_and_what_cannot_be_told_is_named(monkeypatch):
     row = recover("Distortion", 0, default_host(), renders=150)
     assert list(row.errors) == ["drive_db"]
@@ -34,6 +36,7 @@ def test_sounds_are_apart_by_their_levels():
     assert abs(apart(2 * noise, noise) - 6.02) < 0.02
 
 
+@pytest.mark.slow
 def test_the_size_of_a_room_is_found_from_the_defaults():
     row = recover("MDA Ambience", 2, default_host(), renders=1200)
     assert row.errors.keys() >= {"Size", "Mix", "Output"}

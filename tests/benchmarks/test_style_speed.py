@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks import style_speed
 from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
 
 REVERB = "pedalboard-builtin:Reverb"
 
 
+@pytest.mark.slow
 def test_parts_of_a_step_are_parts_of_it(tmp_path):
     recordings = tmp_path / "recordings" / "guitar"
     recordings.mkdir(parents=True)

@@ -54,6 +54,15 @@ def run_here(capsys: Capture, *arguments: str | Path) -> str:
     return printed.out
 
 
+def fail_here(capsys: Capture, *arguments: str | Path) -> str:
+    """`fail` in this process."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    assert (ended.value.code, printed.out, printed.err.count("\n")) == (1, "", 1), printed.out + printed.err
+    return printed.err
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`dry.wav`: half a second of guitar; `text.wav`: no audio at all."""
@@ -321,10 +330,10 @@ def test_render_warns_of_clipping(dry: Path, tmp_path: Path) -> None:
         (["reference:gain", "dry.wav", "o.wav", "--parameters", "text.wav"], "holds no settings"),
     ],
 )
-def test_render_says_what_is_wrong(folder: Path, arguments: list[str], message: str) -> None:
+def test_render_says_what_is_wrong(folder: Path, arguments: list[str], message: str, capsys: Capture) -> None:
     before = sorted(folder.iterdir()), (folder / "dry.wav").read_bytes()
     files = [str(folder / a) if a.endswith((".wav", ".mp4")) else a for a in arguments]
-    assert message in fail("render", *files)
+    assert message in fail_here(capsys, "render", *files)
     assert (sorted(folder.iterdir()), (folder / "dry.wav").read_bytes()) == before
 
 
@@ -414,9 +423,11 @@ def test_a_target_at_another_sample_rate_is_resampled(dry: Path, wet: Path, tmp_
         (["--seed", "99999999999999999999"], "seed=99999999999999999999 must be"),
     ],
 )
-def test_match_says_what_is_wrong(dry: Path, wet: Path, tmp_path: Path, options: list[str], message: str) -> None:
+def test_match_says_what_is_wrong(
+    dry: Path, wet: Path, tmp_path: Path, options: list[str], message: str, capsys: Capture
+) -> None:
     files = [str(tmp_path / o) if "report." in o else o for o in options]
-    assert message in fail("match", "reference:soft-clip", dry, wet, "--hosts", "1", *files)
+    assert message in fail_here(capsys, "match", "reference:soft-clip", dry, wet, "--hosts", "1", *files)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")

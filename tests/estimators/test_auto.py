@@ -99,6 +99,7 @@ def test_where_the_same_recordings_come_again_it_finds_settings_in_a_fraction_of
     assert Fit(OVERDRIVE, PLAIN).run(20) > 0.1
 
 
+@pytest.mark.slow
 def test_the_settings_go_there_too_and_every_item_to_its_own():
     fit = Fit("reference:soft-clip", bg.Auto(items=3), batch=3)
     fit.hidden[1], fit.hidden[2] = 0.4, 0.9
@@ -150,6 +151,7 @@ def test_a_loss_that_does_not_follow_the_target_is_left_to_coordinates(emulated:
     assert 0 < len(emulated) < 10
 
 
+@pytest.mark.slow
 def test_where_the_point_rests_the_estimates_are_right_on_average():
     layer = bg.DifferentiableEffect("reference:biquad", RATE, estimator=EMULATED, host=bg.InProcessHost())
     exact = bg.DifferentiableEffect("reference:biquad", RATE, estimator="finite-difference", host=bg.InProcessHost())
@@ -298,6 +300,7 @@ def test_where_all_levels_are_known_it_goes_on_without_new_renders(told: list[An
         assert {round(5 * float(p)) for other, points, _ in told if other is pursuit for (p,) in points} == set(range(6))
 
 
+@pytest.mark.slow
 def test_many_parameters_are_emulated_too(emulated: list[bg.Problem]):
     fit = Fit(" | ".join(["reference:biquad"] * 22), EMULATED)
     assert fit.p.shape[1] == 66
@@ -305,6 +308,7 @@ def test_many_parameters_are_emulated_too(emulated: list[bg.Problem]):
     assert emulated
 
 
+@pytest.mark.slow
 def test_runs_repeat_and_a_copy_knows_what_was_heard():
     runs = [Fit("reference:biquad", EMULATED).run(15) for _ in range(2)]
     assert torch.equal(*runs)

@@ -181,7 +181,7 @@ def test_a_host_is_missed_though_a_program_that_it_started_lives_on(pool, tmp_pa
     [
         ("crash", "crashed with SIGSEGV"),
         ("hang", r"exceeded its time limit of 3 s"),
-        ("hang-with-the-interpreter-locked", r"exceeded its time limit of 3 s"),
+        pytest.param("hang-with-the-interpreter-locked", r"exceeded its time limit of 3 s", marks=pytest.mark.slow),
     ],
 )
 def test_a_render_that_kills_twice_is_reported_with_its_input_saved(strict, fault, said):
@@ -402,6 +402,7 @@ def test_a_child_forked_while_a_thread_renders_is_not_stuck():
                 thread.join(30)
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_any_moment_loses_no_host(third_party):
     then = """
     import signal

@@ -171,6 +171,7 @@ def test_steps_in_part_of_the_range_are_told_by_their_width() -> None:
 # real effects with known answers
 
 
+@pytest.mark.slow
 def test_a_delay_in_whole_samples_has_as_many_settings_and_moves_phase() -> None:
     found = inspect_effect("pedalboard-builtin:Delay", parameters=["delay_seconds", "mix"])
     time, mix = found.parameters
@@ -185,6 +186,7 @@ def test_a_delay_in_whole_samples_has_as_many_settings_and_moves_phase() -> None
     assert (found.repeatability, found.leakage, found.measured_latency) == (0.0, 0.0, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.plugins
 def test_an_oscillator_moves_phase_and_its_feedback_does_not() -> None:
     found = inspect_effect(f"{MDA}/RingMod", parameters=["Freq", "Feedback"])
@@ -194,6 +196,7 @@ def test_an_oscillator_moves_phase_and_its_feedback_does_not() -> None:
     assert found["Freq"].step >= 0.003
 
 
+@pytest.mark.slow
 @pytest.mark.plugins
 def test_hidden_levels_are_found() -> None:
     """MDA Degrade shows its number of bits as continuous."""
@@ -212,6 +215,7 @@ def test_a_hidden_toggle_gets_a_step_that_fits_into_the_box(tmp_path: Path) -> N
     assert (switch.kind, switch.steps, switch.step, switch.probe_kind) == ("continuous", 2, 0.5, "loss")
 
 
+@pytest.mark.slow
 @pytest.mark.plugins
 def test_a_parameter_that_is_not_heard_is_named_and_one_silent_at_the_defaults_is_looked_at_elsewhere() -> None:
     found = inspect_effect("pedalboard:ZamEQ2.vst3", parameters=["Peaks ON", "Frequency 1", "Boost/Cut 1"])
@@ -236,6 +240,7 @@ def test_latency_that_is_not_reported_is_measured() -> None:
     assert found.measured_latency in (440, 441)  # Pedalboard rounds down, and the time comes from a float32
 
 
+@pytest.mark.slow
 @pytest.mark.plugins
 def test_latency_that_is_reported_is_measured_the_same() -> None:
     found = inspect_effect("pedalboard:ZaMaximX2.vst3", render_limit=100)

@@ -144,6 +144,7 @@ def test_stepped_parameters_are_found_and_settings_that_blow_up_survived(guitar:
     assert [rows[n]["free"] for n in ("Gain", "Shape", "Halved", "Preset")] == [True, True, True, False]
 
 
+@pytest.mark.slow
 def test_a_start_that_blows_up_is_no_end(guitar: tuple[Audio, float], stepped: str) -> None:
     audio, rate = guitar
     host = InProcessHost()

@@ -63,6 +63,7 @@ def test_slopes_are_those_of_the_prediction() -> None:
             assert to_variance[i] == pytest.approx(float(ahead[1][0] - behind[1][0]) / (2 * step), rel=0.02, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_few_renders_lead_to_settings_whose_residuals_vanish() -> None:
     hidden = CURVED.snap(np.array([0.3, 1 / 3, 0.8, 0.55]))
     (target,) = curved(hidden[None], features=9000)  # more than a sketch holds

@@ -74,6 +74,7 @@ def test_losses_that_tell_nothing_end_it(loss: float) -> None:
     assert not len(lines.ask(4))
 
 
+@pytest.mark.slow
 def test_the_size_of_a_room_is_found_though_all_other_settings_are_wrong() -> None:
     audio, rate = example()
     audio = np.ascontiguousarray(audio[:1, : 3 * int(rate)])
@@ -95,6 +96,7 @@ def test_the_size_of_a_room_is_found_though_all_other_settings_are_wrong() -> No
     assert polish.lowest < 0.8 * before
 
 
+@pytest.mark.slow
 def test_a_pursuit_that_finds_nothing_better_looks_along_lines() -> None:
     best, on_grid = np.array([0.5, 0.5]), {}
     for patience in (None, 6):

@@ -159,6 +159,7 @@ class TestCommand:
 
         return run
 
+    @pytest.mark.slow
     def test_it_writes_figures_and_one_page_that_has_them_all(self, run, tmp_path):
         folder = tmp_path / "new" / "figures"
         effects = ["--effect", "pedalboard-builtin:Delay", "--effect", "pedalboard-builtin:Distortion"]

@@ -194,6 +194,7 @@ def test_the_command_needs_an_effect_or_a_model(files):
     assert "--effect" in done.output
 
 
+@pytest.mark.slow
 def test_train_writes_weights_and_a_report_that_match_understands(files, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "music").mkdir()

@@ -99,11 +99,13 @@ def test_a_run_repeats_itself_and_learns(train, encoder, tmp_path):
     assert header["recordings"]["train"]["groups"] == ["first"]
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_run(train, tmp_path):
     (first, _), (second, _) = train(tmp_path / "a"), train(tmp_path / "b", dataclasses.replace(PLAN, seed=1))
     assert (weights(first) != weights(second)).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "epoch"), [("settings", 1), ("audio", 1)])
 def test_what_was_killed_goes_on_to_the_same_end(train, tmp_path, stage, epoch):
     whole, _ = train(tmp_path / "whole")
@@ -115,6 +117,7 @@ def test_what_was_killed_goes_on_to_the_same_end(train, tmp_path, stage, epoch):
     assert (weights(resumed) == weights(whole)).all()
 
 
+@pytest.mark.slow
 def test_a_moved_folder_goes_on_and_what_had_ended_stays_as_it_is(train, tmp_path):
     plan = dataclasses.replace(PLAN, audio_epochs=6, audio_rate=0.5, patience=1)  # it soon gets worse
     _, trained = train(tmp_path / "whole", plan)
@@ -197,6 +200,7 @@ def test_a_folder_with_another_run_is_left_alone(train, tmp_path):
     assert (tmp_path / shipped.CONTROLLER).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_fixed_settings_are_found_by_their_sound_alone(train, tmp_path):
     plan = dataclasses.replace(PLAN, settings_epochs=0, audio_epochs=12, audio_steps=4, audio_rate=3e-3, patience=12)
     _, trained = train(tmp_path, plan, settings={"drive_db": 0.3})
