@@ -40,7 +40,7 @@ demo: $(INSTALLED)-demo ## find the settings of an effect on a bundled recording
 	$(BIN)/blackbox-grad demo $(ARGS)
 
 test: $(INSTALLED)-test plugins browser ## run the tests, all but the slow ones
-	$(BIN)/python -m pytest -m "not slow" --durations=10 --durations-min=1 $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --durations=10 --durations-min=1 $(ARGS)
 
 test-all: $(INSTALLED)-test plugins browser ## run the slow tests, which test leaves out: statistics, training, full size
 	$(BIN)/python -m pytest -m slow --durations=10 --durations-min=1 $(ARGS)

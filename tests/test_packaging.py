@@ -145,6 +145,7 @@ print(*failed)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_every_module_can_be_the_first_one_imported() -> None:
     assert run_python(IMPORT_EACH, *modules()).split() == []

@@ -32,8 +32,8 @@ def model(recordings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     decoded, caches = tmp_path_factory.mktemp("decoded"), tmp_path_factory.mktemp("caches")
     sides = tuple(Tracks([recording], RATE, folder=decoded) for recording in in_folder(recordings))
-    file, _ = run.run_encoder((DRIVE,), folder / "ears", sides, latent=16, length=22_528, pairs=256, epochs=10, caches=caches)
-    plan = Plan(pairs=256, judged=8, settings_epochs=15, settings_batch=16, audio_epochs=0)
+    file, _ = run.run_encoder((DRIVE,), folder / "ears", sides, latent=16, length=22_528, pairs=128, epochs=5, caches=caches)
+    plan = Plan(pairs=128, judged=8, settings_epochs=8, settings_batch=16, audio_epochs=0)
     run.run_controller(DRIVE, folder / "drive", sides, Encoder.load(file), plan, caches=caches)
     return folder / "drive"
 
@@ -85,7 +85,7 @@ def test_the_level_of_the_input_does_not_count(matcher):
 def test_tensors_are_taken_too(matcher):
     x, reference = guitar(0, 1), guitar(2, 1)
     both = matcher.match(torch.from_numpy(x), torch.from_numpy(reference), RATE), matcher.match(x, reference, RATE)
-    np.testing.assert_array_equal(both[0].y, both[1].y)
+    np.testing.assert_allclose(both[0].y, both[1].y, atol=1e-4 * np.abs(both[1].y).max())
 
 
 @pytest.mark.parametrize(

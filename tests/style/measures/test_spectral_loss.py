@@ -38,7 +38,7 @@ def test_its_gradient_is_auralosses(recordings):
 
 
 def test_it_is_0_for_equal_audio(recordings):
-    assert (distance(recordings, *spectra(recordings)) == 0).all()
+    assert distance(recordings, *spectra(recordings)).max() < 1e-6
 
 
 def test_sizes_that_do_not_fit_are_left_out(recordings):
