@@ -231,6 +231,7 @@ def _cell(what: str) -> list[Row]:
     return [{"method": what, "kind": "loss", "rate": 0.1, "seed": 0, "loss": 1.0}]
 
 
+@pytest.mark.slow
 def test_a_measurement_that_fails_or_kills_its_process_is_told_and_ends_no_other(tmp_path: Path):
     table = Table("amortised", tmp_path)
     said = io.StringIO()

@@ -243,6 +243,7 @@ def test_inspect_as_json_has_the_same_facts() -> None:
     assert drive["native_minimum"] < drive["native_maximum"]
 
 
+@pytest.mark.slow
 def test_what_inspect_says_to_type_can_be_typed(dry: Path, tmp_path: Path) -> None:
     for address in ("reference:delay", "pedalboard-builtin:LadderFilter", f"{BUILTIN} | reference:gain"):
         (line,) = [line for line in succeed("inspect", address).splitlines() if "blackbox-grad render" in line]
@@ -276,6 +277,7 @@ def test_inspect_deep_measures_shows_and_remembers(tmp_path: Path) -> None:
     assert f"this inspection      {data['renders']} renders" in done.stdout
 
 
+@pytest.mark.slow
 def test_inspect_deep_says_that_a_limit_ended_it(tmp_path: Path) -> None:
     command = "inspect", "reference:biquad", "--deep", "--renders", "100"
     done = run(*command, XDG_CACHE_HOME=str(tmp_path / "cache"))

@@ -208,6 +208,7 @@ def test_hidden_levels_are_found() -> None:
     assert found["Output"].steps is None
 
 
+@pytest.mark.slow
 def test_a_hidden_toggle_gets_a_step_that_fits_into_the_box(tmp_path: Path) -> None:
     file = tmp_path / "switch.dsp"
     file.write_text('process = *(select2(hslider("switch", 0, 0, 1, 0.001) > 0.3, 1.0, 0.5));')

@@ -229,6 +229,7 @@ def test_both_kinds_of_probe_lead_there(guitar: tuple[Audio, float], kind: Any) 
     assert result.point == pytest.approx([0.6, 0.3], abs=0.01)
 
 
+@pytest.mark.slow
 def test_for_an_oscillating_loss_its_differences_are_chosen(guitar: tuple[Audio, float]) -> None:
     audio, rate = guitar
     target = through("reference:delay", audio, rate, Time=0.8)

@@ -68,6 +68,7 @@ def test_the_speaker_is_read_from_the_name_of_a_file(file, speaker, cache):
     assert [recording.group for recording in speech.recordings()] == [f"fillets-ng-data-cs/{speaker}"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="needs apt-get")
 @pytest.mark.parametrize("name", ["asterisk-core-sounds-it-g722", "asc-music"])
 def test_a_corpus_is_fetched_decoded_and_of_one_group(name, cache):
