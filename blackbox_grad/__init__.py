@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from blackbox_grad import hosts as hosts
     from blackbox_grad import inspection as inspection
     from blackbox_grad import interrupts as interrupts
+    from blackbox_grad import layer as layer
     from blackbox_grad import losses as losses
     from blackbox_grad import parameters as parameters
     from blackbox_grad import reports as reports
@@ -35,10 +36,12 @@ if TYPE_CHECKING:
     from blackbox_grad.estimators import LTI as LTI
     from blackbox_grad.estimators import SPSA as SPSA
     from blackbox_grad.estimators import Auto as Auto
+    from blackbox_grad.estimators import Chords as Chords
     from blackbox_grad.estimators import Coordinates as Coordinates
     from blackbox_grad.estimators import Estimate as Estimate
     from blackbox_grad.estimators import Estimator as Estimator
     from blackbox_grad.estimators import FiniteDifference as FiniteDifference
+    from blackbox_grad.estimators import Inspected as Inspected
     from blackbox_grad.estimators import Problem as Problem
     from blackbox_grad.estimators import StraightThrough as StraightThrough
     from blackbox_grad.hosts import Host as Host
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from blackbox_grad.inspection import scan as scan
     from blackbox_grad.layer import DifferentiableEffect as DifferentiableEffect
     from blackbox_grad.layer import Renderer as Renderer
+    from blackbox_grad.losses import FeatureLoss as FeatureLoss
     from blackbox_grad.matching import Match as Match
     from blackbox_grad.matching import match as match
     from blackbox_grad.parameters import Parameter as Parameter
@@ -59,16 +63,19 @@ if TYPE_CHECKING:
 _HOME = {
     "Auto": "estimators",
     "Backend": "effects",
+    "Chords": "estimators",
     "Coordinates": "estimators",
     "DifferentiableEffect": "layer",
     "Effect": "effects",
     "EffectSpec": "effects",
     "Estimate": "estimators",
     "Estimator": "estimators",
+    "FeatureLoss": "losses",
     "FiniteDifference": "estimators",
     "Host": "hosts",
     "Inspection": "inspection",
     "InProcessHost": "hosts",
+    "Inspected": "estimators",
     "LTI": "estimators",
     "Match": "matching",
     "Parameter": "parameters",
@@ -98,6 +105,7 @@ _MODULES = (
     "hosts",
     "inspection",
     "interrupts",
+    "layer",
     "losses",
     "parameters",
     "reports",

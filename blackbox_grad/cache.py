@@ -8,19 +8,33 @@ import json
 from pathlib import Path
 from typing import Any
 
-from blackbox_grad.errors import AudioError
+from blackbox_grad.dependencies import library
+from blackbox_grad.errors import AudioError, MissingDependencyError
 from blackbox_grad.files import replacing
 
 
-class Memory:
+def cache_folder(kind: str) -> Path:
+    """Where files of one kind are kept between runs. Raises `MissingDependencyError` without platformdirs."""
+    platformdirs = library("platformdirs", "keeping results between runs")
+    folder: Path = platformdirs.user_cache_path("blackbox-grad", appauthor=False) / kind
+    return folder
+
+
+def digest(*content: str | bytes) -> str:
+    """32 hexadecimal digits by which content is known again."""
+    found = hashlib.sha256()
+    for part in content:
+        found.update(part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part)
+    return found.hexdigest()[:32]
+
+
+class JsonCache:
     """Results of one kind, by key. Several processes may share it; without a cache folder it forgets, and is no error."""
 
     def __init__(self, kind: str) -> None:
         self._folder: Path | None = None
-        with contextlib.suppress(ImportError):
-            from platformdirs import user_cache_path
-
-            self._folder = user_cache_path("blackbox-grad", appauthor=False) / kind
+        with contextlib.suppress(MissingDependencyError):
+            self._folder = cache_folder(kind)
 
     def get(self, key: str, stamp: str) -> Any:
         """What was put under this key with this stamp; None if there is nothing, or it cannot be read."""
@@ -41,4 +55,4 @@ class Memory:
     def _file(self, key: str) -> Path:
         if self._folder is None:
             raise OSError("no cache folder: platformdirs is not installed")
-        return self._folder / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.json"
+        return self._folder / f"{digest(key)}.json"

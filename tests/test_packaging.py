@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 import subprocess
@@ -60,6 +61,105 @@ def forbidden_imports(package: Path, forbidden: set[str]) -> list[str]:
         for name in imported_modules(file)
         if name.partition(".")[0] in forbidden
     ]
+
+
+#: The rooms of the core, from the top. A room imports from lower layers only. A folder is one room, with its `__init__` as face.
+LAYERS = (
+    ("cli",),
+    ("reports",),
+    ("matching",),
+    ("testing",),
+    ("layer",),
+    ("estimators",),
+    ("inspection",),
+    ("hosts", "audio_files"),
+    ("effects", "search"),
+    ("cache",),
+    ("parameters", "losses", "files"),
+    ("dependencies",),
+    ("errors", "interrupts"),
+)
+
+
+def core_modules() -> dict[str, Path]:
+    """Dotted name -> file; the face of a folder ends in `__init__`."""
+    return {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in sorted(CORE.rglob("*.py"))}
+
+
+def room(module: str) -> str:
+    """`blackbox_grad.hosts.call` -> `hosts`."""
+    return module.split(".")[1]
+
+
+def imports_within_the_core() -> Iterator[tuple[str, str]]:
+    """Pairs of modules, the importing one first: inside functions and for type checkers too."""
+    known = core_modules()
+    for module, file in known.items():
+        for node in ast.walk(ast.parse(file.read_text("utf-8"), file)):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                # a name of a package may be a module in it, otherwise its face has it
+                wholes = [f"{node.module}.{alias.name}" for alias in node.names]
+                names = [whole if whole in known or f"{whole}.__init__" in known else node.module for whole in wholes]
+            for name in names:
+                if name in known or f"{name}.__init__" in known:
+                    yield module, name if name in known else f"{name}.__init__"
+
+
+def test_every_room_has_a_layer() -> None:
+    rooms = {room(module) for module in core_modules()} - {"__init__"}
+    assert rooms == {name for layer in LAYERS for name in layer}
+
+
+def test_no_import_runs_back_up() -> None:
+    depth = {name: i for i, layer in enumerate(LAYERS) for name in layer}
+    depth["__init__"] = -1
+    wrong = [
+        f"{module} imports {imported}"
+        for module, imported in imports_within_the_core()
+        if room(module) != room(imported) and depth[room(module)] >= depth[room(imported)] and room(module) != "__init__"
+    ]
+    # the version, and what the command line prints of it
+    assert [w for w in wrong if w != "blackbox_grad.cli.app imports blackbox_grad.__init__"] == []
+
+
+def test_there_is_no_circle_between_modules() -> None:
+    arrows: dict[str, set[str]] = {module: set() for module in core_modules()}
+    for module, imported in imports_within_the_core():
+        if imported != "blackbox_grad.__init__" and module != "blackbox_grad.__init__":
+            arrows[module].add(imported)
+    left = dict(arrows)
+    while free := [module for module, imported in left.items() if not imported & left.keys()]:
+        for module in free:
+            del left[module]
+    assert sorted(left) == []
+
+
+def public_names(module: str) -> set[str]:
+    """What a module of the core offers: its `__all__`, or all its names without an underscore."""
+    loaded = importlib.import_module(module)
+    return set(getattr(loaded, "__all__", [name for name in vars(loaded) if not name.startswith("_")]))
+
+
+@pytest.mark.parametrize("package", [BACKENDS, ADAPTERS], ids=lambda package: package.name)
+def test_backends_and_adapters_import_public_names_only(package: Path) -> None:
+    """Those of `blackbox_grad`, and of the faces that it lists: `blackbox_grad.effects`, but not `blackbox_grad.effects.spec`."""
+    import blackbox_grad
+
+    faces = {
+        f"blackbox_grad.{name}" for name in blackbox_grad.__all__ if (CORE / name).is_dir() or (CORE / f"{name}.py").exists()
+    }
+    wrong = []
+    for file in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"), file)):
+            if not (isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == CORE.name):
+                continue
+            module = node.module or ""
+            allowed = public_names(module) if module in faces | {CORE.name} else set()
+            wrong += [f"{file.relative_to(ROOT)}: {module}.{n.name}" for n in node.names if n.name not in allowed]
+    assert wrong == []
 
 
 def test_the_core_imports_no_audio_host_no_backend_and_no_adapter() -> None:

@@ -7,6 +7,50 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from blackbox_grad.dependencies import lazy_names, missing_dependency
+
+if TYPE_CHECKING:
+    from blackbox_grad.cli.arguments import Address as Address
+    from blackbox_grad.cli.arguments import Json as Json
+    from blackbox_grad.cli.arguments import Options as Options
+    from blackbox_grad.cli.arguments import Preset as Preset
+    from blackbox_grad.cli.arguments import Set as Set
+    from blackbox_grad.cli.arguments import options_of as options_of
+    from blackbox_grad.cli.arguments import values_of as values_of
+    from blackbox_grad.cli.console import complain as complain
+    from blackbox_grad.cli.console import err as err
+    from blackbox_grad.cli.console import out as out
+    from blackbox_grad.cli.console import print_json as print_json
+    from blackbox_grad.cli.console import say as say
+    from blackbox_grad.cli.console import table as table
+    from blackbox_grad.cli.console import warn as warn
+    from blackbox_grad.cli.outputs import refuse_overwriting as refuse_overwriting
+    from blackbox_grad.cli.outputs import warn_of_clipping as warn_of_clipping
+
+#: What commands of adapters are made with; loaded when first used, as typer and rich may not be installed.
+_HOME = {
+    "Address": "arguments",
+    "Json": "arguments",
+    "Options": "arguments",
+    "Preset": "arguments",
+    "Set": "arguments",
+    "complain": "console",
+    "err": "console",
+    "options_of": "arguments",
+    "out": "console",
+    "print_json": "console",
+    "refuse_overwriting": "outputs",
+    "say": "console",
+    "table": "console",
+    "values_of": "arguments",
+    "warn": "console",
+    "warn_of_clipping": "outputs",
+}
+
+__getattr__, __dir__, _names = lazy_names(__name__, _HOME)
+__all__ = ["main", *_names]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -17,7 +61,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         library = (error.name or "").partition(".")[0]
         if library not in ("typer", "rich"):
             raise
-        from blackbox_grad.dependencies import missing_dependency
-
         sys.exit(str(missing_dependency(error, "blackbox-grad")))
     app(args=None if arguments is None else list(arguments), prog_name="blackbox-grad")

@@ -10,8 +10,7 @@ import typer
 
 from blackbox_grad import audio_files
 from blackbox_grad.cli.console import say
-from blackbox_grad.cli.outputs import Outputs, print_match
-from blackbox_grad.cli.progress import searched
+from blackbox_grad.cli.outputs import Outputs, print_match, searched
 from blackbox_grad.errors import AudioError
 from blackbox_grad.interrupts import deferred_interrupts
 

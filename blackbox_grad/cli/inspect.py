@@ -13,6 +13,7 @@ import typer
 
 from blackbox_grad.cli.arguments import Address, Json, Options, Preset, options_of
 from blackbox_grad.cli.console import out, print_json, say, table
+from blackbox_grad.cli.progress import progress
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.files import check_writable
@@ -62,13 +63,15 @@ def inspect(
 
 
 def _measure(spec: EffectSpec, report: Path | None, time_limit: float, renders: int, again: bool, json: bool) -> None:
-    from blackbox_grad.cli.inspection_table import print_inspection, progress
+    from blackbox_grad.cli.inspection_table import print_inspection, shown
     from blackbox_grad.inspection import inspect_effect
 
     if report is not None:
         check_writable(report, (".html", ".htm"))
-    with progress() as on_progress:
-        found = inspect_effect(spec, time_limit=time_limit, render_limit=renders, again=again, on_progress=on_progress)
+    with progress() as show:
+        found = inspect_effect(
+            spec, time_limit=time_limit, render_limit=renders, again=again, on_progress=lambda p: show(shown(p))
+        )
     if report is not None:
         from blackbox_grad.reports.inspection_report import write_report
 

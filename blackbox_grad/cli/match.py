@@ -13,8 +13,7 @@ import typer
 from blackbox_grad import audio_files
 from blackbox_grad.cli.arguments import Address, Json, Options, Preset, Set, options_of, values_of
 from blackbox_grad.cli.console import print_json
-from blackbox_grad.cli.outputs import Outputs, print_match
-from blackbox_grad.cli.progress import searched
+from blackbox_grad.cli.outputs import Outputs, print_match, searched
 from blackbox_grad.interrupts import deferred_interrupts
 
 if TYPE_CHECKING:

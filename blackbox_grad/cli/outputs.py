@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,24 @@ import typer
 
 from blackbox_grad import audio_files
 from blackbox_grad.cli.console import complain, out, say, table, warn
+from blackbox_grad.cli.progress import Shown, progress
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.errors import AudioError, BlackboxGradError
 from blackbox_grad.files import check_writable, replacing
 
 if TYPE_CHECKING:
-    from blackbox_grad.matching.result import Match
+    from blackbox_grad.matching.result import Match, Progress
+
+
+def searched(search: Callable[[Callable[[Progress], None]], Match]) -> Match:
+    """Run `search(on_progress)`, and show its progress."""
+    with progress() as show:
+
+        def on_progress(p: Progress) -> None:
+            details = f"{p.renders}/{p.budget} renders, loss {p.start:.3g} → {p.best:.3g}"
+            show(Shown(p.phase, p.renders / max(1, p.budget), details))
+
+        return search(on_progress)
 
 
 class Outputs:

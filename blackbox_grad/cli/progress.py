@@ -4,51 +4,55 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from blackbox_grad.cli.console import err
 
-if TYPE_CHECKING:
-    from blackbox_grad.matching.result import Match, Progress
 
+@dataclass(frozen=True)
+class Shown:
+    """How far a command is.
 
-def searched(search: Callable[[Callable[[Progress], None]], Match]) -> Match:
-    """Run `search(on_progress)` under a progress bar."""
-    with _bar() if err().is_terminal else _lines() as on_progress:
-        return search(on_progress)
+    Attributes:
+        doing: what it is at.
+        done: the part of the work that is done, in [0, 1].
+        details: figures, in words.
+    """
 
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Callable[[Progress], None]]:
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("{task.description:<8}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f} renders  {task.fields[loss]}"),
-        TimeElapsedColumn(),
-    )
-    with Bar(*columns, console=err(), transient=True) as bar:
-        task = bar.add_task("opening", total=None, loss="")
-
-        def on_progress(p: Progress) -> None:
-            loss = f"loss {p.start:.3g} → {p.best:.3g}"
-            bar.update(task, description=p.phase, completed=p.renders, total=p.budget, loss=loss)
-
-        yield on_progress
+    doing: str
+    done: float
+    details: str
 
 
 @contextlib.contextmanager
-def _lines() -> Iterator[Callable[[Progress], None]]:
-    """A line for every tenth of the renders, where stderr is no terminal."""
+def progress() -> Iterator[Callable[[Shown], None]]:
+    """A function that shows how far the command is, inside the block."""
+    with _bar() if err().is_terminal else _lines() as show:
+        yield show
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Callable[[Shown], None]]:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<24.24}"), BarColumn(), TextColumn("{task.fields[details]}"), TimeElapsedColumn())
+    with Progress(*columns, console=err(), transient=True) as bar:
+        task = bar.add_task("opening", total=1.0, details="")
+
+        def show(shown: Shown) -> None:
+            bar.update(task, description=shown.doing, completed=shown.done, details=shown.details)
+
+        yield show
+
+
+@contextlib.contextmanager
+def _lines() -> Iterator[Callable[[Shown], None]]:
     said = -1
 
-    def on_progress(p: Progress) -> None:
+    def show(shown: Shown) -> None:
         nonlocal said
-        tenth = 10 * p.renders // max(1, p.budget)
-        if tenth > said:
-            said = tenth
-            err().print(f"{p.phase}: {p.renders}/{p.budget} renders, loss {p.start:.3g} → {p.best:.3g}")
+        if int(10 * shown.done) > said:
+            said = int(10 * shown.done)
+            err().print(f"{100 * shown.done:3.0f} %  {shown.doing}: {shown.details}", soft_wrap=True)
 
-    yield on_progress
+    yield show

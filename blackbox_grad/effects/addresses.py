@@ -9,13 +9,13 @@ A third party registers a backend without touching the core, in its `pyproject.t
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
+from blackbox_grad.cache import digest
 from blackbox_grad.dependencies import entry_points_of, missing_dependency
 from blackbox_grad.effects.protocols import Backend
 from blackbox_grad.errors import AddressError, BlackboxGradError, MissingDependencyError, suggest
@@ -86,4 +86,4 @@ def file_stamp(address: str) -> str:
         seen = [(str(p), (status := p.stat()).st_mtime_ns, status.st_size) for p in files]
     except (OSError, BlackboxGradError):
         return ""
-    return hashlib.sha256(repr((version("blackbox-grad"), seen)).encode()).hexdigest()[:32]
+    return digest(repr((version("blackbox-grad"), seen)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from functools import cached_property
 from numbers import Real
 from typing import Any
 
+from blackbox_grad.cache import digest
 from blackbox_grad.errors import AddressError, EffectLoadError, ParameterError
 from blackbox_grad.parameters.space import SELECTIONS, Selection
 
@@ -61,7 +61,7 @@ class EffectSpec:
     @cached_property
     def key(self) -> str:
         """A short name, equal for equal specs, in every process."""
-        return hashlib.sha256(_canonical(self).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        return digest(_canonical(self))
 
     def __getstate__(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in fields(self)}

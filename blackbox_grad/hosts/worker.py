@@ -151,7 +151,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # messages are pickled under this module's real name, not `__main__`
-    from blackbox_grad.hosts import worker
-
-    worker.main()
+    main()

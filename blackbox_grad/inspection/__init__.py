@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from blackbox_grad.inspection.examination import inspect_effect
-from blackbox_grad.inspection.renders import Progress
+from blackbox_grad.inspection.renders import InspectionProgress
 from blackbox_grad.inspection.results import Agreement, Curve, Inspection, ParameterInspection, Region
 from blackbox_grad.inspection.scanning import Scanned, scan
 
-__all__ = ["Agreement", "Curve", "Inspection", "ParameterInspection", "Progress", "Region", "Scanned", "inspect_effect", "scan"]
+__all__ = [
+    "Agreement",
+    "Curve",
+    "Inspection",
+    "InspectionProgress",
+    "ParameterInspection",
+    "Region",
+    "Scanned",
+    "inspect_effect",
+    "scan",
+]

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from blackbox_grad.cache import Memory
+from blackbox_grad.cache import JsonCache, digest
 from blackbox_grad.effects.addresses import file_stamp
 from blackbox_grad.effects.spec import EffectSpec, as_spec
 from blackbox_grad.errors import RenderError
 from blackbox_grad.hosts.process_pool import ProcessPool
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.inspection import one_parameter, whole
-from blackbox_grad.inspection.renders import LimitMet, Progress, Renders
+from blackbox_grad.inspection.renders import InspectionProgress, LimitMet, Renders
 from blackbox_grad.inspection.results import Inspection, ParameterInspection
 from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import Selection
@@ -50,7 +49,7 @@ def inspect_effect(
     render_limit: int = 20_000,
     again: bool = False,
     host: Host | None = None,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Callable[[InspectionProgress], None] = lambda progress: None,
     **options: Any,
 ) -> Inspection:
     """Measure what an effect really does, on a recording of a guitar and on bursts of noise.
@@ -70,7 +69,7 @@ def inspect_effect(
         options: passed to the backend.
     """
     spec = as_spec(effect, sample_rate, parameters, **options)
-    memory, key, stamp = Memory("inspections"), spec.key, _stamp(spec)
+    memory, key, stamp = JsonCache("inspections"), spec.key, _stamp(spec)
     known = None if again else _remembered(memory.get(key, stamp))
     if known is not None and (not known.stopped or (known.time_limit >= time_limit and known.render_limit >= render_limit)):
         return known
@@ -101,7 +100,7 @@ def _stamp(spec: EffectSpec) -> str:
         with contextlib.suppress(PackageNotFoundError):
             versions.append((library, version(library)))
     seen = (_METHOD, versions, [file_stamp(part.address) for part in parts])
-    return hashlib.sha256(repr(seen).encode()).hexdigest()[:32]
+    return digest(repr(seen))
 
 
 def _examined(renders: Renders) -> Inspection:

@@ -24,7 +24,7 @@ _CHUNK = 24
 
 
 @dataclass(frozen=True)
-class Progress:
+class InspectionProgress:
     """How far an inspection is: `done` of 1, what it is at, the renders and seconds so far, and what it may use."""
 
     done: float
@@ -57,7 +57,7 @@ class Renders:
         alone: Host,
         time_limit: float,
         render_limit: int,
-        on_progress: Callable[[Progress], None],
+        on_progress: Callable[[InspectionProgress], None],
     ) -> None:
         self.started = time.monotonic()
         self.spec, self.host, self.alone = spec, host, alone
@@ -87,7 +87,7 @@ class Renders:
         self._done = self._done if done is None else done
         self._what = self._what if what is None else what
         limits = self.render_limit, self.time_limit
-        self._on_progress(Progress(self._done, self._what, self.made, self.seconds, *limits))
+        self._on_progress(InspectionProgress(self._done, self._what, self.made, self.seconds, *limits))
 
     def __call__(
         self, points: FloatArray, which: slice = slice(None), *, in_order: bool = False

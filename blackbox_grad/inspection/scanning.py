@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from blackbox_grad.cache import Memory
+from blackbox_grad.cache import JsonCache
 from blackbox_grad.effects.addresses import backend as find_backend
 from blackbox_grad.effects.addresses import backend_names, file_stamp
 from blackbox_grad.effects.spec import EffectSpec
@@ -73,7 +73,7 @@ def _listed(only: str | None) -> Iterator[Scanned]:
 def _checked(listed: Iterator[Scanned], time_limit: float, rescan: bool) -> Iterator[Scanned]:
     pool = ProcessPool(open_limit=time_limit)
     executor = ThreadPoolExecutor(pool.hosts, thread_name_prefix="scan")
-    remembered = Memory("scans")
+    remembered = JsonCache("scans")
 
     def check(effect: Scanned) -> Scanned:
         stamp = file_stamp(effect.address)

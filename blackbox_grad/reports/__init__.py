@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from blackbox_grad.reports import figures
 from blackbox_grad.reports.match_report import MOST_SECONDS, flac
 from blackbox_grad.reports.pages import render_page, write_page
 
-__all__ = ["MOST_SECONDS", "flac", "render_page", "write_page"]
+__all__ = ["MOST_SECONDS", "figures", "flac", "render_page", "write_page"]

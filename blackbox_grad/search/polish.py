@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from blackbox_grad.dependencies import library
 from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import ParameterSpace
 from blackbox_grad.search.base import Found, Script, ScriptedSearcher
@@ -29,6 +30,12 @@ _MULTIPLES = (3.0, 10.0)
 
 #: A step that leaves more than this of the loss has failed; renders that leave more than that of it try the patience.
 _FAILED, _PROGRESS = 0.995, 0.9
+
+#: Directions in which the residuals change less than this part of the most are taken to change so much.
+_SMALLEST = 1e-12
+
+#: Iterations of the bounded least squares, for each parameter.
+_BVLS = 10
 
 
 @dataclass
@@ -166,26 +173,20 @@ class Polish(ScriptedSearcher):
 def _damped_step(
     point: FloatArray, moving: NDArray[np.intp], normal: FloatArray, slope: FloatArray, damping: float
 ) -> FloatArray:
-    """The step that minimises the damped square inside the box, added to `point: [P]`.
+    """`point: [P]` with the step that minimises the damped square inside the box.
 
     Args:
         moving: indices of the `M` parameters that move.
         normal, slope: `[M, M], [M]`: `JᵀJ` and `Jᵀr`.
         damping: added to the diagonal, relative to it.
     """
-    trial, free, shift = point.copy(), np.ones(len(moving), dtype=bool), np.zeros(len(moving))
+    optimize = library("scipy.optimize", "Polish")
     scale = np.diag(normal) + 1e-9 * max(float(np.diag(normal).max()), 1e-30)
-    for _ in range(len(moving)):
-        if not free.any():
-            break
-        pinned = ~free
-        right = -(slope[free] + normal[np.ix_(free, pinned)] @ shift[pinned])
-        shift[free] = np.linalg.solve(normal[np.ix_(free, free)] + np.diag(damping * scale[free]), right)
-        target = point[moving] + shift
-        out = free & ((target < 0.0) | (target > 1.0))
-        if not out.any():
-            break
-        shift[out] = np.clip(target[out], 0.0, 1.0) - point[moving][out]
-        free &= ~out
-    trial[moving] = np.clip(point[moving] + shift, 0.0, 1.0)
+    sizes, directions = np.linalg.eigh((normal + normal.T) / 2 + np.diag(damping * scale))
+    roots = np.sqrt(np.maximum(sizes, _SMALLEST * sizes[-1]))
+    # ‖A s - b‖² has the same minimum: AᵀA is the damped normal matrix, and Aᵀb the downhill slope
+    matrix, goal = roots[:, None] * directions.T, -(directions.T @ slope) / roots
+    here, trial = point[moving], point.copy()
+    step = optimize.lsq_linear(matrix, goal, bounds=(-here, 1.0 - here), method="bvls", max_iter=_BVLS * len(moving)).x
+    trial[moving] = np.clip(here + step, 0.0, 1.0)
     return trial

@@ -13,7 +13,7 @@ import torch
 
 from blackbox_grad import InProcessHost, Inspection, inspect_effect
 from blackbox_grad.errors import ParameterError
-from blackbox_grad.inspection import Progress
+from blackbox_grad.inspection import InspectionProgress
 from blackbox_grad.inspection.listening import Ear, spectrum
 from blackbox_grad.inspection.noise import POINTS, central_step, derivatives, ecnoise, forward_step
 from blackbox_grad.inspection.resolution import resolution
@@ -284,7 +284,7 @@ def test_a_limit_ends_it_with_what_was_found() -> None:
 
 
 def test_ctrl_c_ends_it_with_what_was_found_and_is_not_remembered(own_cache: Path) -> None:
-    def press(progress: Progress) -> None:
+    def press(progress: InspectionProgress) -> None:
         if progress.what == "Gain":
             raise KeyboardInterrupt
 
@@ -295,7 +295,7 @@ def test_ctrl_c_ends_it_with_what_was_found_and_is_not_remembered(own_cache: Pat
 
 
 def test_progress_only_grows_and_counts_renders() -> None:
-    seen: list[Progress] = []
+    seen: list[InspectionProgress] = []
     found = inspect_effect("reference:gain", host=InProcessHost(), on_progress=seen.append)
     assert [p.done for p in seen] == sorted(p.done for p in seen)
     assert seen[-1].done == 1.0

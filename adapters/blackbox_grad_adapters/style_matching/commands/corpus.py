@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from blackbox_grad.cli.arguments import Json
-from blackbox_grad.cli.console import err, out, print_json, say, table
-from blackbox_grad_adapters.style_matching.data.corpora import CORPORA, cache_folder, corpus
+from blackbox_grad.cli import Json, err, out, print_json, say, table
+from blackbox_grad_adapters.style_matching.data.corpora import CORPORA, corpus, recordings_folder
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Recordings to train and evaluate with.")
 
@@ -24,7 +23,7 @@ def list_(json: Json = False) -> None:
     for c in CORPORA:
         rows.add_row(c.package, c.side, c.kind, c.description, f"{c.megabytes} MB", "yes" if c.present else "no")
     out().print(rows)
-    say(f"\nin {cache_folder()}")
+    say(f"\nin {recordings_folder()}")
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from blackbox_grad.cli.console import err
+from blackbox_grad.cli import err
 
 
 def telling(what: str) -> Callable[[int, int], None]:

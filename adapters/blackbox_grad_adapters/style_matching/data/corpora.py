@@ -16,8 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, TypeAlias
 
-from platformdirs import user_cache_path
-
+from blackbox_grad.cache import cache_folder
 from blackbox_grad.errors import BlackboxGradError, suggest
 from blackbox_grad_adapters.style_matching.data.recordings import Recording, Tracks, in_folder
 
@@ -60,7 +59,7 @@ class Corpus:
     @property
     def folder(self) -> Path:
         """Where its files are, or will be."""
-        return cache_folder() / self.package
+        return recordings_folder() / self.package
 
     @property
     def present(self) -> bool:
@@ -176,16 +175,16 @@ def tracks(
     return Tracks([r for c in on_side(side, kind) for r in c.recordings()], sample_rate, channels, on_progress=on_progress)
 
 
-def cache_folder() -> Path:
+def recordings_folder() -> Path:
     """Where packages are unpacked."""
-    return user_cache_path("blackbox-grad", appauthor=False) / "recordings"
+    return cache_folder("recordings")
 
 
 def _run(command: list[str], folder: str, package: str) -> None:
     if shutil.which(command[0]) is None:
         raise CorpusError(
-            f"{package} is a package of Debian, and {command[0]} is not here to fetch it; copy the folder {cache_folder()} from a "
-            "machine with Debian or Ubuntu, or use a folder of recordings of your own"
+            f"{package} is a package of Debian, and {command[0]} is not here to fetch it; copy the folder {recordings_folder()} "
+            "from a machine with Debian or Ubuntu, or use a folder of recordings of your own"
         )
     environment = {**os.environ, "LC_ALL": "C"}
     try:
@@ -203,7 +202,8 @@ def _run(command: list[str], folder: str, package: str) -> None:
 
 def _way_out(said: str) -> str:
     if "No space left" in said:
-        return f"Make room in {cache_folder()}, or choose another place: XDG_CACHE_HOME=FOLDER blackbox-grad style corpus get …"
+        folder = recordings_folder()
+        return f"Make room in {folder}, or choose another place: XDG_CACHE_HOME=FOLDER blackbox-grad style corpus get …"
     if "Unable to locate" in said or "404" in said or "No candidate" in said:
         return "Renew the list of packages (as root: apt-get update), on a Debian or Ubuntu whose sources have it"
     return "Look at the network, and try again; what was fetched before stays"

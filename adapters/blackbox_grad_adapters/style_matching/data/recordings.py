@@ -5,7 +5,6 @@ A *group* is whatever must not lie on two sides of a split: a speaker, an artist
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import os
@@ -19,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from blackbox_grad import audio_files
+from blackbox_grad.cache import cache_folder, digest
 from blackbox_grad.dependencies import library
 from blackbox_grad.effects import Audio
 from blackbox_grad.errors import AudioError
@@ -133,7 +132,7 @@ class Tracks:
         self.sample_rate = float(sample_rate)
         self.channels = channels
         self.key = _key(recordings, sample_rate, channels)
-        cache = user_cache_path("blackbox-grad", appauthor=False) / "decoded" if folder is None else folder
+        cache = cache_folder("decoded") if folder is None else folder
         self._file, self._table = cache / f"{self.key}.f32", cache / f"{self.key}.json"
         table = _table_of(self._table, self._file, channels)
         if table is None:
@@ -221,7 +220,7 @@ def _key(recordings: list[Recording], sample_rate: float, channels: int) -> str:
         states = [(str(r.path.absolute()), r.group, (s := r.path.stat()).st_size, s.st_mtime_ns) for r in recordings]
     except OSError as error:
         raise AudioError(f"{error.filename}: {error.strerror}") from error
-    return hashlib.sha256(repr((states, float(sample_rate), channels, SHORT)).encode()).hexdigest()[:32]
+    return digest(repr((states, float(sample_rate), channels, SHORT)))
 
 
 def _table_of(path: Path, file: Path, channels: int) -> list[tuple[str, int]] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Callable
@@ -11,9 +10,9 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import torch
-from platformdirs import user_cache_path
 from torch.utils.data import DataLoader, Dataset
 
+from blackbox_grad.cache import cache_folder, digest
 from blackbox_grad.dependencies import library
 from blackbox_grad.errors import AudioError, BlackboxGradError
 from blackbox_grad.files import replacing
@@ -61,8 +60,8 @@ class PairShards(Dataset[P_co], Generic[P_co]):
         self.count = count
         description = {"version": version("blackbox-grad"), "format": _FORMAT, "size": SIZE, **pairs.description}
         self._description = json.dumps(description, indent=2)
-        name = hashlib.sha256(self._description.encode()).hexdigest()[:32]
-        self.folder = (user_cache_path("blackbox-grad", appauthor=False) / "pairs" if folder is None else folder) / name
+        name = digest(self._description)
+        self.folder = (cache_folder("pairs") if folder is None else folder) / name
         self._open: dict[int, Any] = {}
 
     def __len__(self) -> int:
@@ -147,4 +146,4 @@ class _Rendering(Dataset[BlackboxGradError | None]):
 
 
 def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:32]
+    return digest(content)

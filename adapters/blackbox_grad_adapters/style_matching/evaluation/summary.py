@@ -26,7 +26,7 @@ Rows: TypeAlias = Mapping[int, Row]
 SETTINGS = "settings"
 
 
-class Estimate(NamedTuple):
+class Interval(NamedTuple):
     """A mean or a ratio of means, and its 95 % confidence interval: percentiles of bootstrap resamples of the examples."""
 
     value: float
@@ -52,10 +52,10 @@ class Summary:
     kind: str
     method: str
     examples: int
-    means: Mapping[str, Estimate]
-    ratios: Mapping[str, Estimate]
+    means: Mapping[str, Interval]
+    ratios: Mapping[str, Interval]
     nearer: float
-    wet: Estimate
+    wet: Interval
     clean: float
     explained: Mapping[str, float]
 
@@ -123,25 +123,25 @@ def _settings(found: Rows, truth: Rows) -> tuple[FloatArray, dict[str, float]]:
     return np.abs(p - wanted).mean(axis=1), dict(zip(names, shares.tolist(), strict=True))
 
 
-def mean(values: FloatArray) -> Estimate:
+def mean(values: FloatArray) -> Interval:
     """Of the finite ones of `[N]`."""
     values = values[np.isfinite(values)]
     return ratio(values, np.ones_like(values))
 
 
-def ratio(values: FloatArray, others: FloatArray) -> Estimate:
+def ratio(values: FloatArray, others: FloatArray) -> Interval:
     """The mean of `[N]` over that of `[N]`, which are resampled together.
 
     B. Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7(1), 1979, doi:10.1214/aos/1176344552.
     """
     count = len(values)
     if count == 0 or others.sum() == 0:
-        return Estimate(np.nan, np.nan, np.nan)
+        return Interval(np.nan, np.nan, np.nan)
     drawn = _resamples(count)
     below = drawn @ others
     ratios = (drawn @ values)[below > 0] / below[below > 0]
     low, high = np.quantile(ratios, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
-    return Estimate(float(values.sum() / others.sum()), float(low), float(high))
+    return Interval(float(values.sum() / others.sum()), float(low), float(high))
 
 
 @functools.lru_cache(64)
@@ -154,7 +154,7 @@ def _column(rows: Rows, indices: Iterable[int], name: str) -> FloatArray:
     return np.array([rows[index][name] for index in indices], dtype=float)
 
 
-def _plain(estimate: Estimate) -> dict[str, float | None]:
+def _plain(estimate: Interval) -> dict[str, float | None]:
     return {name: _or_none(value) for name, value in estimate._asdict().items()}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from blackbox_grad_adapters.style_matching.evaluation.results import ONE_WRONG
-from blackbox_grad_adapters.style_matching.evaluation.summary import SETTINGS, Estimate, Summary
+from blackbox_grad_adapters.style_matching.evaluation.summary import SETTINGS, Interval, Summary
 from blackbox_grad_adapters.style_matching.measures.metrics import METRICS
 from blackbox_grad_adapters.style_matching.networks import shipped
 
@@ -133,7 +133,7 @@ def _groups(by_effect: Mapping[str, object]) -> dict[str, list[str]]:
     return groups | ({"mean of the others": others} if len(others) > 1 else {})
 
 
-def _pooled(estimates: Sequence[Estimate]) -> str:
+def _pooled(estimates: Sequence[Interval]) -> str:
     """The mean over effects, which are independent of each other, with half its interval."""
     there = [e for e in estimates if math.isfinite(e.value)]
     if not there:
@@ -151,7 +151,7 @@ def _heading(name: str) -> str:
     return f"{metric.title}, {metric.unit}" if metric.unit else metric.title
 
 
-def _interval(e: Estimate) -> str:
+def _interval(e: Interval) -> str:
     return f"{e.value:.2f} ± {(e.high - e.low) / 2:.2f}" if math.isfinite(e.value) else ""
 
 
