@@ -15,6 +15,19 @@ Address: TypeAlias = Annotated[
         show_default=False,
     ),
 ]
+HostOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--host",
+        metavar="NAME",
+        help="Where to render: processes:hosts=4, in-process, or a host of another package.",
+        show_default=False,
+    ),
+]
+Hosts: TypeAlias = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Processes that render; one a core by default.", show_default=False),
+]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 Set: TypeAlias = Annotated[
     list[str] | None,
@@ -49,6 +62,15 @@ def options_of(options: list[str] | None, preset: str | None) -> dict[str, Any]:
         except (ValueError, SyntaxError):
             found[name] = value
     return found
+
+
+def host_of(host: str | None, hosts: int | None) -> str | None:
+    """The description of a host that --host and --hosts give; `--hosts 4` is short for `--host processes:hosts=4`."""
+    if hosts is None:
+        return host
+    if host is not None:
+        raise typer.BadParameter(f"--hosts {hosts} is short for --host processes:hosts={hosts}; give one of the two")
+    return f"processes:hosts={hosts}"
 
 
 def _pair(text: str, option: str, example: str) -> tuple[str, str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from blackbox_grad import audio_files
+from blackbox_grad.cli.arguments import HostOption
 from blackbox_grad.cli.console import say
 from blackbox_grad.cli.outputs import Outputs, print_match, searched
 from blackbox_grad.errors import AudioError
@@ -18,12 +18,13 @@ from blackbox_grad.interrupts import deferred_interrupts
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Made if it does not exist.")] = Path("demo"),
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed repeats a run.")] = 0,
+    host: HostOption = None,
 ) -> None:
     """Hide the settings of a distortion, a filter and a reverb in a real recording, and find them again.
 
     Leaves the input, the target, the match, the settings and a report in FOLDER. Takes about half a minute.
     """
-    from blackbox_grad.hosts.process_pool import ProcessPool
+    from blackbox_grad.hosts.default import opened_host
     from blackbox_grad.matching import demo as task
 
     try:
@@ -35,11 +36,11 @@ def demo(
     outputs.check(source, target)
     say("An electric guitar goes through ", (task.ADDRESS, "bold"), " at hidden settings.")
     say("match hears the input and the result, and looks for the settings by rendering the effects.\n")
-    with contextlib.closing(ProcessPool()) as host:
-        given = task.puzzle(host)
+    with opened_host(host) as rendering:
+        given = task.puzzle(rendering)
         audio_files.write(source, given.audio, given.spec.sample_rate)
         audio_files.write(target, given.target, given.spec.sample_rate)
-        found = searched(lambda on_progress: task.solve(given, host, seed, on_progress))
+        found = searched(lambda on_progress: task.solve(given, rendering, seed, on_progress))
     with deferred_interrupts() as interrupt:
         truth = dict(zip(given.parameters.names, map(float, given.point), strict=True))
         command = f"blackbox-grad demo --output {output} --seed {seed}"

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from blackbox_grad.cli.arguments import Json
+from blackbox_grad.cli.arguments import HostOption, Json
 from blackbox_grad.cli.console import err, out, print_json, say, table
 from blackbox_grad.errors import AddressError, suggest
 from blackbox_grad.inspection.scanning import Scanned, scan
@@ -22,6 +22,7 @@ def effects(
     ] = False,
     time_limit: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="For opening one effect.")] = 20.0,
     rescan: Annotated[bool, typer.Option("--rescan", help="With --check: forget what earlier checks found.")] = False,
+    host: HostOption = None,
     json: Json = False,
 ) -> None:
     """List the effects that are installed, by backend. Nothing is opened unless --check is given.
@@ -38,7 +39,7 @@ def effects(
         raise AddressError(f"no backend {backend!r}; {suggest(backend, backend_names())}")
     rows = []
     with err().status("Opening effects…") if check else contextlib.nullcontext() as status:
-        for row in scan(check=check, time_limit=time_limit, rescan=rescan, backend=backend):
+        for row in scan(check=check, time_limit=time_limit, rescan=rescan, backend=backend, host=host):
             rows.append(row)
             if status is not None:
                 status.update(f"{len(rows)} opened, last {row.address}")

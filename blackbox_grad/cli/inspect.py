@@ -11,13 +11,13 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from blackbox_grad.cli.arguments import Address, Json, Options, Preset, options_of
+from blackbox_grad.cli.arguments import Address, HostOption, Json, Options, Preset, options_of
 from blackbox_grad.cli.console import out, print_json, say, table
 from blackbox_grad.cli.progress import progress
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.files import check_writable
-from blackbox_grad.hosts.process_pool import ProcessPool
+from blackbox_grad.hosts.default import opened_host
 from blackbox_grad.inspection.whole import PATIENCE, seconds_per_second
 from blackbox_grad.parameters.parameter import Parameter
 
@@ -34,6 +34,7 @@ def inspect(
     time_limit: Annotated[float, typer.Option(min=1.0, metavar="SECONDS", help="With --deep: that it may take.")] = 120.0,
     renders: Annotated[int, typer.Option(min=1, metavar="N", help="With --deep: the most renders.")] = 20_000,
     again: Annotated[bool, typer.Option("--again", help="With --deep: measure what is remembered again.")] = False,
+    host: HostOption = None,
     json: Json = False,
 ) -> None:
     """Show an effect: its parameters, layout, latency, repeatability and speed.
@@ -51,18 +52,20 @@ def inspect(
     """
     spec = EffectSpec.of(address, sample_rate, "all", **options_of(option, preset))
     if deep or report is not None:
-        _measure(spec, report, time_limit, renders, again, json)
+        _measure(spec, report, time_limit, renders, again, host, json)
         return
-    with ProcessPool(hosts=1, time_limit=PATIENCE) as pool:
-        info = pool.open(spec)
-        cost = seconds_per_second(pool, spec, info)
+    with opened_host(host, hosts=1, time_limit=PATIENCE) as rendering:
+        info = rendering.open(spec)
+        cost = seconds_per_second(rendering, spec, info)
     if json:
         print_json(_as_json(spec, info, cost))
     else:
         _print(spec, info, cost)
 
 
-def _measure(spec: EffectSpec, report: Path | None, time_limit: float, renders: int, again: bool, json: bool) -> None:
+def _measure(
+    spec: EffectSpec, report: Path | None, time_limit: float, renders: int, again: bool, host: str | None, json: bool
+) -> None:
     from blackbox_grad.cli.inspection_table import print_inspection, shown
     from blackbox_grad.inspection import inspect_effect
 
@@ -70,7 +73,7 @@ def _measure(spec: EffectSpec, report: Path | None, time_limit: float, renders: 
         check_writable(report, (".html", ".htm"))
     with progress() as show:
         found = inspect_effect(
-            spec, time_limit=time_limit, render_limit=renders, again=again, on_progress=lambda p: show(shown(p))
+            spec, time_limit=time_limit, render_limit=renders, again=again, host=host, on_progress=lambda p: show(shown(p))
         )
     if report is not None:
         from blackbox_grad.reports.inspection_report import write_report

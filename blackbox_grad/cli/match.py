@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blackbox_grad import audio_files
-from blackbox_grad.cli.arguments import Address, Json, Options, Preset, Set, options_of, values_of
+from blackbox_grad.cli.arguments import Address, HostOption, Hosts, Json, Options, Preset, Set, host_of, options_of, values_of
 from blackbox_grad.cli.console import print_json
 from blackbox_grad.cli.outputs import Outputs, print_match, searched
 from blackbox_grad.interrupts import deferred_interrupts
@@ -55,10 +54,8 @@ def match(
         float, typer.Option(min=0.0, metavar="SECONDS", help="Search on the loudest part only; 0 for all of it.")
     ] = 4.0,
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed repeats a run.")] = 0,
-    hosts: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Processes that render; one a core by default.", show_default=False),
-    ] = None,
+    host: HostOption = None,
+    hosts: Hosts = None,
     preset: Preset = None,
     option: Options = None,
     json: Json = False,
@@ -74,15 +71,16 @@ def match(
     """
     outputs = Outputs(output, report, parameters)
     outputs.check(source, target)
+    where = host_of(host, hosts)
     fixed, options = values_of(settings), options_of(option, preset)
     audio, rate = audio_files.read(source)
     wanted, _ = audio_files.read(target, rate)
 
-    from blackbox_grad.hosts.process_pool import ProcessPool
+    from blackbox_grad.hosts.default import opened_host
     from blackbox_grad.matching import match as find_settings
 
     # a render of the whole recording must not end a long search
-    with contextlib.closing(ProcessPool(hosts, time_limit=60.0 + 10.0 * wanted.shape[1] / rate)) as host:
+    with opened_host(where, time_limit=60.0 + 10.0 * wanted.shape[1] / rate) as rendering:
         found = searched(
             lambda on_progress: find_settings(
                 address,
@@ -97,7 +95,7 @@ def match(
                 probe_kind=probes,  # type: ignore[arg-type]
                 excerpt=excerpt or None,
                 seed=seed,
-                host=host,
+                host=rendering,
                 on_progress=on_progress,
                 **options,
             )

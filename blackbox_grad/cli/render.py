@@ -10,13 +10,13 @@ import numpy as np
 import typer
 
 from blackbox_grad import audio_files
-from blackbox_grad.cli.arguments import Address, Json, Options, Preset, Set, options_of, values_of
+from blackbox_grad.cli.arguments import Address, HostOption, Json, Options, Preset, Set, options_of, values_of
 from blackbox_grad.cli.console import print_json, say
 from blackbox_grad.cli.outputs import refuse_overwriting, warn_of_clipping
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import NonFiniteAudioError, ParameterError
 from blackbox_grad.files import check_writable
-from blackbox_grad.hosts.process_pool import ProcessPool
+from blackbox_grad.hosts.default import opened_host
 
 
 def render(
@@ -29,6 +29,7 @@ def render(
     ] = None,
     preset: Preset = None,
     option: Options = None,
+    host: HostOption = None,
     json: Json = False,
 ) -> None:
     """Render a file through an effect, at the file's sample rate. What is not set stays at its default.
@@ -45,9 +46,9 @@ def render(
     audio, rate = audio_files.read(source)
     spec = EffectSpec.of(address, rate, (), values, **options_of(option, preset))
     seconds = audio.shape[1] / rate
-    with ProcessPool(hosts=1, time_limit=60.0 + 10.0 * seconds) as pool:
-        info = pool.open(spec)
-        rendered, finite = pool.render_batch(spec, audio[None], np.zeros((1, 0)))
+    with opened_host(host, hosts=1, time_limit=60.0 + 10.0 * seconds) as rendering:
+        info = rendering.open(spec)
+        rendered, finite = rendering.render_batch(spec, audio[None], np.zeros((1, 0)))
     space = info.parameters
     native = {p.name: p.text(v) for p, v in zip(space.everything, space.held, strict=True)}
     if not finite.all():

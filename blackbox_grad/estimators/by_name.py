@@ -8,12 +8,11 @@ A third party registers its own without touching the core, in its `pyproject.tom
 
 from __future__ import annotations
 
-import ast
-import pkgutil
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from blackbox_grad.dependencies import entry_points_of, missing_dependency
-from blackbox_grad.errors import EstimatorError, MissingDependencyError, suggest
+from blackbox_grad.by_name import made
+from blackbox_grad.dependencies import entry_points_of
+from blackbox_grad.errors import EstimatorError
 
 if TYPE_CHECKING:
     from blackbox_grad.effects.spec import EffectSpec
@@ -48,33 +47,4 @@ def _estimator(description: str | Estimator) -> Estimator:
         if not callable(getattr(description, "estimate", None)):
             raise EstimatorError(f"{description!r} is no estimator: it has no method estimate(problem)")
         return description
-    name, _, options = description.partition(":")
-    entries = entry_points_of(ESTIMATORS)
-    if name not in entries and "." not in name:
-        raise EstimatorError(f"no estimator {name!r}; {suggest(name, sorted(entries))}")
-    arguments: dict[str, Any] = {}
-    for pair in filter(None, (o.strip() for o in options.split(","))):
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise EstimatorError(f"{description!r}: write options as name=value, got {pair!r}")
-        try:
-            arguments[key.strip()] = ast.literal_eval(text.strip())
-        except (ValueError, SyntaxError):
-            arguments[key.strip()] = text.strip()
-    try:
-        kind = entries[name].load() if name in entries else _imported(name)
-        return cast("Estimator", kind(**arguments))
-    except MissingDependencyError:
-        raise
-    except ImportError as error:
-        raise missing_dependency(error, f"estimator {name!r}") from error
-    except TypeError as error:
-        raise EstimatorError(f"{description!r}: {error}") from error
-
-
-def _imported(name: str) -> Any:
-    """What `package.module.Class` names."""
-    try:
-        return pkgutil.resolve_name(name)
-    except (AttributeError, ValueError) as error:
-        raise EstimatorError(f"no estimator {name!r}: {error}") from error
+    return cast("Estimator", made(ESTIMATORS, "estimator", description, EstimatorError))

@@ -1,29 +1,85 @@
-"""The host that all modules of this process share."""
+"""The host that is used where none is given: one that all modules of this process share, or one for a single piece of work."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from blackbox_grad.errors import HostError
+from blackbox_grad.hosts.by_name import host as find_host
 
 if TYPE_CHECKING:
-    from blackbox_grad.hosts.process_pool import ProcessPool
+    from blackbox_grad.hosts.protocol import Host
 
-_default: ProcessPool | None = None
+#: Names the default host: a description, as `blackbox_grad.hosts.host` reads it.
+VARIABLE = "BLACKBOX_GRAD_HOST"
+
+#: The default where the variable is not set.
+_POOL = "processes"
+
+_default: Host | None = None
 
 
 _default_lock = threading.Lock()
 
 
-def default_host() -> ProcessPool:
-    """The process pool that all modules of this process share, one host a core; made when first asked for."""
-    from blackbox_grad.hosts.process_pool import ProcessPool
+def default_host() -> Host:
+    """The host that all modules of this process share; made when first asked for, and anew when it has been closed.
 
+    It is a process pool with one process a core, or what the variable `BLACKBOX_GRAD_HOST` describes ("processes:hosts=4",
+    "in-process").
+    """
     global _default
     with _default_lock:
-        if _default is None or _default.closed:
-            _default = ProcessPool()
+        if _default is None or getattr(_default, "closed", False):
+            _default = new_host()
         return _default
+
+
+def host_or_default(host: str | Host | None) -> Host:
+    """A host as it is, one made from its description, or, for None, the one that all modules share."""
+    return default_host() if host is None else find_host(host)
+
+
+def new_host(description: str | None = None, **limits: Any) -> Host:
+    """A host of one's own, to be closed: the one described, or by `BLACKBOX_GRAD_HOST`, or else a process pool.
+
+    Args:
+        description: "processes:hosts=4", "in-process", or a host of another package.
+        limits: `hosts`, `time_limit`, `open_limit` of the process pool, where the description does not say them. Other hosts have
+            their own.
+    """
+    if not description and (described := os.environ.get(VARIABLE)):
+        try:
+            return new_host(described, **limits)
+        except HostError as error:
+            raise HostError(f"{VARIABLE}={described!r}: {error}") from error
+    name, _, options = (description or _POOL).partition(":")
+    if name == _POOL:
+        defaults = [f"{key}={value}" for key, value in limits.items() if value is not None]
+        options = ",".join(filter(None, [*defaults, options]))  # of two that say the same, the last one counts
+    return find_host(f"{name}:{options}" if options else name)
+
+
+@contextlib.contextmanager
+def opened_host(host: str | Host | None = None, **limits: Any) -> Iterator[Host]:
+    """A host for one piece of work. One that is given stays open; one that is made is closed.
+
+    Args:
+        host: a host, or what `new_host` takes.
+        limits: as for `new_host`.
+    """
+    if host is not None and not isinstance(host, str):
+        yield find_host(host)
+        return
+    made = new_host(host, **limits)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def _forget_default() -> None:

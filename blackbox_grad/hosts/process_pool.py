@@ -82,9 +82,9 @@ class ProcessPool:
         if os.name != "posix":
             raise HostError("ProcessPool needs Linux or macOS; on this system pass host=InProcessHost()")
         size = usable_cores() if hosts is None else hosts
-        if size < 1:
-            raise HostError(f"a pool needs hosts >= 1, got {hosts}")
-        if not (time_limit > 0 and open_limit > 0):
+        if not (isinstance(size, int) and size >= 1):
+            raise HostError(f"a pool needs a whole number of processes, hosts >= 1, got hosts={hosts!r}")
+        if not all(isinstance(limit, int | float) and limit > 0 for limit in (time_limit, open_limit)):
             raise HostError(f"time limits must be positive seconds, got time_limit={time_limit}, open_limit={open_limit}")
         self.hosts = size
         self.time_limit = float(time_limit)

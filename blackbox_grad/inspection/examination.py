@@ -13,7 +13,7 @@ from blackbox_grad.cache import JsonCache, digest
 from blackbox_grad.effects.addresses import file_stamp
 from blackbox_grad.effects.spec import EffectSpec, as_spec
 from blackbox_grad.errors import RenderError
-from blackbox_grad.hosts.process_pool import ProcessPool
+from blackbox_grad.hosts.default import opened_host
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.inspection import one_parameter, whole
 from blackbox_grad.inspection.renders import InspectionProgress, LimitMet, Renders
@@ -48,7 +48,7 @@ def inspect_effect(
     time_limit: float = 120.0,
     render_limit: int = 20_000,
     again: bool = False,
-    host: Host | None = None,
+    host: str | Host | None = None,
     on_progress: Callable[[InspectionProgress], None] = lambda progress: None,
     **options: Any,
 ) -> Inspection:
@@ -64,7 +64,7 @@ def inspect_effect(
         time_limit: seconds it may take; renders that have begun are waited for.
         render_limit: renders, of 1.5 s of audio each, that it may make.
         again: measure what is remembered again.
-        host: where to render; processes of its own by default.
+        host: where to render; by default processes of its own, or the host that `BLACKBOX_GRAD_HOST` describes.
         on_progress: called now and then.
         options: passed to the backend.
     """
@@ -74,12 +74,10 @@ def inspect_effect(
     if known is not None and (not known.stopped or (known.time_limit >= time_limit and known.render_limit >= render_limit)):
         return known
     with contextlib.ExitStack() as stack:
-        pool = alone = host
-        if pool is None:
-            pool = stack.enter_context(ProcessPool(time_limit=_TIME_LIMIT))
-            alone = pool if pool.hosts == 1 else stack.enter_context(ProcessPool(1, time_limit=_TIME_LIMIT))
-        assert alone is not None
-        found = _examined(Renders(spec, pool, alone, time_limit, render_limit, on_progress))
+        renderer = alone = stack.enter_context(opened_host(host, time_limit=_TIME_LIMIT))
+        if renderer is not host and getattr(renderer, "hosts", 1) > 1:
+            alone = stack.enter_context(opened_host("processes:hosts=1", time_limit=_TIME_LIMIT))
+        found = _examined(Renders(spec, renderer, alone, time_limit, render_limit, on_progress))
     if found.stopped != "interrupted":
         memory.put(key, stamp, found.to_json())
     return found

@@ -7,6 +7,7 @@ output costs that time and nothing else; what was found is remembered until the 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +18,8 @@ from blackbox_grad.effects.addresses import backend as find_backend
 from blackbox_grad.effects.addresses import backend_names, file_stamp
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import BlackboxGradError, MissingDependencyError
-from blackbox_grad.hosts.process_pool import ProcessPool
+from blackbox_grad.hosts.default import opened_host
+from blackbox_grad.hosts.protocol import Host
 
 #: Characters of a reason; what a plug-in printed last may be part of it.
 _LONGEST_REASON = 600
@@ -45,7 +47,12 @@ class Scanned:
 
 
 def scan(
-    check: bool = False, time_limit: float = 20.0, *, rescan: bool = False, backend: str | None = None
+    check: bool = False,
+    time_limit: float = 20.0,
+    *,
+    rescan: bool = False,
+    backend: str | None = None,
+    host: str | Host | None = None,
 ) -> Iterator[Scanned]:
     """The installed effects, by backend, as they are found.
 
@@ -54,9 +61,11 @@ def scan(
         time_limit: seconds for opening one. One that crashes or exceeds it is tried once more before it counts as failed.
         rescan: check again what is remembered.
         backend: only this one.
+        host: where to open them; a pool of processes of its own by default, or the host that `BLACKBOX_GRAD_HOST` describes.
+            Others than the pool have time limits of their own, and `in-process` does not survive a crash.
     """
     listed = _listed(backend)
-    return _checked(listed, time_limit, rescan) if check else listed
+    return _checked(listed, time_limit, rescan, host) if check else listed
 
 
 def _listed(only: str | None) -> Iterator[Scanned]:
@@ -70,10 +79,12 @@ def _listed(only: str | None) -> Iterator[Scanned]:
             yield Scanned(f"{name}:", name, "unavailable", reason=f"{type(error).__name__}: {error}")
 
 
-def _checked(listed: Iterator[Scanned], time_limit: float, rescan: bool) -> Iterator[Scanned]:
-    pool = ProcessPool(open_limit=time_limit)
-    executor = ThreadPoolExecutor(pool.hosts, thread_name_prefix="scan")
+def _checked(listed: Iterator[Scanned], time_limit: float, rescan: bool, host: str | Host | None) -> Iterator[Scanned]:
+    holding = contextlib.ExitStack()
+    opening = holding.enter_context(opened_host(host, open_limit=time_limit))
+    executor = ThreadPoolExecutor(getattr(opening, "hosts", 1), thread_name_prefix="scan")
     remembered = JsonCache("scans")
+    ended = threading.Event()
 
     def check(effect: Scanned) -> Scanned:
         stamp = file_stamp(effect.address)
@@ -82,17 +93,18 @@ def _checked(listed: Iterator[Scanned], time_limit: float, rescan: bool) -> Iter
             if known is not None or effect.status == "unavailable":
                 return Scanned(**known) if known else effect
         try:
-            info = pool.open(EffectSpec(effect.address, parameters="all"))
+            info = opening.open(EffectSpec(effect.address, parameters="all"))
         except BlackboxGradError as error:
             found = replace(effect, status="failed", reason=str(error)[:_LONGEST_REASON])
         else:
             found = replace(effect, status="ok", name=info.name, parameters=len(info.parameters))
-        if stamp and not pool.closed:  # what fails because the scan was given up says nothing
+        if stamp and not ended.is_set():  # what fails because the scan was given up says nothing
             remembered.put(effect.address, stamp, asdict(found))
         return found
 
     try:
         yield from executor.map(check, listed)
     finally:
-        pool.close()
+        ended.set()
+        holding.close()
         executor.shutdown(wait=True, cancel_futures=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 
 import typer
 
-from blackbox_grad.cli import Json, complain, err, out, print_json, say, table, warn
+from blackbox_grad.cli.arguments import HostOption, Json
+from blackbox_grad.cli.console import complain, err, out, print_json, say, table, warn
 from blackbox_grad.errors import BlackboxGradError
 from blackbox_grad.files import check_writable
 from blackbox_grad_adapters.style_matching.commands.progress import decoding, telling
@@ -64,6 +65,7 @@ def evaluate(
     page: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the page of the docs, with its figures.", show_default=False)
     ] = None,
+    host: HostOption = None,
     json: Json = False,
 ) -> None:
     """Measure how near controllers come to the truth, on recordings and settings they have never met.
@@ -76,7 +78,7 @@ def evaluate(
       blackbox-grad style evaluate runs/delay Overdrive --kind speech --examples 100 --refine 200
       blackbox-grad style evaluate --examples 0 --page docs/style-evaluation.md
     """
-    from blackbox_grad.hosts import ProcessPool
+    from blackbox_grad.hosts import opened_host
     from blackbox_grad_adapters.style_matching.evaluation.results import METHODS, ResultsError, results
     from blackbox_grad_adapters.style_matching.evaluation.summary import summaries
     from blackbox_grad_adapters.style_matching.networks import shipped
@@ -89,11 +91,11 @@ def evaluate(
         check_writable(page, (".md",))
     failed, interrupted = 0, False
     wanted = names or list(shipped.EFFECTS) if examples else []
-    with contextlib.closing(ProcessPool(1)) as host, _progress(len(wanted) * len(kinds) * examples) as advance:
+    with opened_host(host, hosts=1) as rendering, _progress(len(wanted) * len(kinds) * examples) as advance:
         try:
             for name in wanted:
                 try:
-                    run = _Run(name, methods, refine, each, host)
+                    run = _Run(name, methods, refine, each, rendering)
                     for k in kinds:
                         run.measure(k, recordings, seed, output, examples, advance)
                 except BlackboxGradError as error:

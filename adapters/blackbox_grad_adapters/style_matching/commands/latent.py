@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blackbox_grad import audio_files
-from blackbox_grad.cli import Json, err, out, print_json, refuse_overwriting, say, table
+from blackbox_grad.cli.arguments import HostOption, Json
+from blackbox_grad.cli.console import err, out, print_json, say, table
+from blackbox_grad.cli.outputs import refuse_overwriting
 from blackbox_grad.files import check_writable
 from blackbox_grad_adapters.style_matching.commands.progress import decoding
 
@@ -57,6 +59,7 @@ def map_(
     points: Annotated[int, typer.Option(min=32, metavar="N", help="Settings that are listened to.")] = 400,
     grid: Annotated[int, typer.Option(min=4, max=24, metavar="N", help="Sounds in a row and in a column.")] = 20,
     seed: Seed = 0,
+    host: HostOption = None,
     json: Json = False,
 ) -> None:
     """Map how an effect sounds on a plane: a page to click or drag in, hear the result, and see the settings.
@@ -76,8 +79,8 @@ def map_(
 
     ears = shipped.encoder(encoder)
     x = _excerpt(source, ears)
-    with _working("rendering and listening") as host:
-        path = EffectPath(effect, ears.sample_rate, host=host, parameters=only or "continuous")
+    with _working(host, "rendering and listening") as rendering:
+        path = EffectPath(effect, ears.sample_rate, host=rendering, parameters=only or "continuous")
         made = control_map(path, ears, x, points=points, grid=grid, seed=seed)
     write_control_map(output, made, _command())
     if json:
@@ -106,6 +109,7 @@ def figures(
     encoder: EncoderFile = None,
     points: Annotated[int, typer.Option(min=32, metavar="N", help="Settings of each effect.")] = 400,
     seed: Seed = 0,
+    host: HostOption = None,
     json: Json = False,
 ) -> None:
     """Draw what the encoder hears of effects, and measure what can be read from it.
@@ -131,8 +135,8 @@ def figures(
         tracks = Tracks([r for folder in recordings for r in in_folder(folder)], ears.sample_rate, on_progress=decoding)
     else:
         tracks = corpora.tracks("evaluate", ears.sample_rate, on_progress=decoding)
-    with _working("rendering and listening") as host:
-        paths = _named([EffectPath(address, ears.sample_rate, host=host) for address in dict.fromkeys(effect)])
+    with _working(host, "rendering and listening") as rendering:
+        paths = _named([EffectPath(address, ears.sample_rate, host=rendering) for address in dict.fromkeys(effect)])
         spaces = {name: latent_space(path, ears, x, points, seed) for name, path in paths.items()}
         read = readability(paths, ears, _excerpts(tracks, ears, seed), points, seed)
     files = write_latent_report(output, spaces, read, _command(), seed)
@@ -182,12 +186,12 @@ def _excerpt(source: Path | None, ears: Encoder) -> Tensor:
 
 
 @contextlib.contextmanager
-def _working(what: str) -> Iterator[Host]:
-    """A pool of hosts, and a sign that something is being done."""
-    from blackbox_grad.hosts import ProcessPool
+def _working(host: str | None, what: str) -> Iterator[Host]:
+    """A host, and a sign that something is being done."""
+    from blackbox_grad.hosts import opened_host
 
-    with contextlib.closing(ProcessPool()) as host, err().status(what):
-        yield host
+    with opened_host(host) as rendering, err().status(what):
+        yield rendering
 
 
 def _command() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json as json_format
 import shlex
 import sys
@@ -12,7 +11,9 @@ from typing import Annotated
 import typer
 
 from blackbox_grad import audio_files
-from blackbox_grad.cli import Json, out, print_json, refuse_overwriting, say, table, warn_of_clipping
+from blackbox_grad.cli.arguments import HostOption, Json
+from blackbox_grad.cli.console import out, print_json, say, table
+from blackbox_grad.cli.outputs import refuse_overwriting, warn_of_clipping
 from blackbox_grad.files import check_writable, replacing
 
 
@@ -39,6 +40,7 @@ def match(
     ] = None,
     refine: Annotated[int, typer.Option(min=0, metavar="N", help="Renders to spend on better settings.")] = 0,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the refinement.")] = 0,
+    host: HostOption = None,
     json: Json = False,
 ) -> None:
     """Set an effect so that INPUT sounds like REFERENCE, which may be of something else.
@@ -57,11 +59,11 @@ def match(
     audio, rate = audio_files.read(source)
     wanted, reference_rate = audio_files.read(reference)
 
-    from blackbox_grad.hosts import ProcessPool
+    from blackbox_grad.hosts import opened_host
     from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
 
-    with contextlib.closing(ProcessPool(1, time_limit=60.0 + 10.0 * audio.shape[1] / rate)) as host:
-        matcher = StyleMatcher.load(model or effect or "", host, effect=effect)
+    with opened_host(host, hosts=1, time_limit=60.0 + 10.0 * audio.shape[1] / rate) as rendering:
+        matcher = StyleMatcher.load(model or effect or "", rendering, effect=effect)
         found = matcher.match(audio, wanted, rate, reference_rate, refine=refine, seed=seed)
 
     command = shlex.join(["blackbox-grad", *sys.argv[1:]])

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from blackbox_grad.cli import Address, Json, Set, err, out, print_json, say, table, values_of
+from blackbox_grad.cli.arguments import Address, HostOption, Hosts, Json, Set, host_of, values_of
+from blackbox_grad.cli.console import err, out, print_json, say, table
 from blackbox_grad_adapters.style_matching.commands.progress import decoding, telling
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ Recordings = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="The same seed repeats a run.")]
-Hosts = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Processes that render; one a core by default.", show_default=False)
-]
 Wandb = Annotated[
     str | None,
     typer.Option(
@@ -57,6 +55,7 @@ def train_encoder(
     ] = 5.0,
     recordings: Recordings = None,
     seed: Seed = 0,
+    host: HostOption = None,
     hosts: Hosts = None,
     wandb: Wandb = None,
     json: Json = False,
@@ -72,7 +71,7 @@ def train_encoder(
     from blackbox_grad_adapters.style_matching.training import run
     from blackbox_grad_adapters.style_matching.training.loggers import weights_and_biases
 
-    with weights_and_biases(wandb, output) as loggers, _working(hosts) as (host, on_epoch, on_progress):
+    with weights_and_biases(wandb, output) as loggers, _working(host_of(host, hosts)) as (rendering, on_epoch, on_progress):
         file, fitted = run.run_encoder(
             effect or shipped.EFFECTS,
             output,
@@ -84,7 +83,7 @@ def train_encoder(
             beta=beta,
             settings=settings,
             seed=seed,
-            host=host,
+            host=rendering,
             command=_command(),
             on_epoch=on_epoch,
             on_progress=on_progress,
@@ -118,6 +117,7 @@ def train(
     audio_steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps of an epoch on the sound.")] = 20,
     recordings: Recordings = None,
     seed: Seed = 0,
+    host: HostOption = None,
     hosts: Hosts = None,
     wandb: Wandb = None,
     examples: Annotated[int, typer.Option(min=0, metavar="N", help="Pairs to listen to in the report.")] = 3,
@@ -152,7 +152,7 @@ def train(
         widths=PRESETS[preset],
         seed=seed,
     )
-    with weights_and_biases(wandb, output) as loggers, _working(hosts) as (host, on_epoch, on_progress):
+    with weights_and_biases(wandb, output) as loggers, _working(host_of(host, hosts)) as (rendering, on_epoch, on_progress):
         file, trained = run.run_controller(
             address,
             output,
@@ -161,7 +161,7 @@ def train(
             plan,
             settings=values_of(settings) if settings else "random",
             parameters=only or "continuous",
-            host=host,
+            host=rendering,
             command=_command(),
             on_epoch=on_epoch,
             on_progress=on_progress,
@@ -202,9 +202,9 @@ def _command() -> str:
 
 
 @contextlib.contextmanager
-def _working(hosts: int | None) -> Iterator[tuple[Any, OnEpoch, Callable[[str, int, int], None]]]:
-    """A pool of hosts, and what tells how far the work is."""
-    from blackbox_grad.hosts import ProcessPool
+def _working(host: str | None) -> Iterator[tuple[Any, OnEpoch, Callable[[str, int, int], None]]]:
+    """A host, and what tells how far the work is."""
+    from blackbox_grad.hosts import opened_host
 
     def on_epoch(stage: str, row: dict[str, float]) -> None:
         shown = {name.partition("/")[2] or name: value for name, value in row.items() if not name.startswith("parameters/")}
@@ -214,5 +214,5 @@ def _working(hosts: int | None) -> Iterator[tuple[Any, OnEpoch, Callable[[str, i
     def on_progress(name: str, done: int, total: int) -> None:
         telling(f"shards of pairs of {name}")(done, total)
 
-    with contextlib.closing(ProcessPool(hosts)) as host:
-        yield host, on_epoch, on_progress
+    with opened_host(host) as rendering:
+        yield rendering, on_epoch, on_progress

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from blackbox_grad import ProcessPool
 from blackbox_grad.effects import Audio, file_stamp
 from blackbox_grad.errors import AudioError, NonFiniteAudioError, ParameterError, RenderError
-from blackbox_grad.hosts import usable_cores
+from blackbox_grad.hosts import new_host, usable_cores
 from blackbox_grad.parameters import FloatArray
 from blackbox_grad_adapters.style_matching.data import excerpts
 from blackbox_grad_adapters.style_matching.data.augmentation import Augmentation
@@ -177,7 +176,7 @@ class PairDataset(IterableDataset[Pair]):
         process, path = self._own
         worker = get_worker_info()
         if worker is not None and process != os.getpid():
-            path = EffectPath(self.path.spec, host=ProcessPool(hosts=max(1, usable_cores() // worker.num_workers)))
+            path = EffectPath(self.path.spec, host=new_host(hosts=max(1, usable_cores() // worker.num_workers)))
             self._own = os.getpid(), path
         return path
 

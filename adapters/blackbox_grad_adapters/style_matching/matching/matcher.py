@@ -90,14 +90,16 @@ class StyleMatcher:
     Args:
         controller: trained, with its header.
         encoder: that it was trained with.
-        host: where to render; by default the pool of processes that all modules share.
+        host: where to render: a host, or its description ("processes:hosts=2"); by default the one that all modules share.
         effect: its address; by default the one that the controller was trained with.
 
     Attributes:
         path: the effect at the encoder's sample rate, as in training.
     """
 
-    def __init__(self, controller: Controller, encoder: Encoder, host: Host | None = None, effect: str | None = None) -> None:
+    def __init__(
+        self, controller: Controller, encoder: Encoder, host: str | Host | None = None, effect: str | None = None
+    ) -> None:
         self.controller, self.encoder = controller.eval(), encoder.eval()
         try:
             address, names = effect or controller.header["effect"], tuple(controller.header["parameters"])
@@ -109,7 +111,7 @@ class StyleMatcher:
             raise WeightsError(f"the controller was trained for {', '.join(names)} of another effect: {error}") from error
 
     @classmethod
-    def load(cls, model: str | os.PathLike[str], host: Host | None = None, *, effect: str | None = None) -> StyleMatcher:
+    def load(cls, model: str | os.PathLike[str], host: str | Host | None = None, *, effect: str | None = None) -> StyleMatcher:
         """Of an effect with weights in the package (its address, or its end: "Overdrive"), a file of weights, or a run's folder.
 
         Args:

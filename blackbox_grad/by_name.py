@@ -1,0 +1,59 @@
+"""Things that packages register, by name: `"spsa:samples=4"` becomes an estimator, `"processes:hosts=2"` a host."""
+
+from __future__ import annotations
+
+import ast
+import pkgutil
+from typing import Any
+
+from blackbox_grad.dependencies import entry_points_of, missing_dependency
+from blackbox_grad.errors import BlackboxGradError, MissingDependencyError, suggest
+
+
+def named(group: str, kind: str, name: str, error: type[BlackboxGradError]) -> Any:
+    """What `name` stands for in an entry-point group; a name with a dot is one of a module that can be imported.
+
+    Args:
+        group: "blackbox_grad.estimators".
+        kind: what the group holds, for messages: "estimator".
+        name: "spsa", or "my_package.Mine", which is not registered.
+        error: to raise where there is no such name.
+    """
+    entries = entry_points_of(group)
+    if name not in entries and "." not in name:
+        raise error(f"no {kind} {name!r}; {suggest(name, sorted(entries))}")
+    try:
+        return entries[name].load() if name in entries else pkgutil.resolve_name(name)
+    except MissingDependencyError:
+        raise
+    except ImportError as missing:
+        raise missing_dependency(missing, f"{kind} {name!r}") from missing
+    except (AttributeError, ValueError) as wrong:
+        raise error(f"no {kind} {name!r}: {wrong}") from wrong
+
+
+def made(group: str, kind: str, description: str, error: type[BlackboxGradError]) -> Any:
+    """What `"name"` or `"name:option=value,option=value"` describes. Values are Python literals where they can be read as such.
+
+    Raises:
+        BlackboxGradError: of the type `error`: the name is unknown, or it does not take these options.
+    """
+    name, _, options = description.partition(":")
+    found = named(group, kind, name, error)
+    arguments: dict[str, Any] = {}
+    for pair in filter(None, (o.strip() for o in options.split(","))):
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise error(f"{description!r}: write options as name=value, got {pair!r}")
+        try:
+            arguments[key.strip()] = ast.literal_eval(text.strip())
+        except (ValueError, SyntaxError):
+            arguments[key.strip()] = text.strip()
+    try:
+        return found(**arguments)
+    except MissingDependencyError:
+        raise
+    except ImportError as missing:
+        raise missing_dependency(missing, f"{kind} {name!r}") from missing
+    except (TypeError, error) as wrong:
+        raise error(f"{description!r}: {wrong}") from wrong
