@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,9 +14,10 @@ from blackbox_grad.cli.arguments import Address, HostOption, Hosts, Json, Option
 from blackbox_grad.cli.console import print_json
 from blackbox_grad.cli.outputs import Outputs, print_match, searched
 from blackbox_grad.interrupts import deferred_interrupts
+from blackbox_grad.dependencies import entry_points_of
 
-if TYPE_CHECKING:
-    pass
+#: As `blackbox_grad.losses.loss_names` gives them; that module would import torch, which help does not need.
+_LOSSES = ", ".join(sorted(entry_points_of("blackbox_grad.losses")))
 
 
 def match(
@@ -41,7 +42,7 @@ def match(
     settings: Set = None,
     renders: Annotated[int, typer.Option(min=8, metavar="N", help="The most renders of the effect.")] = 2000,
     loss: Annotated[
-        str, typer.Option(metavar="NAME", help="The distance: mrstft, mel, envelope, l1, or a sum: 'mrstft + 0.5*l1'.")
+        str, typer.Option(metavar="NAME", help=f"The distance: {_LOSSES}, package.module.Class, or a sum: 'mrstft + 0.5*l1'.")
     ] = "mrstft",
     estimator: Annotated[
         str | None,

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from blackbox_grad.losses.base import FeatureLoss
-from blackbox_grad.losses.by_name import LOSSES, loss_for
+from blackbox_grad.losses.by_name import Loss, loss_for, loss_name, loss_names
 from blackbox_grad.losses.envelope import Envelope
+from blackbox_grad.losses.function import FunctionLoss
 from blackbox_grad.losses.mel import Mel
 from blackbox_grad.losses.mrstft import MultiResolutionSTFT
 from blackbox_grad.losses.spectra import mel_filters, power_spectrogram
 from blackbox_grad.losses.waveform import Waveform
 
 __all__ = [
-    "LOSSES",
     "Envelope",
     "FeatureLoss",
+    "FunctionLoss",
+    "Loss",
     "Mel",
     "MultiResolutionSTFT",
     "Waveform",
     "loss_for",
+    "loss_name",
+    "loss_names",
     "mel_filters",
     "power_spectrogram",
 ]

@@ -1,4 +1,4 @@
-"""TODO."""
+"""What a loss is: weighted features of a recording, whose absolute differences from the target's add up."""
 
 from __future__ import annotations
 

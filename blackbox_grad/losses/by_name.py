@@ -1,31 +1,78 @@
-"""Losses by name, and weighted sums of them: "mrstft + 0.5*envelope"."""
+"""Losses by name, weighted sums of them, and losses of one's own: "mrstft + 0.5*envelope" becomes a loss.
+
+A third party registers its own without touching the core, in its `pyproject.toml`:
+
+    [project.entry-points."blackbox_grad.losses"]
+    mine = "my_package:MyLoss"
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from blackbox_grad.errors import AudioError, suggest
+from blackbox_grad.by_name import named
+from blackbox_grad.dependencies import entry_points_of
+from blackbox_grad.errors import AudioError
 from blackbox_grad.losses.base import FeatureLoss
-from blackbox_grad.losses.envelope import Envelope
-from blackbox_grad.losses.mel import Mel
-from blackbox_grad.losses.mrstft import MultiResolutionSTFT
-from blackbox_grad.losses.waveform import Waveform
+from blackbox_grad.losses.function import FunctionLoss
+
+LOSSES = "blackbox_grad.losses"
+
+#: A name or a sum of names; a class of `FeatureLoss`; or a torch loss function `loss(y, target)` for `[B, C, T]`.
+Loss: TypeAlias = str | type[FeatureLoss] | Callable[[Tensor, Tensor], Tensor]
+
+
+def loss_names() -> list[str]:
+    """Names of all registered losses."""
+    return sorted(entry_points_of(LOSSES))
+
+
+def loss_for(loss: Loss, target: Tensor, sample_rate: float) -> FeatureLoss:
+    """A loss as the distance to one target.
+
+    Args:
+        loss: a name ("mel"), or a weighted sum of names ("mrstft + 0.5*envelope"). A name with a dot is one that is not registered,
+            of a module that can be imported: "my_package.Mine". Or the thing itself: a class of `FeatureLoss`, or a torch loss
+            function, see `FunctionLoss`; a class of torch modules is made without arguments.
+        target: `[C, T]`.
+        sample_rate: Hz.
+
+    Raises:
+        AudioError: there is no such loss, or it does not fit the target.
+    """
+    if not isinstance(loss, str):
+        return _made(loss, target, sample_rate)
+    weights = _weights(loss)
+    if list(weights.values()) == [1.0]:
+        return _made(_named(next(iter(weights))), target, sample_rate)
+    return Sum(weights, target, sample_rate)
+
+
+def loss_name(loss: Loss) -> str:
+    """What a report calls it: a name as it is, otherwise the name of the class or function.
+
+    >>> loss_name("mrstft + 0.5*l1"), loss_name(torch.nn.L1Loss()), loss_name(torch.nn.functional.mse_loss)
+    ('mrstft + 0.5*l1', 'L1Loss', 'mse_loss')
+    """
+    return loss if isinstance(loss, str) else str(getattr(loss, "__name__", type(loss).__name__))
 
 
 class Sum(FeatureLoss):
     """Several losses, each with a weight.
 
     Args:
-        weights: loss -> weight.
-        target, sample_rate: as for any loss.
+        weights: name of a loss -> weight.
+        target: `[C, T]`.
+        sample_rate: Hz.
     """
 
     def __init__(self, weights: Mapping[str, float], target: Tensor, sample_rate: float) -> None:
-        self._parts = [(weight, loss_for(name, target, sample_rate)) for name, weight in weights.items()]
+        self._parts = [(weight, _made(_named(name), target, sample_rate)) for name, weight in weights.items()]
         super().__init__(target, sample_rate)
 
     def prepare(self, target: Tensor) -> None:
@@ -35,21 +82,28 @@ class Sum(FeatureLoss):
         return torch.cat([weight * loss.features(audio) for weight, loss in self._parts], dim=1)
 
 
-#: name -> loss
-LOSSES: dict[str, Callable[[Tensor, float], FeatureLoss]] = {
-    "mrstft": MultiResolutionSTFT,
-    "mel": Mel,
-    "envelope": Envelope,
-    "l1": Waveform,
-}
+def _named(name: str) -> Any:
+    return named(LOSSES, "loss", name, AudioError)
 
 
-def loss_for(name: str, target: Tensor, sample_rate: float) -> FeatureLoss:
-    """The loss of this name, or a weighted sum such as "mrstft + 0.5*envelope", for a target `[C, T]`."""
-    weights = _weights(str(name))
-    if list(weights.values()) == [1.0]:
-        return LOSSES[next(iter(weights))](target, sample_rate)
-    return Sum(weights, target, sample_rate)
+def _made(loss: Any, target: Tensor, sample_rate: float) -> FeatureLoss:
+    if isinstance(loss, FeatureLoss):
+        raise AudioError(f"{loss!r} has its target already; give its class, {type(loss).__name__}")
+    if isinstance(loss, type) and issubclass(loss, FeatureLoss):
+        return loss(target, sample_rate)
+    if isinstance(loss, type):
+        try:
+            loss = loss()
+        except TypeError as error:
+            raise AudioError(
+                f"{loss.__name__} is no FeatureLoss, and cannot be made without arguments ({error}); give one that is made"
+            ) from error
+    if not callable(loss):
+        raise AudioError(
+            f"loss={loss!r} is no loss; give a name ({', '.join(loss_names())}), a class of FeatureLoss, or a function "
+            "loss(y, target) of two tensors [B, C, T]"
+        )
+    return FunctionLoss(loss, loss_name(loss), target, sample_rate)
 
 
 def _weights(text: str) -> dict[str, float]:
@@ -61,8 +115,10 @@ def _weights(text: str) -> dict[str, float]:
     for term in text.split("+"):
         factor, _, name = term.rpartition("*")
         name = name.strip()
-        if name not in LOSSES:
-            raise AudioError(f"no loss {name!r}; {suggest(name, LOSSES)}. Sums are written as 'mrstft + 0.5*envelope'")
+        try:
+            _named(name)
+        except AudioError as error:
+            raise AudioError(f"{error}. Sums are written as 'mrstft + 0.5*envelope'") from error
         try:
             weight = float(factor or 1.0)
         except ValueError:
