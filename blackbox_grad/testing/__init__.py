@@ -1,4 +1,4 @@
-"""The conformance kit: the promises of effects and estimators as laws that anybody's can be tested against.
+"""The conformance kit: the promises of effects, estimators, hosts and losses as laws that anybody's can be tested against.
 
     from blackbox_grad.testing import check_effect
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from blackbox_grad.testing.effects import check_effect as check_effect
     from blackbox_grad.testing.estimators import ESTIMATOR_LAWS as ESTIMATOR_LAWS
     from blackbox_grad.testing.estimators import check_estimator as check_estimator
+    from blackbox_grad.testing.hosts import HOST_LAWS as HOST_LAWS
+    from blackbox_grad.testing.hosts import check_host as check_host
+    from blackbox_grad.testing.losses import LOSS_LAWS as LOSS_LAWS
+    from blackbox_grad.testing.losses import check_loss as check_loss
     from blackbox_grad.testing.pytest_items import parametrize_estimators_with_checks as parametrize_estimators_with_checks
     from blackbox_grad.testing.pytest_items import parametrize_with_checks as parametrize_with_checks
 
@@ -29,8 +33,12 @@ _HOME = {
     "EFFECT_LAWS": "effects",
     "ESTIMATOR_LAWS": "estimators",
     "EffectCheck": "effects",
+    "HOST_LAWS": "hosts",
+    "LOSS_LAWS": "losses",
     "check_effect": "effects",
     "check_estimator": "estimators",
+    "check_host": "hosts",
+    "check_loss": "losses",
     "parametrize_estimators_with_checks": "pytest_items",
     "parametrize_with_checks": "pytest_items",
 }

@@ -33,7 +33,7 @@ _LAYOUT = re.compile(r"(\d+) in, (\d+) out")
 
 
 class CheckFailed(AssertionError):
-    """An effect broke a law."""
+    """An effect, estimator, host or loss broke a law."""
 
 
 @dataclass(frozen=True)
