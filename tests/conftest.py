@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def _third_party_path():
-    """A package of a third party, installed: its backend and estimator are found by entry point, here and in host processes."""
+    """A third party's package, installed: what it registers is found by entry point, here and in host processes."""
     path = str(Path(__file__).parent / "third_party")
     sys.path.append(path)
     yield path

@@ -286,15 +286,24 @@ def test_the_core_needs_no_more_than_torch_and_numpy() -> None:
     assert float(run_python(WITHOUT_EXTRAS, *extras)) > 0
 
 
+#: entry-point group -> a method that everything in it has
+PROMISED = {
+    "blackbox_grad.backends": "open",
+    "blackbox_grad.estimators": "estimate",
+    "blackbox_grad.hosts": "render_batch",
+    "blackbox_grad.losses": "residuals",
+}
+
+
 def entry_points() -> list[EntryPoint]:
-    groups = ("blackbox_grad.backends", "blackbox_grad.estimators", "console_scripts")
+    groups = (*PROMISED, "console_scripts")
     return [entry for entry in distribution("blackbox-grad").entry_points if entry.group in groups]
 
 
 @pytest.mark.parametrize("entry", entry_points(), ids=lambda entry: f"{entry.group}:{entry.name}")
 def test_every_entry_point_loads(entry: EntryPoint) -> None:
     loaded = entry.load()
-    promised = {"blackbox_grad.backends": "open", "blackbox_grad.estimators": "estimate"}.get(entry.group)
+    promised = PROMISED.get(entry.group)
     assert callable(getattr(loaded, promised) if promised else loaded)
 
 

@@ -390,6 +390,33 @@ def test_match_holds_what_it_is_told_to_hold(dry: Path, wet: Path, capsys: Captu
     assert held[1]["native"] == "-6 dB"
 
 
+def test_hosts_are_chosen_by_option_and_by_environment(folder: Path, dry: Path, third_party: str) -> None:
+    """The third party's host renders at half the level."""
+
+    def level(*options: str, **environment: str) -> float:
+        succeed("render", "reference:gain", dry, folder / "h.wav", *options, PYTHONPATH=third_party, **environment)
+        return float(np.abs(audio_files.read(folder / "h.wav")[0]).max())
+
+    full = level()
+    assert level("--host", "in-process") == level("--host", "processes:hosts=2") == full
+    assert level("--host", "third-party") == pytest.approx(full / 2, rel=1e-3)
+    assert level(BLACKBOX_GRAD_HOST="third-party:level=0.25") == pytest.approx(full / 4, rel=1e-3)
+    assert level("--host", "in-process", BLACKBOX_GRAD_HOST="third-party") == full
+    assert "did you mean 'in-process'" in fail("inspect", "reference:gain", "--host", "in-proces")
+    assert "BLACKBOX_GRAD_HOST='here': no host 'here'" in fail("inspect", "reference:gain", BLACKBOX_GRAD_HOST="here")
+
+
+def test_hosts_are_counted_or_described_and_not_both(dry: Path, wet: Path) -> None:
+    both = ("--hosts", "2", "--host", "in-process")
+    assert "--host" in fail("match", "reference:soft-clip", dry, wet, *both, code=2)
+
+
+@pytest.mark.parametrize("loss", ["third_party_loss.Doubled", "third-party + 0.5*mel"])
+def test_match_takes_losses_of_other_packages(dry: Path, wet: Path, third_party: str, capsys: Capture, loss: str) -> None:
+    arguments = ("match", "reference:soft-clip", dry, wet, "--renders=20", "--json", "--host=in-process", f"--loss={loss}")
+    assert json.loads(run_here(capsys, *arguments))["loss_name"] == loss
+
+
 def test_match_repeats_itself_whatever_the_number_of_hosts(dry: Path, wet: Path, capsys: Capture) -> None:
     runs = [
         json.loads(

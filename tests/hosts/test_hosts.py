@@ -1,4 +1,4 @@
-"""Hosts: what they promise when all goes well, and when a plug-in does its worst."""
+"""Hosts: what all promise, what the pool does when a plug-in does its worst, and hosts by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ import pytest
 
 import blackbox_grad as bg
 from blackbox_grad.errors import HostError, RenderError
+from blackbox_grad.hosts import host_names
 from blackbox_grad.hosts.rendering import inner_product
+from blackbox_grad.testing import HOST_LAWS, check_host
 
 RNG = np.random.default_rng(0)
 AUDIO = RNG.standard_normal((4, 2, 3000), dtype=np.float32) * 0.1
@@ -67,58 +69,21 @@ def wait_until(condition, seconds: float = 100.0) -> bool:
     return bool(condition())
 
 
-# results
+# what every host promises
 
 
-def test_every_host_gives_the_same_bits(pool):
-    points = RNG.random((3, 4, 2))
-    cotangent = RNG.standard_normal(AUDIO.shape, dtype=np.float32)
-    here = bg.InProcessHost()
-    with bg.ProcessPool(hosts=1) as one:
-        for host in (pool, one):
-            np.testing.assert_array_equal(host.render_batch(CLIP, AUDIO, points)[0], here.render_batch(CLIP, AUDIO, points)[0])
-            np.testing.assert_array_equal(
-                host.probe_batch(CLIP, AUDIO, points, cotangent), here.probe_batch(CLIP, AUDIO, points, cotangent)
-            )
+@pytest.mark.parametrize("law", [law for law, _ in HOST_LAWS])
+@pytest.mark.parametrize("name", [*host_names(), "processes:hosts=1"])
+def test_every_host_keeps_every_promise(name, law):
+    assert check_host(name, laws=[law]) == [law]
 
 
-def test_a_probe_is_the_inner_product_of_cotangent_and_render(pool):
-    points = RNG.random((2, 4, 2))
-    cotangent = RNG.standard_normal(AUDIO.shape, dtype=np.float32)
-    rendered, finite = pool.render_batch(CLIP, AUDIO, points)
-    assert finite.all()
-    exact = np.einsum("kbct,bct->kb", rendered.astype(np.float64), cotangent.astype(np.float64))
-    np.testing.assert_allclose(pool.probe_batch(CLIP, AUDIO, points, cotangent), exact, rtol=1e-5, atol=1e-5)
+# the pool's results
 
 
 def test_inner_products_keep_small_differences():
     a = RNG.standard_normal(1_000_003, dtype=np.float32)
     assert inner_product(a, a) == pytest.approx(float(np.dot(a.astype(np.float64), a.astype(np.float64))), rel=1e-7)
-
-
-def test_calls_of_any_size_follow_each_other(pool):
-    for batch, channels, samples in [(1, 1, 1), (7, 2, 40_000), (2, 1, 17), (12, 1, 9_000)]:
-        x = RNG.standard_normal((batch, channels, samples), dtype=np.float32)
-        y, _ = pool.render_batch(CLIP, x, np.tile([0.0, 0.5], (batch, 1)))
-        np.testing.assert_allclose(y, np.tanh(x), rtol=1e-5, atol=1e-7)
-
-
-def test_many_threads_share_a_pool(pool):
-    points = [RNG.random((4, 2)) for _ in range(8)]
-    expected = [bg.InProcessHost().render_batch(CLIP, AUDIO, p)[0] for p in points]
-    results: dict[int, np.ndarray] = {}
-
-    def work(i: int) -> None:
-        for _ in range(5):
-            results[i] = pool.render_batch(CLIP, AUDIO, points[i])[0]
-
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    for i in range(8):
-        np.testing.assert_array_equal(results[i], expected[i])
 
 
 def test_outputs_are_the_callers_own_also_after_a_fork():
@@ -144,12 +109,6 @@ def test_a_pool_leaves_no_descriptor_behind():
     kept = [round_trip() for _ in range(3)]
     assert len(os.listdir("/proc/self/fd")) == before
     del kept
-
-
-def test_renders_are_counted():
-    host = bg.InProcessHost()
-    host.render_batch(CLIP, AUDIO, RNG.random((3, 4, 2)))
-    assert host.renders == 12
 
 
 # faults
@@ -246,25 +205,9 @@ def test_arrays_that_do_not_fit_are_refused_by_every_host_alike(pool, audio, poi
         assert pool.replaced == replaced, "the hosts are as good as before"
 
 
-def test_renders_that_are_not_finite_are_marked_and_counted(pool):
-    before = pool.nonfinite
-    points = np.array([[0.1], [0.9], [0.2], [0.3]])
-    _, finite = pool.render_batch(faulty("nan"), AUDIO, points)
-    assert finite.tolist() == [True, False, True, True]
-    values = pool.probe_batch(faulty("nan"), AUDIO, points[None], AUDIO)
-    assert np.isnan(values).tolist() == [[False, True, False, False]]
-    assert pool.nonfinite == before + 2
-
-
 def test_what_plugins_print_reaches_nobody_and_fills_no_disk(pool, capfd):
     pool.render_batch(faulty("flood"), AUDIO, np.full((4, 1), 0.9))
     assert capfd.readouterr() == ("", "")
-
-
-def test_an_unknown_effect_is_the_same_error_in_every_host(pool):
-    for host in (pool, bg.InProcessHost()):
-        with pytest.raises(bg.errors.EffectNotFoundError, match="did you mean 'gain'"):
-            host.open(bg.EffectSpec.of("reference:gian"))
 
 
 @pytest.mark.parametrize("wrong", [{"hosts": 0}, {"time_limit": 0}, {"open_limit": -1.0}])
@@ -446,3 +389,96 @@ def test_an_effect_with_everything_held_renders(pool):
     spec = bg.EffectSpec.of("reference:gain", fixed={"Gain": "0 dB"})
     y, _ = pool.render_batch(spec, AUDIO, np.zeros((4, 0)))
     np.testing.assert_allclose(y, AUDIO, rtol=1e-6)
+
+
+# by name
+
+
+def test_hosts_come_by_name_with_options_and_from_third_parties(third_party):
+    pool = bg.hosts.host("processes:hosts=2,time_limit=30")
+    assert repr(pool) == "ProcessPool(hosts=2, time_limit=30, open_limit=180)"
+    assert isinstance(bg.hosts.host("in-process"), bg.InProcessHost)
+    assert bg.hosts.host(pool) is pool
+    assert {"in-process", "processes", "third-party"} <= set(bg.hosts.host_names())
+    for description in ("third-party:level=0.25", "third_party.Quiet:level=0.25"):
+        y, _ = bg.hosts.host(description).render_batch(CLIP, AUDIO, np.full((4, 2), 0.5))
+        np.testing.assert_array_equal(y, 0.25 * bg.InProcessHost().render_batch(CLIP, AUDIO, np.full((4, 2), 0.5))[0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("proceses", "no host 'proceses'; did you mean 'processes'"),
+        ("processes:hosts", "'processes:hosts': write options as name=value, got 'hosts'"),
+        ("processes:fast=1", "'processes:fast=1': .*'fast'"),
+        ("processes:hosts=two", "'processes:hosts=two': .*hosts='two'"),
+        ("processes:time_limit=0", "'processes:time_limit=0': .*time_limit=0"),
+        ("os.getcwd", "host='os.getcwd' is no host; give .*processes"),
+        (3, "host=3 is no host"),
+        (bg.ProcessPool, "is no host"),
+    ],
+)
+def test_what_is_no_host_is_refused_with_the_description(wrong, said):
+    with pytest.raises(HostError, match=said):
+        bg.hosts.host(wrong)
+
+
+def test_a_host_for_one_piece_of_work_is_closed_unless_it_was_given(pool):
+    with bg.hosts.opened_host(pool, hosts=7) as given:
+        assert given is pool
+    assert pool.render_batch(CLIP, AUDIO, np.full((4, 2), 0.5))[1].all()
+    with bg.hosts.opened_host("processes:hosts=1") as made:
+        made.open(CLIP)
+    with pytest.raises(HostError, match="closed"):
+        made.open(bg.EffectSpec.of("reference:gain"))
+
+
+def test_limits_are_the_pools_and_what_the_description_says_counts_more(monkeypatch):
+    described = {
+        None: "ProcessPool(hosts=1, time_limit=7, open_limit=180)",
+        "processes": "ProcessPool(hosts=1, time_limit=7, open_limit=180)",
+        "processes:hosts=3,open_limit=5": "ProcessPool(hosts=3, time_limit=7, open_limit=5)",
+        "processes:time_limit=9": "ProcessPool(hosts=1, time_limit=9, open_limit=180)",
+    }
+    for description, expected in described.items():
+        assert repr(bg.hosts.new_host(description, hosts=1, time_limit=7.0)) == expected
+    assert isinstance(bg.hosts.new_host("in-process", hosts=1, time_limit=7.0), bg.InProcessHost)
+    monkeypatch.setenv("BLACKBOX_GRAD_HOST", "processes:hosts=3")
+    assert repr(bg.hosts.new_host(time_limit=7.0)) == "ProcessPool(hosts=3, time_limit=7, open_limit=180)"
+    assert isinstance(bg.hosts.new_host("in-process"), bg.InProcessHost)
+    monkeypatch.setenv("BLACKBOX_GRAD_HOST", "procesess")
+    with pytest.raises(HostError, match="BLACKBOX_GRAD_HOST='procesess': no host 'procesess'"):
+        bg.hosts.new_host()
+
+
+def test_the_default_host_is_what_the_environment_describes(third_party):
+    program = (
+        "import blackbox_grad as bg, torch\n"
+        "y = bg.DifferentiableEffect('reference:gain', parameters=[])(torch.ones(1, 1, 8), torch.zeros(1, 0))\n"
+        "print(y.mean().item(), type(bg.default_host()).__name__, bg.hosts.host_or_default(None) is bg.default_host())"
+    )
+    environment = {**os.environ, "BLACKBOX_GRAD_HOST": "third-party:level=0.25", "PYTHONPATH": third_party}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "0.25 Quiet True\n", done.stderr
+
+
+def test_a_default_host_that_was_closed_is_made_anew():
+    first = bg.default_host()
+    first.close()
+    assert bg.default_host() is not first
+    assert bg.default_host().render_batch(CLIP, AUDIO, np.full((4, 2), 0.5))[1].all()
+
+
+def test_effects_are_inspected_and_scanned_where_one_says(third_party, tmp_path, monkeypatch):
+    opened = []
+
+    class Counting(bg.InProcessHost):
+        def open(self, spec):
+            opened.append(spec.address)
+            return super().open(spec)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    rows = list(bg.scan(check=True, backend="reference", host=Counting()))
+    assert opened == [row.address for row in rows if row.status == "ok"] != []
+    found = bg.inspect_effect("reference:gain", host="third-party:level=0.0", render_limit=200, again=True)
+    assert found.silent == 1.0

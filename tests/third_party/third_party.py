@@ -1,4 +1,4 @@
-"""A third party's package: a backend whose effects really fail, in every way that a plug-in can, and an estimator.
+"""A third party's package: a backend whose effects really fail, in every way that a plug-in can, an estimator and a host.
 
 `faulty:NAME` passes audio through, times its parameter `Level`, as long as `Level <= 0.5`; above, it fails as its name says.
 """
@@ -17,6 +17,7 @@ import numpy as np
 
 from blackbox_grad.effects import PluginEffect
 from blackbox_grad.errors import EffectNotFoundError
+from blackbox_grad.hosts import InProcessHost
 from blackbox_grad.parameters import Parameter, ParameterSpace
 
 
@@ -114,3 +115,15 @@ class Backwards:
         from blackbox_grad.estimators import Estimate, FiniteDifference
 
         return Estimate(-FiniteDifference().estimate(problem).gradient)
+
+
+class Quiet(InProcessHost):
+    """Renders at another level, to see that it is this one that is used."""
+
+    def __init__(self, level=0.5):
+        super().__init__()
+        self.level = level
+
+    def render_batch(self, spec, audio, points):
+        rendered, finite = super().render_batch(spec, audio, points)
+        return rendered * np.float32(self.level), finite

@@ -66,7 +66,32 @@ def find_settings(audio: Audio, target: Audio) -> dict[str, str]:
 def keep_promises() -> None:
     bg.testing.check_effect("pedalboard-builtin:Reverb", laws=["repeatable"])
     assert_type(bg.testing.check_estimator(RandomSearch()), list[str])
+    assert_type(bg.testing.check_host("processes:hosts=2"), list[str])
+    assert_type(bg.testing.check_host(bg.InProcessHost(), laws=["renders are counted"]), list[str])
+    assert_type(bg.testing.check_loss(nn.L1Loss()), list[str])
     bg.testing.check_estimator(Unfinished())  # type: ignore[arg-type]
+
+
+def choose_where(audio: Audio) -> bg.Host:
+    assert_type(bg.default_host(), bg.Host)
+    bg.inspect_effect("reference:gain", host="in-process")
+    for row in bg.scan(check=True, host=bg.InProcessHost()):
+        assert_type(row.address, str)
+    with bg.hosts.opened_host("processes:hosts=2", time_limit=30.0) as host:
+        assert_type(host.share(audio), Audio)
+    bg.hosts.host(3)  # type: ignore[arg-type]
+    return bg.hosts.host("in-process")
+
+
+def measure_distance(y: Tensor, target: Tensor) -> Tensor:
+    class Mine(bg.losses.Waveform):
+        pass
+
+    distance = bg.losses.loss_for(Mine, target, 44100.0)
+    assert_type(distance, bg.losses.FeatureLoss)
+    bg.losses.loss_for(lambda y, target: (y - target).abs().mean(), target, 44100.0)
+    bg.losses.loss_for(3, target, 44100.0)  # type: ignore[arg-type]
+    return distance(y)
 
 
 def look_at_parameters(space: ParameterSpace) -> None:

@@ -1,0 +1,139 @@
+"""Losses: what all promise, by name, in sums, and a torch loss function as one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from blackbox_grad import InProcessHost, match
+from blackbox_grad.audio_files import example
+from blackbox_grad.errors import AudioError, MissingDependencyError
+from blackbox_grad.losses import Mel, MultiResolutionSTFT, Waveform, loss_for, loss_name, loss_names
+from blackbox_grad.testing import LOSS_LAWS, check_loss
+
+RATE = 44100.0
+NOISE = torch.randn(3, 2, 4096, generator=torch.Generator().manual_seed(0))
+TARGET, BATCH = NOISE[0], NOISE[1:]
+
+
+@pytest.mark.parametrize("law", [law for law, _ in LOSS_LAWS])
+@pytest.mark.parametrize("name", [*loss_names(), "mrstft + 0.5*l1"])
+def test_every_loss_keeps_every_promise(name: str, law: str) -> None:
+    assert check_loss(name, laws=[law]) == [law]
+
+
+@pytest.mark.parametrize("loss", [torch.nn.L1Loss(), torch.nn.functional.smooth_l1_loss], ids=loss_name)
+def test_a_torch_loss_keeps_every_promise(loss) -> None:  # type: ignore[no-untyped-def]
+    assert check_loss(loss)
+
+
+@pytest.mark.parametrize("name", loss_names())
+def test_every_loss_counts_level(name: str) -> None:
+    audio, rate = example()
+    target = torch.from_numpy(audio[:1, 30000:52050].copy())
+    losses = loss_for(name, target, rate)(torch.stack([target, 0.9 * target, 0.5 * target, torch.zeros_like(target)]))
+    assert losses.diff().min() > 0
+
+
+# by name
+
+
+def test_a_sum_weighs_its_parts() -> None:
+    whole = loss_for("mrstft + 0.5*mel", TARGET, RATE)
+    parts = loss_for("mrstft", TARGET, RATE)(BATCH) + 0.5 * loss_for("mel", TARGET, RATE)(BATCH)
+    assert torch.allclose(whole(BATCH), parts)
+
+
+def test_third_parties_losses_are_found(third_party: str) -> None:
+    assert "third-party" in loss_names()
+    expected = 2.0 * (BATCH - TARGET).abs().mean((1, 2))
+    for name in ("third-party", "third_party_loss.Doubled"):
+        assert torch.allclose(loss_for(name, TARGET, RATE)(BATCH), expected)
+        assert torch.allclose(loss_for(f"2*{name} + 0.5*{name}", TARGET, RATE)(BATCH), 2.5 * expected)
+
+
+def test_match_takes_a_third_partys_loss(third_party: str) -> None:
+    audio = 0.2 * TARGET.numpy()
+    found = match("reference:gain", audio, 0.5 * audio, RATE, loss="third-party", renders=60, host=InProcessHost())
+    assert found.loss_name == "third-party"
+    expected = 2.0 * np.abs(found.audio - 0.5 * audio).mean()
+    assert found.loss == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("mrsft", "no loss 'mrsft'; did you mean 'mrstft'.*Sums are written as"),
+        ("mel + 0.5*envelop", "no loss 'envelop'; did you mean 'envelope'"),
+        ("0*mel", "the weight '0' of 'mel' must be a positive number"),
+        ("x*mel", "the weight 'x' of 'mel' must be a positive number"),
+        ("torch.nn.NoLoss", "no loss 'torch.nn.NoLoss'"),
+        (3, "loss=3 is no loss; give a name .*mrstft.*, a class of FeatureLoss, or a function"),
+        (torch.nn.Linear, "Linear is no FeatureLoss, and cannot be made without arguments"),
+        (Waveform(TARGET, RATE), "has its target already; give its class, Waveform"),
+    ],
+)
+def test_what_is_no_loss_is_refused(wrong: object, said: str) -> None:
+    with pytest.raises(AudioError, match=said):
+        loss_for(wrong, TARGET, RATE)  # type: ignore[arg-type]
+
+
+def test_a_loss_of_a_package_that_is_not_there_says_what_to_install() -> None:
+    with pytest.raises(MissingDependencyError, match="loss 'lossless.Loss' needs lossless, .* pip install lossless"):
+        loss_for("lossless.Loss", TARGET, RATE)
+
+
+def test_a_loss_too_long_for_the_recording_says_what_to_choose() -> None:
+    for loss, least in ((MultiResolutionSTFT, 512), (Mel, 64)):
+        with pytest.raises(AudioError, match=rf"needs {least} samples or more, got 10; .* choose 'l1'"):
+            loss_for(loss, TARGET[:, :10], RATE)
+
+
+def test_reports_call_a_loss_by_its_name() -> None:
+    losses = ["mel + l1", Mel, torch.nn.L1Loss(), torch.nn.functional.mse_loss]
+    assert [loss_name(loss) for loss in losses] == ["mel + l1", "Mel", "L1Loss", "mse_loss"]  # type: ignore[arg-type]
+
+
+# a torch loss function
+
+
+def per_item(y: Tensor, target: Tensor) -> Tensor:
+    return (y - target).square().mean((1, 2))
+
+
+@pytest.mark.parametrize("loss", [per_item, torch.nn.MSELoss(), torch.nn.MSELoss, "torch.nn.MSELoss"])
+def test_a_function_is_one_residual_an_item(loss) -> None:  # type: ignore[no-untyped-def]
+    made = loss_for(loss, TARGET, RATE)
+    expected = (BATCH - TARGET).square().mean((1, 2))
+    assert torch.allclose(made(BATCH), expected)
+    assert torch.allclose(made.residuals(BATCH), expected[:, None])
+    assert made(BATCH[:0]).shape == (0,)
+
+
+def test_functions_can_be_parts_of_a_sum() -> None:
+    found = loss_for("2*torch.nn.L1Loss + l1", TARGET, RATE)(BATCH)
+    assert torch.allclose(found, 2 * (BATCH - TARGET).abs().mean((1, 2)) + loss_for("l1", TARGET, RATE)(BATCH))
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (lambda y, target: 0.0, "returned float for one item"),
+        (lambda y, target: (y - target).abs().sum(2), r"returned \[1, 2\] torch.float32 for one item"),
+        (lambda y, target: (y != target).sum(), r"returned \[\] torch.int64 for one item"),
+        (lambda y, target: (y - target).sum() / 0.0, "is nan where the recordings are equal; it must be 0 there"),
+        (lambda y, target: 1.0 + (y - target).abs().mean(), "is 1 where the recordings are equal"),
+        (lambda y, target: -(y * target).mean(), "is negative, -"),
+    ],
+)
+def test_a_function_that_is_no_distance_is_refused(returned, said: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(AudioError, match=f"the loss '<lambda>' {said}"):
+        loss_for(returned, TARGET, RATE)
+
+
+def test_a_function_that_is_negative_elsewhere_is_refused_there() -> None:
+    loss = loss_for(lambda y, target: (target - y).sum(), TARGET, RATE)
+    with pytest.raises(AudioError, match="the loss '<lambda>' is negative, -"):
+        loss(TARGET[None] + 1.0)
