@@ -23,7 +23,7 @@ class Method:
     """Something that lowers the loss of a task.
 
     Attributes:
-        name: of an estimator, with its options, or of an optimiser of nevergrad.
+        name: of an estimator, with its options, of an optimiser of nevergrad, "DFO-LS", or "match".
         kind: what the estimator probes, or "search" for an optimiser that needs no gradient.
     """
 
@@ -61,6 +61,7 @@ RIVALS: tuple[Method, ...] = (
     Method("CMA", "search"),
     Method("TwoPointsDE", "search"),
     Method("OnePlusOne", "search"),
+    Method("DFO-LS", "search"),
     Method("auto:items=1", "loss"),
     Method("match", "search"),
 )

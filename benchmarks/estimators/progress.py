@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +10,7 @@ from torch import Tensor
 
 from benchmarks.estimators.methods import Kind
 from benchmarks.estimators.results import Row
+from benchmarks.estimators.searchers import DFOLS, Nevergrad
 from benchmarks.estimators.tasks import Posed, host, layer_for, posed
 from blackbox_grad import match
 
@@ -68,9 +67,6 @@ def progress(task_name: str, name: str, kind: Kind, rate: float, seed: int, budg
     layer = layer_for(task.task.effect, None if kind == "search" else name)
     meter = _Meter(task, budget)
     torch.manual_seed(seed)
-    if name == "match":
-        _match(task, meter, budget, seed)
-        return meter.run()
     if kind == "search":
         _search(name, task, meter, budget, seed)
         return meter.run()
@@ -106,27 +102,21 @@ class _Overheard:
         return audio, finite
 
 
-def _match(task: Posed, meter: _Meter, budget: int, seed: int) -> None:
-    """`match`, which starts at the effect's defaults, and has a loss of its own in place of auraloss."""
-    audio, target = task.audio[0].numpy(), task.target[0].numpy()
-    loss = "l1" if task.task.loss == "l1" else "mrstft"
-    match(layer_for(task.task.effect).spec, audio, target, loss=loss, renders=budget, seed=seed, host=_Overheard(meter))
+def _search(name: str, task: Posed, meter: _Meter, budget: int, seed: int) -> None:
+    """`match`, with its own strategy or with another optimiser as searcher, which begins at the task's start.
 
-
-def _search(name: str, task: Posed, meter: Callable[[Tensor], Tensor], budget: int, seed: int) -> None:
-    """An optimiser of nevergrad, started at the task's start. One evaluation is one render."""
-    import nevergrad
-
-    layer = layer_for(task.task.effect)
-    space = nevergrad.p.Array(init=task.start[0].numpy(), lower=0.0, upper=1.0)
-    space.random_state.seed(seed)
-    optimiser = nevergrad.optimizers.registry[name](space, budget=budget, num_workers=1)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # cma's, at every point that nevergrad moved into the box
-        for _ in range(budget):
-            candidate = optimiser.ask()
-            loss = meter(layer(task.audio, torch.from_numpy(candidate.value)[None]))
-            optimiser.tell(candidate, float(loss))
+    `match` and DFO-LS work with residuals, so they have the loss of `match` in place of auraloss; the meter judges all by one.
+    """
+    audio, target, start = task.audio[0].numpy(), task.target[0].numpy(), task.start[0].numpy()
+    residuals = "l1" if task.task.loss == "l1" else "mrstft"
+    searchers: dict[str, tuple[Any, Any]] = {
+        "match": (None, residuals),
+        "DFO-LS": (lambda space, seed: DFOLS(space, seed, start, budget), residuals),
+    }
+    other = (lambda space, seed: Nevergrad(space, seed, start, name, budget)), lambda y, _: task.loss(y)
+    searcher, loss = searchers.get(name, other)
+    spec, host = layer_for(task.task.effect).spec, _Overheard(meter)
+    match(spec, audio, target, loss=loss, renders=budget, seed=seed, host=host, searcher=searcher)
 
 
 def measure(task: str, name: str, kind: Kind, rate: float, seed: int) -> list[Row]:

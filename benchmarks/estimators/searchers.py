@@ -60,8 +60,8 @@ class DFOLS:
     """Derivative-free Gauss-Newton in a trust region.
 
     C. Cartis, J. Fiala, B. Marteau, L. Roberts, "Improving the flexibility and robustness of model-based derivative-free
-    optimization solvers", ACM Trans. Math. Softw. 45(3), 2019, doi:10.1145/3338517. Its solver calls the function itself, so it runs
-    on a thread that waits for what is told.
+    optimization solvers", ACM Trans. Math. Softw. 45(3), 2019, doi:10.1145/3338517. Its solver calls the function itself, so it
+    runs on a thread that waits for what is told.
 
     Args:
         space: of the settings.

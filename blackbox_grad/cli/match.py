@@ -13,8 +13,8 @@ from blackbox_grad import audio_files
 from blackbox_grad.cli.arguments import Address, HostOption, Hosts, Json, Options, Preset, Set, host_of, options_of, values_of
 from blackbox_grad.cli.console import print_json
 from blackbox_grad.cli.outputs import Outputs, print_match, searched
-from blackbox_grad.interrupts import deferred_interrupts
 from blackbox_grad.dependencies import entry_points_of
+from blackbox_grad.interrupts import deferred_interrupts
 
 #: As `blackbox_grad.losses.loss_names` gives them; that module would import torch, which help does not need.
 _LOSSES = ", ".join(sorted(entry_points_of("blackbox_grad.losses")))

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec, as_spec
-from blackbox_grad.errors import HostError
 from blackbox_grad.estimators.base import Estimator
 from blackbox_grad.estimators.by_name import estimator as find_estimator
 from blackbox_grad.estimators.problem import Problem
@@ -42,7 +41,8 @@ class DifferentiableEffect(nn.Module):
         audio_gradient: for `x`, if it requires a gradient: "none" (no gradient; the default, with a warning), "straight-through"
             (the effect counts as the identity), "lti" (exact for effects that are linear and time-invariant, an error for
             others), or an estimator whose `Estimate.audio` is taken, such as `StraightThrough(surrogate)`.
-        host: where effects are rendered; by default a pool of processes that all modules share.
+        host: where effects are rendered: a `Host`, or its name with options ("processes:hosts=4", "in-process"); by default the
+            pool of processes that all modules share.
         on_nonfinite: what to do when a forward render holds NaN or infinity: "raise" `NonFiniteAudioError`, or put "silence" in
             its place (its gradient is then 0).
         options: for the backend (`preset=…`).
@@ -65,14 +65,12 @@ class DifferentiableEffect(nn.Module):
         fixed: Mapping[str, float | str] | None = None,
         estimator: str | Estimator = DEFAULT_ESTIMATOR,
         audio_gradient: str | Estimator | None = None,
-        host: Host | None = None,
+        host: str | Host | None = None,
         on_nonfinite: OnNonfinite = "raise",
         **options: Any,
     ) -> None:
         super().__init__()
         spec = as_spec(effect, sample_rate, parameters, fixed, **options)
-        if host is not None and not callable(getattr(host, "render_batch", None)):
-            raise HostError(f"host={host!r} is no host; give a ProcessPool(…) or InProcessHost(), or leave it out")
         self.renderer = Renderer(spec, host, estimator, audio_gradient, on_nonfinite)
         self._warned = audio_gradient is not None
         self._handle = register(self.renderer)

@@ -20,6 +20,7 @@ from blackbox_grad.errors import AudioError, EstimatorError, NonFiniteAudioError
 from blackbox_grad.estimators.base import Estimate, Estimator
 from blackbox_grad.estimators.by_name import estimator as find_estimator
 from blackbox_grad.estimators.problem import LossOf, Probe, Problem, ProblemEffect, ProblemLoss
+from blackbox_grad.hosts.by_name import host as find_host
 from blackbox_grad.hosts.default import default_host
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.hosts.rendering import inner_product
@@ -39,7 +40,7 @@ class Renderer:
 
     Args:
         spec: the recipe of the effect.
-        host: where it is rendered; by default the pool of processes that everything shares.
+        host: where it is rendered, or its name with options; by default the host that everything shares.
         estimator: of the gradient of the parameters: an `Estimator`, or its name with options.
         audio_gradient: of the gradient of the audio, in the same way; None for none.
         on_nonfinite: what `forward` does with NaN or infinity: "raise" `NonFiniteAudioError`, or put "silence" in its place.
@@ -54,7 +55,7 @@ class Renderer:
     def __init__(
         self,
         spec: EffectSpec,
-        host: Host | None = None,
+        host: str | Host | None = None,
         estimator: str | Estimator = DEFAULT_ESTIMATOR,
         audio_gradient: str | Estimator | None = None,
         on_nonfinite: OnNonfinite = "raise",
@@ -62,7 +63,7 @@ class Renderer:
         if on_nonfinite not in ("raise", "silence"):
             raise AudioError(f"on_nonfinite={on_nonfinite!r} is unknown; allowed are 'raise' and 'silence'")
         self.spec = spec
-        self.own_host = host
+        self.own_host = None if host is None else find_host(host)
         self.audio_gradient = None if audio_gradient in (None, "none") else find_estimator(audio_gradient)
         self.on_nonfinite = on_nonfinite
         self.nonfinite = 0

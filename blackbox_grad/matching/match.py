@@ -17,10 +17,10 @@ from blackbox_grad.effects.spec import EffectSpec, as_spec
 from blackbox_grad.errors import EstimatorError, NonFiniteAudioError, RenderError
 from blackbox_grad.estimators.base import Estimator
 from blackbox_grad.estimators.by_name import estimator as find_estimator
-from blackbox_grad.hosts.default import default_host
+from blackbox_grad.hosts.default import host_or_default
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.interrupts import deferred_interrupts
-from blackbox_grad.losses.by_name import loss_for
+from blackbox_grad.losses.by_name import Loss, loss_for, loss_name
 from blackbox_grad.matching.descent import Descent
 from blackbox_grad.matching.driver import Driver
 from blackbox_grad.matching.objective import BudgetSpent, Objective
@@ -45,13 +45,13 @@ def match(
     *,
     parameters: Selection = "trainable",
     fixed: Mapping[str, float | str] | None = None,
-    loss: str = "mrstft",
+    loss: Loss = "mrstft",
     renders: int = 2000,
     estimator: str | Estimator | None = None,
     probe_kind: Literal["auto", "loss", "cotangent"] = "auto",
     searcher: SearcherOf | None = None,
     seed: int = 0,
-    host: Host | None = None,
+    host: str | Host | None = None,
     excerpt: float | None = 4.0,
     on_progress: Callable[[Progress], None] | None = None,
     **options: Any,
@@ -65,14 +65,15 @@ def match(
         sample_rate: Hz.
         parameters: what may change: "trainable" (stepped ones and toggles too), "continuous", "all", or names.
         fixed: values of others, by name.
-        loss: the distance: "mrstft", "mel", "envelope", "l1", or a sum with weights ("mrstft + 0.5*envelope").
+        loss: the distance: "mrstft", "mel", "envelope", "l1", a sum with weights ("mrstft + 0.5*envelope"), a class of
+            `FeatureLoss`, or any torch loss function `loss(y, target)` of two tensors `[B, C, T]` that is 0 where they are equal.
         renders: the most renders of the plug-in.
         estimator: descend its gradients: an `Estimator`, or its name with options. By default an emulator of the effect predicts
             where the loss is low, which needs fewer renders.
         probe_kind: what the estimator probes: the "loss" or the "cotangent" product; "auto" measures which one suits.
         searcher: any optimiser with `ask` and `tell` in place of the usual one: `searcher(space, seed)` makes it.
         seed: the same seed gives the same settings, whatever the number of hosts.
-        host: where to render; by default the pool of processes that all modules share.
+        host: where to render, or its name with options; by default the pool of processes that all modules share.
         excerpt: seconds of the loudest part to search on; None for the whole recording. The result is checked on the whole.
         on_progress: called after every step.
         options: for the backend (`preset=…`).
@@ -97,7 +98,7 @@ def match(
         raise EstimatorError(f"match: renders={renders!r} must be a whole number, 8 or more")
     if not (isinstance(seed, int) and abs(seed) < 2**63):
         raise EstimatorError(f"match: seed={seed!r} must be a whole number of 63 bits")
-    host = host if host is not None else default_host()
+    host = host_or_default(host)
     spec = as_spec(effect, sample_rate, parameters, fixed, **options)
     x, wanted, notes = prepare(audio, target)
     descent = None if estimator is None else Descent(find_estimator(estimator, spec), probe_kind)
@@ -130,7 +131,7 @@ def match(
         loss=losses[best],
         loss_start=driver.start if whole else losses[1],
         loss_dry=loss_dry,
-        loss_name=loss,
+        loss_name=loss_name(loss),
         method=method.name,
         method_reason=method.reason,
         renders=objective.renders + len(candidates),

@@ -12,7 +12,7 @@ from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import AudioError
 from blackbox_grad.hosts.protocol import Host
-from blackbox_grad.losses.by_name import loss_for
+from blackbox_grad.losses.by_name import Loss, loss_for
 from blackbox_grad.parameters.parameter import FloatArray
 
 #: Peaks below this, -100 dBFS, are silence.
@@ -26,7 +26,7 @@ _LEAD = 1.0
 class WholeLoss:
     """The loss on the whole recordings."""
 
-    def __init__(self, spec: EffectSpec, host: Host, x: Audio, wanted: Audio, loss: str) -> None:
+    def __init__(self, spec: EffectSpec, host: Host, x: Audio, wanted: Audio, loss: Loss) -> None:
         self._spec, self._host, self._x = spec, host, x
         self._loss = loss_for(loss, torch.from_numpy(wanted), spec.sample_rate)
 

@@ -89,7 +89,7 @@ def test_a_seed_repeats_a_run_and_another_does_not():
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [m for m in RIVALS if m.name.partition(":")[0] not in ("spsa", "finite-difference")])
 def test_rivals_make_progress(method: Method):
-    pytest.importorskip("torchopt" if "torchopt" in method.name else "nevergrad")
+    pytest.importorskip({"DFO-LS": "dfols"}.get(method.name, "torchopt" if "torchopt" in method.name else "nevergrad"))
     run = progress(BIQUAD, method.name, method.kind, method.rates[-1], seed=0, budget=100)
     assert run.losses[COUNTS.index(100)] < 0.9
 
