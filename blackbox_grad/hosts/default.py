@@ -27,7 +27,7 @@ _default_lock = threading.Lock()
 
 
 def default_host() -> Host:
-    """The host that all modules of this process share; made when first asked for, and anew when it has been closed.
+    """The host that all modules of this process share; made when first asked for, and anew when it is `closed`.
 
     It is a process pool with one process a core, or what the variable `BLACKBOX_GRAD_HOST` describes ("processes:hosts=4",
     "in-process").

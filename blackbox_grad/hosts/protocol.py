@@ -19,6 +19,9 @@ class Host(Protocol):
     """Renders batches. Every method may be called from any thread, and blocks until its result is there.
 
     `renders` and `nonfinite` count, over the host's life, all renders made and those among them with NaN or infinity.
+
+    Two attributes are optional: `closed`, whether it was closed, so that the default host is made anew; and `hosts`, how many
+    renders it makes at once. `blackbox_grad.testing.check_host` tests these promises.
     """
 
     renders: int
