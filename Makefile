@@ -45,7 +45,7 @@ test: $(INSTALLED)-test plugins browser ## run the tests, all but the slow ones
 test-all: $(INSTALLED)-test plugins browser ## run the slow tests, which test leaves out: statistics, training, full size
 	$(BIN)/python -m pytest -m slow --durations=10 --durations-min=1 $(ARGS)
 
-bench: $(INSTALLED)-bench plugins ## run the benchmarks, and write docs/benchmarks.md
+bench: $(INSTALLED)-bench plugins ## run the benchmarks, and write docs/measured/benchmarks.md
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-group-by=group,param:address \
 		--benchmark-columns=min,median,iqr,rounds $(ARGS)
@@ -53,13 +53,13 @@ bench: $(INSTALLED)-bench plugins ## run the benchmarks, and write docs/benchmar
 estimators: $(INSTALLED)-bench plugins ## measure estimators on the tasks of the bench, beside the known results of others
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.estimators $(ARGS)
 
-recovery: $(INSTALLED)-bench plugins ## look for hidden settings with match, and write docs/match-recovery.md
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/recovery.py --page docs/match-recovery.md $(ARGS)
+recovery: $(INSTALLED)-bench plugins ## look for hidden settings with match, and write docs/measured/match-recovery.md
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/recovery.py --page docs/measured/match-recovery.md $(ARGS)
 
-style-speed: $(INSTALLED)-bench plugins ## measure training and matching of style matching, and write docs/style-speed.md
+style-speed: $(INSTALLED)-bench plugins ## measure training and matching of style matching, and write docs/measured/style-speed.md
 	$(BIN)/python benchmarks/style_speed.py $(ARGS)
 
-compatibility: $(INSTALLED)-bench plugins ## check every effect of the plug-in packages, and write docs/plug-ins.md
+compatibility: $(INSTALLED)-bench plugins ## check every effect of the plug-in packages, and write docs/measured/plug-ins.md
 	$(BIN)/python benchmarks/compatibility.py $(ARGS)
 
 tutorial: $(INSTALLED)-test plugins ## learn hidden settings from three seeds, and write the tutorial's tables and figures

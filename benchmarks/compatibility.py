@@ -1,4 +1,4 @@
-"""Which effects keep the promises of `Effect`: runs the conformance kit over them, and writes `docs/plug-ins.md`.
+"""Which effects keep the promises of `Effect`: runs the conformance kit over them, and writes `docs/measured/plug-ins.md`.
 
     make compatibility                                    # mda-lv2, zam-plugins and Pedalboard's own effects
     make compatibility ARGS=dawdreamer:ZamTube-vst.so     # one of them anew
@@ -189,7 +189,7 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="examine those with a result too")
     parser.add_argument("--time-limit", type=float, default=300.0, help="seconds for one effect (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=0.25, help="length of the test signal (default: %(default)s)")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "plug-ins.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "measured" / "plug-ins.md")
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "compatibility.json")
     parser.add_argument("--examine", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

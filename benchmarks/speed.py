@@ -1,4 +1,4 @@
-"""Speed of a training step, as ratios measured in one run; writes `docs/benchmarks.md`.
+"""Speed of a training step, as ratios measured in one run; writes `docs/measured/benchmarks.md`.
 
     python benchmarks/speed.py
 
@@ -30,7 +30,7 @@ BATCH, SAMPLE_RATE = 12, 44100  # mono recordings, through plug-ins with two cha
 RENDERS = 3 * BATCH
 OVERDRIVE = "http://drobilla.net/plugins/mda/Overdrive"
 COMPRESSOR = ("Attack", "Release", "Knee", "Ratio", "Threshold", "Makeup")
-PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+PAGE = Path(__file__).parent.parent / "docs" / "measured" / "benchmarks.md"
 
 Render = Callable[[np.ndarray, list[float]], np.ndarray]
 

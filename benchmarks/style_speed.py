@@ -1,4 +1,4 @@
-"""Speed of style matching: where the time of a training step goes, a match, a training; writes `docs/style-speed.md`.
+"""Speed of style matching: where the time of a training step goes, a match, a training; writes `docs/measured/style-speed.md`.
 
     python benchmarks/style_speed.py
 
@@ -41,7 +41,7 @@ from blackbox_grad_adapters.style_matching.training.features import heard
 from blackbox_grad_adapters.style_matching.training.settings_stage import embedded
 from blackbox_grad_adapters.style_matching.training.stage import fit
 
-PAGE = Path(__file__).parent.parent / "docs" / "style-speed.md"
+PAGE = Path(__file__).parent.parent / "docs" / "measured" / "style-speed.md"
 EFFECTS = (*(f"{shipped.MDA}/{name}" for name in ("Overdrive", "Delay", "Dynamics", "Leslie")), "pedalboard-builtin:Reverb")
 PLAN = Plan()
 

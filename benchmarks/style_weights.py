@@ -3,7 +3,7 @@
     python benchmarks/style_weights.py --runs runs/style-weights
 
 Each file's header says from which recordings, seed and versions it was made, how long that took and what came of it;
-`docs/style-weights.md` is a table of that.
+`docs/measured/style-weights.md` is a table of that.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from blackbox_grad_adapters.style_matching.training import run
 from blackbox_grad_adapters.style_matching.training.controller_training import Plan
 
 COMMAND = "make style-weights"
-PAGE = Path(__file__).parent.parent / "docs" / "style-weights.md"
+PAGE = Path(__file__).parent.parent / "docs" / "measured" / "style-weights.md"
 
 #: Pairs of each effect that the encoder hears.
 HEARD = 6144

@@ -3,7 +3,7 @@
 python -m benchmarks.estimators                                        # everything, or what is left of it
 python -m benchmarks.estimators --estimator my_package.Mine:step=0.02  # one estimator, beside the results of the rivals
 python -m benchmarks.estimators --estimator spsa --tasks 'overdrive,zam-*' --parts progress --again
-python -m benchmarks.estimators --parts none --page docs/estimator-benchmarks.md
+python -m benchmarks.estimators --parts none --page docs/measured/estimator-benchmarks.md
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def evaluate(
     Examples:
       blackbox-grad style evaluate
       blackbox-grad style evaluate runs/delay Overdrive --kind speech --examples 100 --refine 200
-      blackbox-grad style evaluate --examples 0 --page docs/style-evaluation.md
+      blackbox-grad style evaluate --examples 0 --page docs/measured/style-evaluation.md
     """
     from blackbox_grad.hosts import opened_host
     from blackbox_grad_adapters.style_matching.evaluation.results import METHODS, ResultsError, results
