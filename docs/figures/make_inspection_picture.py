@@ -1,4 +1,4 @@
-"""Makes `inspection.png`, the picture in `inspect.md`: `python docs/figures/make_inspection_picture.py`.
+"""Makes `inspection.png`, the picture of the page on inspection: `python docs/figures/make_inspection_picture.py`.
 
 It inspects a real plug-in, MDA RingMod, and takes a screenshot of the report. Needs Chromium, Debian's `mda-lv2`, and
 `blackbox-grad[dawdreamer,match]`.

@@ -1,4 +1,4 @@
-"""Makes the pictures `latent-*.png` of `style-matching.md`: `python docs/figures/make_latent_pictures.py`.
+"""Makes `latent-*.png`, the pictures of the latent space: `python docs/figures/make_latent_pictures.py`.
 
 It draws the latent space of four MDA effects. Needs Debian's `mda-lv2`, the corpora for evaluation, and `blackbox-grad[style]`.
 """
