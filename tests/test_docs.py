@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -17,14 +18,37 @@ FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NEEDS_PLUGINS = re.compile(r"Zam|drobilla|mda")
 
 
+#: Runs the blocks of a page, each as a program of its own, in one process: Python, torch and hosts start once.
+RUN_ALL = """
+import json, sys
+for name, source in json.load(sys.stdin):
+    print(name, flush=True)
+    exec(compile(source, name, "exec"), {"__name__": "__main__"})
+"""
+
+
 def blocks(language: str) -> list:
     found = []
     for page in PAGES:
         for number, match in enumerate(FENCE.finditer(page.read_text()), 1):
             if match[1] == language:
-                marks = [pytest.mark.plugins] if NEEDS_PLUGINS.search(match[2]) else []
-                found.append(pytest.param(match[2], id=f"{page.relative_to(ROOT)}-{number}", marks=marks))
+                found.append((page.relative_to(ROOT), number, match[2]))
     return found
+
+
+def marks(source: str) -> list:
+    return [pytest.mark.plugins] if NEEDS_PLUGINS.search(source) else []
+
+
+def pages() -> list:
+    """The Python blocks of each page: those that open installed plug-ins, and the others."""
+    groups = {}
+    for page, number, source in blocks("python"):
+        groups.setdefault((page, bool(marks(source))), []).append((f"{page}, block {number}", source))
+    return [
+        pytest.param(sources, id=f"{page}{'-plugins' * plugins}", marks=[pytest.mark.plugins] * plugins)
+        for (page, plugins), sources in groups.items()
+    ]
 
 
 def test_blocks_name_their_language():
@@ -33,16 +57,19 @@ def test_blocks_name_their_language():
             assert match[1] in ("python", "sh", "toml", "text"), f"{page.name}: a block of {match[1]!r}"
 
 
-@pytest.mark.parametrize("source", blocks("python"))
-def test_python_runs(source, tmp_path):
+@pytest.mark.parametrize("sources", pages())
+def test_python_runs(sources, tmp_path):
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}  # what a block remembers is nobody's here
+    command = [sys.executable, "-c", RUN_ALL]
     done = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, timeout=120, cwd=tmp_path, env=environment
+        command, input=json.dumps(sources), capture_output=True, text=True, timeout=240, cwd=tmp_path, env=environment
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("source", blocks("sh"))
+@pytest.mark.parametrize(
+    "source", [pytest.param(source, id=f"{page}-{number}", marks=marks(source)) for page, number, source in blocks("sh")]
+)
 def test_commands_run(source, tmp_path):
     """`blackbox-grad` runs as it stands; for `make` and `pip`, that the target or extra exists."""
     from blackbox_grad.audio_files import example, write
@@ -50,7 +77,7 @@ def test_commands_run(source, tmp_path):
     audio, rate = example()
     write(tmp_path / "in.wav", audio[:, : int(rate)], rate)
     write(tmp_path / "target.wav", audio[:, : int(rate)] * 2, rate)
-    for line in source.strip().splitlines():
+    for line in source.strip().replace("\\\n", " ").splitlines():
         command, *arguments = shlex.split(line, comments=True)
         match command:
             case "make":

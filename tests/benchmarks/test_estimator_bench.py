@@ -201,7 +201,9 @@ def test_the_page_shows_what_was_run_on_all_tasks(tmp_path: Path):
 def test_the_page_in_the_docs_is_that_of_the_results(tmp_path: Path):
     rows = {part: Table(part, tmp_path / "none").rows for part in KEYS}
     page.write(tmp_path / "page.md", rows)
-    assert (ROOT / "docs" / "measured" / "estimator-benchmarks.md").read_text("utf-8") == (tmp_path / "page.md").read_text("utf-8")
+    assert (ROOT / "docs" / "measured" / "estimator-benchmarks.md").read_text("utf-8") == (tmp_path / "page.md").read_text(
+        "utf-8"
+    )
 
 
 @pytest.mark.parametrize(
