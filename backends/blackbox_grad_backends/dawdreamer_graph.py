@@ -20,7 +20,7 @@ class Graph:
 
     Args:
         sample_rate: Hz.
-        remakes: whether loading the graph makes the plug-in anew, as with LV2. Then it gets zeroed memory each time.
+        remakes: whether loading the graph recreates the plug-in, as with LV2. Then it gets zeroed memory each time.
     """
 
     def __init__(self, sample_rate: float, remakes: bool = False) -> None:

@@ -125,12 +125,12 @@ class DawDreamerPluginEffect(PluginEffect):
 
     The methods, from cheap to strong:
 
-    - `render_reloaded`: load the graph, which resets the plug-in (an LV2 is even made anew), set the parameters, render.
+    - `render_reloaded`: load the graph, which resets the plug-in (an LV2 is even recreated), set the parameters, render.
     - `render_settled`: the same twice, first with silence. For plug-ins that fade from one value to the next.
-    - `render_recreated`: make the plug-in anew (10 to 35 ms), touch every parameter, then as above. For plug-ins that keep audio
+    - `render_recreated`: recreate the plug-in (10 to 35 ms), touch every parameter, then as above. For plug-ins that keep audio
       over a reset (ZamTube).
 
-    After a render that was not finite a VST is made anew. A smoothed parameter may glide at the start of a render,
+    After a render that was not finite, a VST is recreated. A smoothed parameter may glide at the start of a render,
     always from the same value; the last two methods end the glide in silence.
     """
 
@@ -188,7 +188,7 @@ class DawDreamerPluginEffect(PluginEffect):
         return str(self._method.__name__)
 
     def latency_at(self, values: FloatArray) -> int:
-        """Latency in samples at these values; it is asked for anew only if it was seen to depend on them."""
+        """Latency in samples at these values; it is read again only if it was seen to depend on them."""
         if self._latencies <= {self.latency}:
             return self.latency
         self._run(np.zeros((self.inputs, BLOCK), np.float32), values)
@@ -284,7 +284,7 @@ class _Control:
 
 
 def _load_error(source: str, error: Exception) -> Exception:
-    """DawDreamer says "Unable to load plugin." whatever the cause."""
+    """DawDreamer says "Unable to load plugin." for every cause."""
     cause = "it may be damaged, of another kind (LADSPA, CLAP), or miss a library it needs"
     if _is_lv2(source):
         known = list(plugin_folders.lv2_uris())

@@ -167,9 +167,9 @@ class PedalboardPluginEffect(PluginEffect):
 
     - `render_reset`: set the parameters, reset, render.
     - `render_settled`: set them, render silence, reset, render. For plug-ins that fade from one value to the next.
-    - `render_recreated`: the same, but Pedalboard makes the plug-in anew from its state instead of resetting it. For plug-ins that
+    - `render_recreated`: the same, but Pedalboard recreates the plug-in from its state instead of resetting it. For plug-ins that
       keep audio over a reset (ZamTube).
-    - `render_anew`: open the plug-in anew, touch every parameter, set it, render silence, render.
+    - `render_anew`: reopen the plug-in, touch every parameter, set it, render silence, render.
 
     Pedalboard has an own guess of which plug-ins need to be re-created. It is made with unseeded noise, and says both of
     ZamTube (5 : 35 of 40 openings), so every method says itself what a reset is to do.

@@ -15,7 +15,7 @@ from blackbox_grad.parameters.space import ParameterSpace
 class Effect(Protocol):
     """An opened effect.
 
-    `render` is a *pure function*: the same audio and point give the same bits, whatever was rendered before; nothing is
+    `render` is a *pure function*: the same audio and point give the same bits, after any history; nothing is
     mutated; the length is kept; reported latency is taken out. `repeatability` says how well the effect keeps this.
     """
 

@@ -1,4 +1,4 @@
-"""What differences along one parameter are worth: for steps, and for the way to a target."""
+"""How good differences along one parameter are: as gradients over a step, and as the way to a target."""
 
 from __future__ import annotations
 

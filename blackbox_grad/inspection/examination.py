@@ -21,19 +21,19 @@ from blackbox_grad.inspection.results import Inspection, ParameterInspection
 from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import Selection
 
-#: Counts up when measurements change, so that those of older code are made again.
+#: Counts up when measurements change, so that results of older code are not used.
 _METHOD = 2
 
 #: Libraries whose version may change what an effect does.
 _LIBRARIES = ("blackbox-grad", "pedalboard", "dawdreamer")
 
-#: A change of the output counts if it is so many times larger than what the effect changes of itself.
+#: A change of the output counts if it is this many times larger than the effect's own noise.
 _ABOVE_NOISE = 4.0
 
 #: A parameter that changes the output by this part around the defaults is looked at there, and one that does not where it does.
 _PLAIN = 1e-3
 
-#: Where the progress bar stands after the effect as a whole, the search for what is heard, and the first looks.
+#: Progress after the effect as a whole, the search for audible parameters, and the first looks.
 _WHOLE, _HEARD, _LOOKED = 0.05, 0.1, 0.45
 
 #: Seconds for one render of the test signals; one that takes longer, or crashes, is reported.
@@ -54,18 +54,17 @@ def inspect_effect(
 ) -> Inspection:
     """Measure what an effect really does, on a recording of a guitar and on bursts of noise.
 
-    It ends at a limit, or with Ctrl-C, with what was found so far; `Inspection.stopped` says so. The result is remembered until the
-    plug-in's file or a version changes.
-
+    A limit or Ctrl-C ends it early. The result then holds what was found so far, and `Inspection.stopped` says why. Results are cached
+    until the plug-in's file or a version changes.
     Args:
         effect: an address, or a spec, which brings sample rate, parameters and options itself.
         sample_rate: Hz.
         parameters: those to inspect: names, "continuous", "trainable" or "all".
-        time_limit: seconds it may take; renders that have begun are waited for.
-        render_limit: renders, of 1.5 s of audio each, that it may make.
-        again: measure what is remembered again.
+        time_limit: seconds it may take. It waits for renders that have begun.
+        render_limit: the most renders, each of 1.5 s of audio.
+        again: measure again what is cached.
         host: where to render; by default processes of its own, or the host that `BLACKBOX_GRAD_HOST` describes.
-        on_progress: called now and then.
+        on_progress: called during the measurements.
         options: passed to the backend.
     """
     spec = as_spec(effect, sample_rate, parameters, **options)
@@ -156,7 +155,7 @@ def _stages(renders: Renders, found: Inspection) -> Iterator[Inspection]:
         found = _with(found, i, replace(found.parameters[i], reaches_sound=False))
     yield found
 
-    # a look at every one before the rest is measured of the first: where time runs out, the looks are worth more
+    # look at every parameter before the rest of the first is measured: if time runs out, the looks matter more
     order = sorted(places)
     looked: dict[int, one_parameter.Looked] = {}
     for n, i in enumerate(order):

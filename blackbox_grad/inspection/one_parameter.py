@@ -1,4 +1,4 @@
-"""What is measured of one parameter: whether it reaches the sound, a sweep, its steps, and what differences along it are worth."""
+"""What is measured of one parameter: whether it is audible, a sweep, its steps, and how good differences along it are."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MOVES = (0.01, 0.03)
 TRUSTED = 0.8
 
 
-#: Values at which a parameter is listened to, to find whether it reaches the sound.
+#: Values at which a parameter is rendered, to find whether it is audible.
 _LISTENED = (0.0, 1.0, 0.37)
 
 

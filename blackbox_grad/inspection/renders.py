@@ -97,7 +97,7 @@ class Renders:
         Args:
             points: `[K, P]`.
             which: of the signals.
-            in_order: one after the other in a single process, so that what one leaves behind is heard in the next.
+            in_order: one after the other in a single process, so that state of one render shows in the next.
         """
         audio = self.signals[which]
         host = self.alone if in_order else self.host

@@ -1,4 +1,4 @@
-"""What an inspection found: plain data that goes to JSON and back."""
+"""The result of an inspection: plain data that converts to JSON and back."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Agreement:
     Attributes:
         step: distance of the probes, normalised.
         linear: cosine between the changes of the loss that its linearisation at the output predicts (what a cotangent probe sees)
-            and the true ones. 1: the parameter is smooth at this step; near 0: it moves phase. None where nothing changes.
-        cotangent, loss: share of starts and targets where the difference of such probes points toward the target; 0.5 is chance.
+            and the true ones. 1: the parameter is smooth at this step; near 0: it moves phase. None if nothing changes.
+        cotangent, loss: share of starts and targets for which such probes point toward the target; 0.5 is chance.
     """
 
     step: float
@@ -69,7 +69,7 @@ class ParameterInspection:
         name, kind: as in `Parameter`.
         reaches_sound: whether any value, with any of the other settings tried, changed the output.
         influence: root-mean-square change of the log spectrum over its range, dB.
-        steps: the true number of different settings; None if there are more than can be told apart.
+        steps: the true number of different settings; None if there are too many to count.
         resolution: width of the widest step, normalised; 0 if continuous.
         noise: standard deviation of `φ`, by ECnoise.
         curvature: `|φ''|`.

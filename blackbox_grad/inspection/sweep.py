@@ -87,7 +87,7 @@ class Line:
 
 @dataclass
 class Sweep:
-    """What was heard at `values: [V]`. `decibels`: of each signal `[V, N]`; `heard`: a signal in which it is heard well."""
+    """Renders at `values: [V]`. `decibels`: of each signal `[V, N]`; `heard`: a signal in which the parameter is well audible."""
 
     values: FloatArray
     finite: NDArray[np.bool_]
@@ -110,6 +110,6 @@ class Sweep:
 
 
 def _heard(influences: FloatArray) -> slice:
-    """The first signal that a parameter changes nearly as much as any: a recording has no gaps in which nothing is heard."""
+    """The first signal that a parameter changes nearly as much as any: a recording has no silent gaps."""
     first = int(np.argmax(influences >= 0.1 * influences.max()))
     return slice(first, first + 1)

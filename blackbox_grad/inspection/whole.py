@@ -21,7 +21,7 @@ from blackbox_grad.parameters.parameter import FloatArray
 PATIENCE = 20.0
 
 
-#: Random settings that are listened to.
+#: Random settings that are rendered.
 _RANDOM = 32
 
 
@@ -100,7 +100,7 @@ class Failures:
 
 
 def failures(renders: Renders) -> Failures:
-    """Listen at settings all over the box (a Latin hypercube, so that every parameter is everywhere)."""
+    """Render settings all over the box (a Latin hypercube, so that every parameter is everywhere)."""
     rng = np.random.default_rng(0)
     count = len(renders.space)
     points = renders.space.snap((rng.permuted(np.tile(np.arange(_RANDOM), (count, 1)), axis=1).T + 0.5) / _RANDOM)

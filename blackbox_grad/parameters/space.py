@@ -120,7 +120,7 @@ class ParameterSpace(Sequence[Parameter]):
         """The same controls with another choice of free ones.
 
         Args:
-            parameters: names, in the order a point shall have; "continuous": all continuous trainable ones (default);
+            parameters: names, in the order of a point; "continuous": all continuous trainable ones (default);
                 "trainable": all trainable ones, the stepped ones and toggles too; "all": every one.
             fixed: name -> normalised number or text as `Parameter.parse` reads it. A fixed parameter is not free unless
                 it is named in `parameters` too, in which case this is refused.

@@ -51,7 +51,7 @@ def zeroed_memory(small_blocks: bool = True) -> Iterator[None]:
 
 
 def reseed() -> None:
-    """Start the C library's `rand()` anew. Neither Python, numpy nor torch use it."""
+    """Restart the C library's `rand()`. Neither Python, numpy nor torch use it."""
     library = _c_library()
     if hasattr(library, "srand"):
         library.srand(1)

@@ -1,4 +1,4 @@
-"""Which way of rendering a plug-in gives the same bits for the same input, whatever was rendered before? It is measured."""
+"""Measures which way of rendering a plug-in gives the same bits for the same input, after any history."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Why a plug-in's library cannot be loaded, read from its file before anything is loaded.
 
-Host libraries say "unable to load" whatever the cause, and a library that was cut off takes the process with it (SIGBUS).
+Host libraries say "unable to load" for every cause, and a truncated library kills the process (SIGBUS).
 """
 
 from __future__ import annotations
