@@ -54,8 +54,9 @@ def inspect_effect(
 ) -> Inspection:
     """Measure what an effect really does, on a recording of a guitar and on bursts of noise.
 
-    A limit or Ctrl-C ends it early. The result then holds what was found so far, and `Inspection.stopped` says why. Results are cached
-    until the plug-in's file or a version changes.
+    A limit or Ctrl-C ends it early. The result then holds what was found so far, and `Inspection.stopped` says why. Results are
+    cached until the plug-in's file or a version changes.
+
     Args:
         effect: an address, or a spec, which brings sample rate, parameters and options itself.
         sample_rate: Hz.
