@@ -23,8 +23,8 @@ from blackbox_grad.audio_files import example
 from blackbox_grad.effects import Audio
 from blackbox_grad.files import replacing
 from blackbox_grad.losses import loss_for
-from blackbox_grad.matching import ENOUGH
 from blackbox_grad.matching.objective import Objective
+from blackbox_grad.matching.strategy import StrategyNumbers
 from blackbox_grad.parameters import FloatArray
 
 MDA = "dawdreamer:http://drobilla.net/plugins/mda/"
@@ -88,7 +88,7 @@ def recover(effect: str, seed: int, host: Host, renders: int) -> Row:
     errors = dict(zip(space.names, np.abs(found.point - hidden[0]).tolist(), strict=True))
     loss = found.loss / found.loss_start
     locally = [name for name, left in zip(space.names, told, strict=True) if left > TOLD]
-    twins = [name for name in locally if loss <= ENOUGH and errors[name] > FOUND]
+    twins = [name for name in locally if loss <= StrategyNumbers.enough and errors[name] > FOUND]
     return Row(
         effect,
         seed,
@@ -104,11 +104,10 @@ def recover(effect: str, seed: int, host: Host, renders: int) -> Row:
 def _told(spec: EffectSpec, host: Host, audio: Audio, target: Audio, hidden: FloatArray, found: Match) -> FloatArray:
     """`[P]`: what a change of `FOUND` in each parameter, and the best answer of the others, leaves of the starting loss."""
     space = found.info.parameters
-    objective = Objective(spec, space, host, audio, loss_for("mrstft", torch.from_numpy(target), spec.sample_rate))
+    objective = Objective(spec, host, audio, loss_for("mrstft", torch.from_numpy(target), spec.sample_rate))
     step = 0.01
     moves = step * np.eye(len(space))
-    _, ahead = objective.residuals(hidden + moves)
-    _, behind = objective.residuals(hidden - moves)
+    ahead, behind = (torch.stack(list(objective.evaluate(hidden + way)[1])) for way in (moves, -moves))
     jacobian = ((ahead - behind) / (2 * step)).double().numpy()
     left = np.empty(len(space))
     for i, column in enumerate(jacobian):

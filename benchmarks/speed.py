@@ -161,8 +161,8 @@ class Timed:
 
             return wait
 
-        assert problem.find_sounds is not None
-        problem = replace(problem, evaluate=waiting(problem.evaluate), find_sounds=waiting(problem.find_sounds))
+        loss = None if problem.loss is None else replace(problem.loss, find_sounds=waiting(problem.loss.find_sounds))
+        problem = replace(problem, evaluate=waiting(problem.evaluate), loss=loss)
         started = time.perf_counter()
         try:
             return self.estimator.estimate(problem)

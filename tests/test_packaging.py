@@ -76,6 +76,7 @@ LAYERS = (
     ("effects", "search"),
     ("cache",),
     ("parameters", "losses", "files"),
+    ("by_name",),
     ("dependencies",),
     ("errors", "interrupts"),
 )

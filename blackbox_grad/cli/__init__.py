@@ -13,10 +13,13 @@ from blackbox_grad.dependencies import lazy_names, missing_dependency
 
 if TYPE_CHECKING:
     from blackbox_grad.cli.arguments import Address as Address
+    from blackbox_grad.cli.arguments import HostOption as HostOption
+    from blackbox_grad.cli.arguments import Hosts as Hosts
     from blackbox_grad.cli.arguments import Json as Json
     from blackbox_grad.cli.arguments import Options as Options
     from blackbox_grad.cli.arguments import Preset as Preset
     from blackbox_grad.cli.arguments import Set as Set
+    from blackbox_grad.cli.arguments import host_of as host_of
     from blackbox_grad.cli.arguments import options_of as options_of
     from blackbox_grad.cli.arguments import values_of as values_of
     from blackbox_grad.cli.console import complain as complain
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 #: What commands of adapters are made with; loaded when first used, as typer and rich may not be installed.
 _HOME = {
     "Address": "arguments",
+    "HostOption": "arguments",
+    "Hosts": "arguments",
+    "host_of": "arguments",
     "Json": "arguments",
     "Options": "arguments",
     "Preset": "arguments",

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 
 import typer
 
-from blackbox_grad.cli.arguments import HostOption, Json
-from blackbox_grad.cli.console import complain, err, out, print_json, say, table, warn
+from blackbox_grad.cli import HostOption, Json, complain, err, out, print_json, say, table, warn
 from blackbox_grad.errors import BlackboxGradError
 from blackbox_grad.files import check_writable
 from blackbox_grad_adapters.style_matching.commands.progress import decoding, telling

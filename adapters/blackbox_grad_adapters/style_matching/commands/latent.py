@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blackbox_grad import audio_files
-from blackbox_grad.cli.arguments import HostOption, Json
-from blackbox_grad.cli.console import err, out, print_json, say, table
-from blackbox_grad.cli.outputs import refuse_overwriting
+from blackbox_grad.cli import HostOption, Json, err, out, print_json, refuse_overwriting, say, table
 from blackbox_grad.files import check_writable
 from blackbox_grad_adapters.style_matching.commands.progress import decoding
 

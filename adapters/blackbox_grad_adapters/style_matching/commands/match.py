@@ -11,9 +11,7 @@ from typing import Annotated
 import typer
 
 from blackbox_grad import audio_files
-from blackbox_grad.cli.arguments import HostOption, Json
-from blackbox_grad.cli.console import out, print_json, say, table
-from blackbox_grad.cli.outputs import refuse_overwriting, warn_of_clipping
+from blackbox_grad.cli import HostOption, Json, out, print_json, refuse_overwriting, say, table, warn_of_clipping
 from blackbox_grad.files import check_writable, replacing
 
 

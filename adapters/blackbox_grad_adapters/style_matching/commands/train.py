@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from blackbox_grad.cli.arguments import Address, HostOption, Hosts, Json, Set, host_of, values_of
-from blackbox_grad.cli.console import err, out, print_json, say, table
+from blackbox_grad.cli import Address, HostOption, Hosts, Json, Set, err, host_of, out, print_json, say, table, values_of
 from blackbox_grad_adapters.style_matching.commands.progress import decoding, telling
 
 if TYPE_CHECKING:
