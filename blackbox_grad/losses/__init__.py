@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blackbox_grad.losses.base import FeatureLoss
-from blackbox_grad.losses.by_name import Loss, loss_for, loss_name, loss_names
+from blackbox_grad.losses.by_name import Loss, Sum, loss_for, loss_name, loss_names
 from blackbox_grad.losses.envelope import Envelope
 from blackbox_grad.losses.function import FunctionLoss
 from blackbox_grad.losses.mel import Mel
@@ -18,6 +18,7 @@ __all__ = [
     "Loss",
     "Mel",
     "MultiResolutionSTFT",
+    "Sum",
     "Waveform",
     "loss_for",
     "loss_name",
