@@ -17,7 +17,7 @@ from blackbox_grad.effects.spec import EffectSpec, as_spec
 from blackbox_grad.errors import EstimatorError, NonFiniteAudioError, RenderError
 from blackbox_grad.estimators.base import Estimator
 from blackbox_grad.estimators.by_name import estimator as find_estimator
-from blackbox_grad.hosts.default import host_or_default
+from blackbox_grad.hosts.default import host_or_default, opened_host
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.interrupts import deferred_interrupts
 from blackbox_grad.losses.by_name import Loss, loss_for, loss_name
@@ -78,9 +78,8 @@ def match(
         on_progress: called after every step.
         options: for the backend (`preset=…`).
 
-    Ctrl-C or SIGTERM ends it with the best settings so far; the second one raises `KeyboardInterrupt`. A render that fails also
-    ends
-    it with the best settings so far: see `Match.error`.
+    Ctrl-C or SIGTERM ends it with the best settings so far; the second one raises `KeyboardInterrupt`. A render that fails ends it
+    with the best settings so far, too: see `Match.error`.
 
     Raises:
         AudioError: the recordings cannot be compared, or one of them is silent.
@@ -98,52 +97,53 @@ def match(
         raise EstimatorError(f"match: renders={renders!r} must be a whole number, 8 or more")
     if not (isinstance(seed, int) and abs(seed) < 2**63):
         raise EstimatorError(f"match: seed={seed!r} must be a whole number of 63 bits")
-    host = host_or_default(host)
     spec = as_spec(effect, sample_rate, parameters, fixed, **options)
     x, wanted, notes = prepare(audio, target)
     descent = None if estimator is None else Descent(find_estimator(estimator, spec), probe_kind)
-    space = host.open(spec).parameters
-    for note in notes:
-        warnings.warn(note, stacklevel=2)
-    part, lead = loudest(wanted, spec.sample_rate, excerpt)
-    whole = part.stop - part.start == x.shape[1]
-    with _one_thread():
-        reference = loss_for(loss, torch.from_numpy(wanted[:, part.start + lead : part.stop]), spec.sample_rate)
-        objective = Objective(spec, host, np.ascontiguousarray(x[:, part]), reference, lead, renders - _WHOLE)
-        driver = Driver(objective, renders, on_progress)
-        method = _Method(descent, searcher)
-        finished, failure = _ended(objective, lambda: method.run(driver, seed))
-        if not math.isfinite(objective.best_loss):
-            raise NonFiniteAudioError(
-                f"{spec.address}: at none of {objective.renders} settings is the loss a finite number. The effect may return NaN "
-                f"or infinity at all of them, or the recordings are too loud: audio has a peak of {np.abs(x).max():.3g}, target of "
-                f"{np.abs(wanted).max():.3g}, full scale is 1"
-            )
-        on_whole = WholeLoss(spec, host, x, wanted, loss)
-        candidates = [objective.best_point] if whole else [objective.best_point, space.defaults]
-        losses, rendered = zip(*(on_whole.at(point) for point in candidates), strict=True)
-        loss_dry = on_whole.dry()
-    best = int(np.argmin(losses))
-    return Match(
-        spec=spec,
-        info=host.open(spec),
-        point=candidates[best],
-        loss=losses[best],
-        loss_start=driver.start if whole else losses[1],
-        loss_dry=loss_dry,
-        loss_name=loss_name(loss),
-        method=method.name,
-        method_reason=method.reason,
-        renders=objective.renders + len(candidates),
-        seconds=time.monotonic() - began,
-        history=driver.history,
-        audio=rendered[best],
-        sample_rate=spec.sample_rate,
-        seed=seed,
-        finished=finished,
-        notes=notes,
-        error=failure,
-    )
+    # a host that is made here is closed here
+    with opened_host(host) if isinstance(host, str) else contextlib.nullcontext(host_or_default(host)) as rendering:
+        space = rendering.open(spec).parameters
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
+        part, lead = loudest(wanted, spec.sample_rate, excerpt)
+        whole = part.stop - part.start == x.shape[1]
+        with _one_thread():
+            reference = loss_for(loss, torch.from_numpy(wanted[:, part.start + lead : part.stop]), spec.sample_rate)
+            objective = Objective(spec, rendering, np.ascontiguousarray(x[:, part]), reference, lead, renders - _WHOLE)
+            driver = Driver(objective, renders, on_progress)
+            method = _Method(descent, searcher)
+            finished, failure = _ended(objective, lambda: method.run(driver, seed))
+            if not math.isfinite(objective.best_loss):
+                peaks = f"audio has a peak of {np.abs(x).max():.3g}, target of {np.abs(wanted).max():.3g}, full scale is 1"
+                raise NonFiniteAudioError(
+                    f"{spec.address}: at none of {objective.renders} settings is the loss a finite number. The effect may return "
+                    f"NaN or infinity at all of them, or the recordings are too loud: {peaks}"
+                )
+            on_whole = WholeLoss(spec, rendering, x, wanted, loss)
+            candidates = [objective.best_point] if whole else [objective.best_point, space.defaults]
+            losses, rendered = zip(*(on_whole.at(point) for point in candidates), strict=True)
+            loss_dry = on_whole.dry()
+        best = int(np.argmin(losses))
+        return Match(
+            spec=spec,
+            info=rendering.open(spec),
+            point=candidates[best],
+            loss=losses[best],
+            loss_start=driver.start if whole else losses[1],
+            loss_dry=loss_dry,
+            loss_name=loss_name(loss),
+            method=method.name,
+            method_reason=method.reason,
+            renders=objective.renders + len(candidates),
+            seconds=time.monotonic() - began,
+            history=driver.history,
+            audio=rendered[best],
+            sample_rate=spec.sample_rate,
+            seed=seed,
+            finished=finished,
+            notes=notes,
+            error=failure,
+        )
 
 
 class _Method:
