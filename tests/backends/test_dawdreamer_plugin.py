@@ -8,6 +8,7 @@ import struct
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import dawdreamer
 import numpy as np
 import pytest
 
@@ -218,11 +219,20 @@ def test_after_a_blow_up_the_plugin_is_clean():
     assert blown > 0
 
 
-def test_a_vst_that_blew_up_is_made_anew():
+def test_a_vst_that_blew_up_is_made_anew(monkeypatch):
+    made = []
+    make = dawdreamer.RenderEngine.make_plugin_processor
+    monkeypatch.setattr(
+        dawdreamer.RenderEngine, "make_plugin_processor", lambda engine, *which: made.append(which) or make(engine, *which)
+    )
     effect = open_plugin("ZamDelay.vst3")
     audio, default = noise(1, 2000), effect.parameters.defaults
     expected = effect.render(audio, default)
+    before = len(made)
+    effect.render(audio, default)
+    assert len(made) == before > 0
     effect.render(np.full_like(audio, np.nan), default)
+    assert len(made) == before + 1
     assert np.array_equal(effect.render(audio, default), expected)
 
 
