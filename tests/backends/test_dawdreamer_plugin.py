@@ -8,7 +8,6 @@ import struct
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-import dawdreamer
 import numpy as np
 import pytest
 
