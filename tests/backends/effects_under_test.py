@@ -47,8 +47,19 @@ FROM_DEBIAN = (
     "pedalboard-builtin:Distortion | dawdreamer:http://drobilla.net/plugins/mda/Delay",
 )
 
+#: Of those, one or two of each host and format, and a chain: the others are marked slow.
+QUICK = {
+    "pedalboard:ZamTube.vst3", "pedalboard:ZamComp.vst3", "dawdreamer:http://drobilla.net/plugins/mda/Overdrive",
+    "dawdreamer:http://drobilla.net/plugins/mda/RezFilter", "dawdreamer:urn:zamaudio:ZamDelay", "dawdreamer:ZamDelay-vst.so",
+    "dawdreamer:ZamComp.vst3", "pedalboard-builtin:Distortion | dawdreamer:http://drobilla.net/plugins/mda/Delay",
+}  # fmt: skip
+
 #: For `pytest.mark.parametrize("address", EFFECTS_UNDER_TEST)`.
 EFFECTS_UNDER_TEST = [
     *SELF_CONTAINED,
-    *(pytest.param(address, marks=pytest.mark.plugins) for address in FROM_DEBIAN),
+    *(
+        pytest.param(address, marks=[pytest.mark.plugins] + [pytest.mark.slow] * (address not in QUICK))
+        for address in FROM_DEBIAN
+    ),
 ]
+assert set(FROM_DEBIAN) >= QUICK

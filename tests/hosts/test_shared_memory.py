@@ -50,6 +50,7 @@ def test_audio_in_shared_memory_is_not_copied_again():
         assert pool.share(y) is y  # the next effect in line reads it where it is
 
 
+@pytest.mark.slow
 def test_a_data_set_of_results_does_not_use_up_file_descriptors():
     with bg.ProcessPool(hosts=1) as pool:
         before = len(os.listdir("/proc/self/fd"))

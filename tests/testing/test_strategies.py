@@ -28,6 +28,12 @@ EXACT_ON_AFFINE = [
 ALL = [*EXACT_ON_AFFINE, bg.SPSA(), bg.SPSA(3, sides=1), bg.SPSA(2, directions="orthogonal", step=0.3), bg.StraightThrough()]
 
 
+def most_slow(estimators: list[bg.Estimator]) -> list:
+    """All but the first and the last are marked: one of a kind is quick enough for every day."""
+    quick = (estimators[0], estimators[-1])
+    return [pytest.param(e, id=repr(e), marks=[] if e in quick else [pytest.mark.slow]) for e in estimators]
+
+
 @st.composite
 def spaces_with_points(draw, **options):
     space = draw(strategies.parameter_spaces(**options))
@@ -147,7 +153,7 @@ def test_a_degree_that_is_not_offered_is_refused():
 # properties of estimators
 
 
-@pytest.mark.parametrize("estimator", EXACT_ON_AFFINE, ids=repr)
+@pytest.mark.parametrize("estimator", most_slow(EXACT_ON_AFFINE))
 @given(drawn=strategies.problems(degree=1, kinds=strategies.KINDS))
 def test_exact_on_affine_functions_anywhere_in_the_box(estimator, drawn):
     torch.testing.assert_close(estimator.estimate(drawn.problem()).gradient, drawn.gradient, rtol=1e-6, atol=1e-6)
@@ -166,7 +172,7 @@ def test_forward_differences_miss_quadratics_by_half_a_step_of_their_curvature(d
     assert (error <= 0.5 * step * curvature + 1e-6).all()
 
 
-@pytest.mark.parametrize("estimator", ALL, ids=repr)
+@pytest.mark.parametrize("estimator", most_slow(ALL))
 @given(drawn=strategies.problems(degree=2, kinds=strategies.KINDS))
 def test_equal_seeds_give_equal_gradients_and_the_declared_number_of_probes(estimator, drawn):
     """`Problem.probe` raises on a point outside the box, so this holds at every drawn face and corner too."""
@@ -177,7 +183,7 @@ def test_equal_seeds_give_equal_gradients_and_the_declared_number_of_probes(esti
     assert problem.probes == estimator.promises(problem.count).probes
 
 
-@pytest.mark.parametrize("estimator", ALL, ids=repr)
+@pytest.mark.parametrize("estimator", most_slow(ALL))
 @given(drawn=strategies.problems(degree=2, max_batch=2), factor=st.integers(-3, 3))
 def test_estimates_are_linear_in_the_function(estimator, drawn, factor):
     """As gradients are: a loss that weighs twice as much has twice the gradient, with the same random directions."""

@@ -170,6 +170,7 @@ def test_a_checkpoint_of_another_version_is_said(train, tmp_path):
         train(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_last_whole_epoch(train, tmp_path, monkeypatch):
     whole, _ = train(tmp_path / "whole")
     write = Path.write_bytes
