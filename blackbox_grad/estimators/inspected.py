@@ -39,8 +39,18 @@ class Inspected:
         if not isinstance(inspection, Inspection):
             raise EstimatorError(f"Inspected: inspection={inspection!r} must be what inspect_effect(…) returned")
         self.estimator, self.inspection = find_estimator(estimator), inspection
-        self.step = check_step("Inspected", step)
         self._warned = False
+        self.step = step
+
+    @property
+    def step(self) -> float:
+        """Of parameters that the inspection recommends none for."""
+        return self._step
+
+    @step.setter
+    def step(self, step: float) -> None:
+        self._step = check_step("Inspected", step)
+        #: the parameters that were audible in the last problem, and the estimator that was informed of them
         self._names: tuple[str, ...] = ()
         self._informed = self.estimator
 

@@ -7,7 +7,7 @@ import torch
 
 import blackbox_grad as bg
 from blackbox_grad.errors import EstimatorError, MissingDependencyError, ParameterError
-from blackbox_grad.estimators import Estimate, Promises, estimator, reach
+from blackbox_grad.estimators import Estimate, Promises, estimator, estimator_names, reach
 from blackbox_grad.inspection import ParameterInspection
 from blackbox_grad.testing import check_estimator
 from blackbox_grad.testing.effects import CheckFailed
@@ -20,27 +20,23 @@ INSPECTION = bg.Inspection(
     parameters=tuple(ParameterInspection(f"p{i}", "continuous", reaches_sound=True, influence=4.0**-i) for i in range(8)),
 )
 
-#: The one list of estimators that every test of laws runs over.
+#: All that are registered, and these with other options: every test of laws runs over them.
 ESTIMATORS = [
-    "auto",
+    *estimator_names(),
     "auto:samples=3",
     "auto:step=0.2",
     "auto:items=4",
     bg.Auto(samples=2, inspection=INSPECTION),
     bg.Auto(samples=20, inspection=INSPECTION),
-    "coordinates",
     "coordinates:samples=3,memory=0",
     "coordinates:samples=8",
-    "finite-difference",
     "finite-difference:scheme=forward",
-    "lti",
-    "spsa",
+    bg.Inspected("spsa:samples=2", INSPECTION),
     "spsa:samples=3,sides=1",
     "spsa:samples=2,sides=1,directions=orthogonal",
     "spsa:samples=8,sides=1,directions=orthogonal",
     "spsa:samples=9,directions=orthogonal",
     "spsa:samples=17,sides=1,directions=orthogonal",
-    "straight-through",
 ]
 
 
