@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import torch
 
@@ -76,20 +76,20 @@ class Inspected:
         gradient = torch.zeros_like(problem.point)
         if audible:
             if self._names != tuple(audible):
-                self._names, self._informed = tuple(audible), self._inform(measured)
+                self._names, self._informed = tuple(audible), self._inform(audible, measured)
             found = self._informed.estimate(problem.along(audible))
             gradient[:, [names.index(name) for name in audible]] = found.gradient
         return Estimate(gradient)
 
-    def _inform(self, measured: dict[str, ParameterInspection]) -> Estimator:
+    def _inform(self, names: Sequence[str], measured: dict[str, ParameterInspection]) -> Estimator:
         """Slopes differ less than influence over a whole range does: as its root, on the whole."""
         inform = getattr(self.estimator, "informed", None)
         if inform is None:
             return self.estimator
-        steps = {name: min(measured[name].step or self.step, LARGEST_STEP) for name in self._names if name in measured}
-        influence = {name: measured[name].influence for name in self._names if name in measured}
+        steps = {name: min(measured[name].step or self.step, LARGEST_STEP) for name in names if name in measured}
+        influence = {name: measured[name].influence for name in names if name in measured}
         known = {name: math.sqrt(value) for name, value in influence.items() if value is not None and math.isfinite(value)}
-        informed: Estimator = inform(dict.fromkeys(self._names, self.step) | steps, known)
+        informed: Estimator = inform(dict.fromkeys(names, self.step) | steps, known)
         return informed
 
     def _warn_of_cotangents(self, measured: Collection[ParameterInspection]) -> None:

@@ -370,6 +370,31 @@ def test_an_influence_that_is_not_known_is_taken_for_a_usual_one():
     assert bg.Auto(samples=1, inspection=found).estimate(problem).gradient.any(0).all()
 
 
+@pytest.mark.parametrize(
+    "make", [lambda found: bg.Auto(samples=2, inspection=found), lambda found: bg.Inspected("spsa", found)]
+)
+def test_the_recommended_steps_are_taken_and_the_usual_one_where_there_is_none(make):
+    found = inspection(ParameterInspection("p0", "continuous", step=0.2), ParameterInspection("p1", "continuous"))
+    asked = []
+    problem = bg.Problem.of_function(lambda p: asked.append(p) or p.sum(-1), torch.full((8, 2), 0.5))
+    estimator = make(found)
+    estimator.step = 0.04
+    estimator.estimate(problem)
+    moved = (torch.cat([p.reshape(-1, 2) for p in asked]) - 0.5).abs().amax(0)
+    torch.testing.assert_close(moved, torch.tensor([0.2, 0.04], dtype=torch.float64))
+
+
+def test_influential_parameters_are_probed_more_often_from_the_beginning():
+    found = inspection(
+        ParameterInspection("p0", "continuous", influence=100.0), ParameterInspection("p1", "continuous", influence=1.0)
+    )
+    gradient = bg.Auto(samples=1, inspection=found).estimate(
+        bg.Problem.of_function(lambda p: p.sum(-1), torch.full((400, 2), 0.5))
+    )
+    probed = (gradient.gradient != 0).sum(0)
+    assert probed[0] > 3 * probed[1] > 0
+
+
 def test_where_nothing_is_heard_nothing_is_probed():
     problem = bg.Problem.of_function(lambda p: p.sum(-1), torch.full((2, 1), 0.5))
     estimator = bg.Auto(inspection=inspection(ParameterInspection("p0", "continuous", reaches_sound=False)))
