@@ -1,6 +1,6 @@
 """Hosts by name: `"processes:hosts=2,time_limit=30"` becomes a host.
 
-A third party registers its own without touching the core, in its `pyproject.toml`:
+A third party registers its own host in its `pyproject.toml`, without touching the core:
 
     [project.entry-points."blackbox_grad.hosts"]
     mine = "my_package:MyHost"
@@ -28,19 +28,19 @@ def host_names() -> list[str]:
 def host(description: str | Host) -> Host:
     """A host from `"name"` or `"name:option=value,option=value"`; a host passes through.
 
-    A name with a dot is a class that is not registered, in a module that can be imported: `"my_package.Mine:address=…"`.
-    Who has a host made closes it.
+    A name with a dot is a class that is not registered, in an importable module: `"my_package.Mine:address=…"`.
+    The caller closes a host that this function makes.
 
     >>> host("processes:hosts=2,time_limit=30")
     ProcessPool(hosts=2, time_limit=30, open_limit=180)
 
     Raises:
-        HostError: the name is unknown, the options are wrong, or what they make is no host.
+        HostError: the name is unknown, the options are wrong, or the result is not a host.
     """
     found = made(HOSTS, "host", description, HostError) if isinstance(description, str) else description
     if isinstance(found, type) or not callable(getattr(found, "render_batch", None)):
         raise HostError(
-            f"host={description!r} is no host; give ProcessPool(…), InProcessHost(), a description "
+            f"host={description!r} is not a host; give ProcessPool(…), InProcessHost(), a description "
             f"(known: {', '.join(host_names())}), or leave it out"
         )
     return cast("Host", found)

@@ -1,4 +1,4 @@
-"""One call under way: who has begun what, what killed a host, and the input that did."""
+"""One call under way: which host has begun which render, which render killed a host, and its input."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from blackbox_grad.hosts.table import Layout, Table
 
 @dataclass(eq=False)
 class Call:
-    """The renders of one call, and what is known of those that are under way."""
+    """The renders of one call, and the state of those under way."""
 
     info: EffectInfo
     key: str
@@ -57,7 +57,7 @@ class Call:
         return int(found[0]) if len(found) else None
 
     def stuck(self, host: HostProcess, open_limit: float, time_limit: float) -> bool:
-        """Whether it has exceeded a limit and could not end itself."""
+        """Whether the host has exceeded a limit and could not end itself."""
         render, since = self._at[host]
         now = self.unfinished(host)
         if now != render:
@@ -66,7 +66,7 @@ class Call:
         return time.monotonic() - since > GRACE + (open_limit if render is None else time_limit)
 
     def end(self) -> None:
-        """Let no further render begin: the call has failed."""
+        """The call has failed: no further render begins."""
         self.over = True
         self.table.taken[self.table.taken == 0] = -1
 
@@ -83,7 +83,7 @@ class Call:
         return self.info.parameters.describe(self.table.points[probe, item], item)
 
     def save(self, index: int) -> str:
-        """The input of one render as an .npz file in the temporary folder; its path."""
+        """Write the input of one render to an .npz file in the temporary folder, and return its path."""
         probe, item = divmod(index, self.layout.batch)
         fd, path = tempfile.mkstemp(prefix="blackbox_grad-killed-", suffix=".npz")
         with os.fdopen(fd, "wb") as file:

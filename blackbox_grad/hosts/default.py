@@ -1,4 +1,4 @@
-"""The host that is used where none is given: one that all modules of this process share, or one for a single piece of work."""
+"""The host where the caller gives none: one that all modules of this process share, or one for a single piece of work."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _default_lock = threading.Lock()
 
 
 def default_host() -> Host:
-    """The host that all modules of this process share; made when first asked for, and anew when it is `closed`.
+    """The host that all modules of this process share. The first call makes it; a call after it was `closed` makes a new one.
 
-    It is a process pool with one process a core, or what the variable `BLACKBOX_GRAD_HOST` describes ("processes:hosts=4",
-    "in-process").
+    It is a process pool with one process per core, or the host that the variable `BLACKBOX_GRAD_HOST` describes
+    ("processes:hosts=4", "in-process").
     """
     global _default
     with _default_lock:
@@ -40,17 +40,17 @@ def default_host() -> Host:
 
 
 def host_or_default(host: str | Host | None) -> Host:
-    """A host as it is, one made from its description, or, for None, the one that all modules share."""
+    """A host passes through; a description makes one; None means the one that all modules share."""
     return default_host() if host is None else find_host(host)
 
 
 def new_host(description: str | None = None, **limits: Any) -> Host:
-    """A host of one's own, to be closed: the one described, or by `BLACKBOX_GRAD_HOST`, or else a process pool.
+    """A new host, which the caller closes: from the description, else from `BLACKBOX_GRAD_HOST`, else a process pool.
 
     Args:
         description: "processes:hosts=4", "in-process", or a host of another package.
-        limits: `hosts`, `time_limit`, `open_limit` of the process pool, where the description does not say them. Other hosts have
-            their own.
+        limits: `hosts`, `time_limit`, `open_limit` of the process pool, unless the description sets them. Other hosts have
+            their own limits.
     """
     if not description and (described := os.environ.get(VARIABLE)):
         try:
@@ -60,16 +60,16 @@ def new_host(description: str | None = None, **limits: Any) -> Host:
     name, _, options = (description or _POOL).partition(":")
     if name == _POOL:
         defaults = [f"{key}={value}" for key, value in limits.items() if value is not None]
-        options = ",".join(filter(None, [*defaults, options]))  # of two that say the same, the last one counts
+        options = ",".join(filter(None, [*defaults, options]))  # of two with the same key, the last one counts
     return find_host(f"{name}:{options}" if options else name)
 
 
 @contextlib.contextmanager
 def opened_host(host: str | Host | None = None, **limits: Any) -> Iterator[Host]:
-    """A host for one piece of work. One that is given stays open; one that is made is closed.
+    """A host for one piece of work. A host that the caller gives stays open; one made here is closed at the end.
 
     Args:
-        host: a host, or what `new_host` takes.
+        host: a host, or a description for `new_host`.
         limits: as for `new_host`.
     """
     if host is not None and not isinstance(host, str):
@@ -83,7 +83,7 @@ def opened_host(host: str | Host | None = None, **limits: Any) -> Iterator[Host]
 
 
 def _forget_default() -> None:
-    """A forked child must not talk to its parent's hosts: it makes its own."""
+    """A forked child must not use its parent's hosts: it makes its own."""
     global _default, _default_lock
     _default, _default_lock = None, threading.Lock()
 

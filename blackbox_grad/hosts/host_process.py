@@ -17,13 +17,13 @@ from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.hosts.messages import Attach, Detach, Introduce, Open, Run
 from blackbox_grad.hosts.shared_memory import Block
 
-#: What a host runs. It does not look for modules in the working directory: a `signal.py` there is none of its business.
+#: The program of a host. It imports nothing from the working directory, which may hold a `signal.py`.
 _PROGRAM = "import sys; del sys.path[0]; from blackbox_grad.hosts import worker; worker.main()"
 
-#: glibc then hands out small memory without its cache of used pieces, so that a backend can have all new memory zeroed at no cost.
+#: Turns off glibc's cache of small freed memory, so that a backend can have all new memory zeroed at no cost.
 _NO_MALLOC_CACHE = "glibc.malloc.tcache_count=0"
 
-#: A host ends itself at its time limit; so many seconds later the pool does it, in case the host could not.
+#: A host ends itself at its time limit. If it cannot, the pool ends it this many seconds later.
 GRACE = 5.0
 
 
@@ -35,7 +35,7 @@ class HostProcess:
     """The parent's end of one host process.
 
     Args:
-        number: tells it from the other hosts of its pool.
+        number: distinguishes it from the other hosts of its pool.
     """
 
     def __init__(self, number: int) -> None:
@@ -46,7 +46,7 @@ class HostProcess:
         self._known: set[str] = set()
         self._attached: set[int] = set()
         self._stale: set[int] = set()
-        # not a named file: gone with the last process that has it open
+        # without a name: it disappears with the last process that has it open
         self._chatter = tempfile.TemporaryFile()  # noqa: SIM115
         import fcntl  # not on Windows, where the pool refuses with a reason
 
@@ -102,7 +102,7 @@ class HostProcess:
             raise HostDiedError from error
 
     def dead(self) -> bool:
-        """Whether it has ended without an answer. A program that a plug-in has started may hold its end of the connection."""
+        """Whether it ended without an answer. Its end of the connection may still be open, in a program that a plug-in started."""
         return not self.alive() and not self.connection.poll(0)
 
     def alive(self) -> bool:
@@ -131,7 +131,7 @@ class HostProcess:
         return os.fstat(self._chatter.fileno()).st_size
 
     def last_words(self) -> str:
-        """The end of what was printed since the last message, for an error message."""
+        """The end of what it printed since the last message, for an error message."""
         with contextlib.suppress(OSError, ValueError):
             size = self._printed()
             start = max(self._said if self._said <= size else 0, size - 1000)

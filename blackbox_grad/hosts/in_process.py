@@ -22,8 +22,8 @@ from blackbox_grad.parameters.parameter import FloatArray
 class InProcessHost:
     """Renders on the caller's thread, one item after another.
 
-    A plug-in may refuse other threads than the one that opened it, or freeze there; training on a GPU calls from such a
-    thread. Use `ProcessPool` for plug-ins.
+    A plug-in may refuse threads other than the one that opened it, or freeze there. Training on a GPU calls from such a
+    thread, so use `ProcessPool` for plug-ins.
     """
 
     def __init__(self) -> None:

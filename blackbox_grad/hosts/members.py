@@ -1,4 +1,4 @@
-"""A pool's host processes and its memory: what must be let go when the pool ends."""
+"""A pool's host processes and its memory: what must be released when the pool ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from blackbox_grad.hosts.shared_memory import SharedMemory
 
 @dataclass(eq=False)
 class Members:
-    """What must be let go when the pool ends; apart from the pool, so that a finalizer can hold it."""
+    """What must be released when the pool ends. Separate from the pool, so that a finalizer can hold it."""
 
     pid: int = field(default_factory=os.getpid)
     owners: dict[HostProcess, object | None] = field(default_factory=dict)  # None: free

@@ -1,4 +1,4 @@
-"""What a pool and its host processes say to each other."""
+"""The messages between a pool and its host processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from blackbox_grad.hosts.table import Layout
 
 @dataclass(frozen=True)
 class Introduce:
-    """Tells a host what a key means, and where its parent now finds modules (a notebook may have extended `sys.path`)."""
+    """Gives a host the spec of a key, and its parent's current `sys.path` (a notebook may have extended it)."""
 
     key: str
     spec: EffectSpec
@@ -42,7 +42,7 @@ class Open:
 
 @dataclass(frozen=True)
 class Run:
-    """Take renders of a call, one after another, until none is left; answered by `Done`, or by `Failed` at the first that raises.
+    """Take renders of a call one after another. Answered by `Done` when none is left, or by `Failed` at the first that raises.
 
     Attributes:
         host: what this host writes into `Table.taken`.
@@ -66,7 +66,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Failed:
-    """An exception; `index` is the render that raised it, -1 for opening."""
+    """An exception, and the `index` of the render that raised it; -1 for opening."""
 
     error: Exception
     index: int = -1

@@ -7,12 +7,12 @@ from collections import OrderedDict
 from blackbox_grad.effects.opening import SelectedEffect, load
 from blackbox_grad.effects.spec import EffectSpec
 
-#: Effects that a host keeps open at once; the one unused for longest is closed first.
+#: Effects that a host keeps open at once; it closes the least recently used first.
 MOST_OPEN = 16
 
 
 class OpenedEffects:
-    """Opens effects when first used and keeps the last `MOST_OPEN`, by the key of their specs."""
+    """Opens each effect at its first use, and keeps the `MOST_OPEN` used last, by the key of their specs."""
 
     def __init__(self) -> None:
         self._effects: OrderedDict[str, SelectedEffect] = OrderedDict()

@@ -1,7 +1,7 @@
 """A pool of host processes: each owns its effects on its main thread and never imports torch.
 
-The caller's thread deals out the work and waits for it; there is no thread of the pool's own in the parent. So any thread may call
-it, and no plug-in ever sees a thread other than the main thread of its host.
+The caller's thread hands out the work and waits for it: the pool has no thread of its own in the parent. So any thread may call it,
+and a plug-in sees no thread but the main thread of its host.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ if TYPE_CHECKING:
 
 def usable_cores() -> int:
     """Cores this process may run on; `BLACKBOX_GRAD_HOSTS` overrides it."""
-    wanted = os.environ.get("BLACKBOX_GRAD_HOSTS", "")
-    if wanted:
-        if not wanted.isdigit() or int(wanted) < 1:
-            raise HostError(f"BLACKBOX_GRAD_HOSTS={wanted!r} must be a whole number of processes, 1 or more")
-        return int(wanted)
+    setting = os.environ.get("BLACKBOX_GRAD_HOSTS", "")
+    if setting:
+        if not setting.isdigit() or int(setting) < 1:
+            raise HostError(f"BLACKBOX_GRAD_HOSTS={setting!r} must be a whole number of processes, 1 or more")
+        return int(setting)
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return max(1, os.cpu_count() or 1)
 
 
-#: A render that kills this many hosts is reported instead of tried again.
+#: The pool reports a render that kills this many hosts, instead of trying it again.
 MOST_KILLS = 2
 
 
@@ -56,7 +56,7 @@ _pools: weakref.WeakSet[ProcessPool] = weakref.WeakSet()
 
 
 def _renew_locks() -> None:
-    """In a forked child: a thread of the parent may have held the lock, and will never release it here."""
+    """In a forked child: a thread of the parent may have held the lock, and never releases it here."""
     for pool in _pools:
         pool._free = threading.Condition()
 
@@ -71,11 +71,11 @@ class ProcessPool:
     Results do not depend on the number of hosts: every render is a function of its own input.
 
     Args:
-        hosts: number of processes; the number of usable cores by default, or the variable `BLACKBOX_GRAD_HOSTS`.
-        time_limit: seconds for one render. A host that exceeds it is killed and replaced, and its work is given to another once.
+        hosts: number of processes; by default the variable `BLACKBOX_GRAD_HOSTS`, or else the number of usable cores.
+        time_limit: seconds for one render. The pool replaces a host that exceeds it, and gives its work to another host, once.
         open_limit: seconds for opening an effect.
 
-    Processes start when first needed. They end with `close()`, with this object, and with this process, however it ends.
+    Processes start at their first use. They end with `close()`, with this object, and with this process, however it ends.
     """
 
     def __init__(self, hosts: int | None = None, time_limit: float = 60.0, open_limit: float = 180.0) -> None:
@@ -166,7 +166,7 @@ class ProcessPool:
     def __repr__(self) -> str:
         return f"ProcessPool(hosts={self.hosts}, time_limit={self.time_limit:g}, open_limit={self.open_limit:g})"
 
-    # one call: copy in, have it rendered, hand the results over
+    # one call: copy the input, have it rendered, return the results
 
     def _call(
         self, mode: Mode, spec: EffectSpec, memory: SharedMemory, audio: Audio, points: FloatArray, other: Audio
@@ -189,7 +189,7 @@ class ProcessPool:
         return table.values.copy()
 
     def _have_rendered(self, call: Call) -> None:
-        """Let free hosts help themselves to the renders of a call until all are done."""
+        """Let free hosts take renders of a call until all are done."""
         active: dict[Connection, HostProcess] = {}
         failure: Failed | None = None
         with self._taking() as take:
@@ -206,7 +206,7 @@ class ProcessPool:
                         self._after_death(call, worker)
                 if not active:
                     break
-                # other threads may free a host while ours are busy, so look again soon if there is work left for it
+                # another thread may free a host while ours are busy: if it could take work, look again soon
                 may_join = len(active) < self.hosts and call.wants_more_than(active.values())
                 for connection in wait(list(active), timeout=0.02 if may_join else 1.0):
                     assert isinstance(connection, Connection)
@@ -239,7 +239,7 @@ class ProcessPool:
         return answer
 
     def _after_death(self, call: Call, worker: HostProcess) -> None:
-        """Let another host take what a dead one was at; report a render that kills again."""
+        """Let another host take the render that a dead one had begun; report a render that kills again."""
         culprit = call.unfinished(worker)
         if call.over or (culprit is None and call.table.taken.all()):
             return
@@ -268,9 +268,9 @@ class ProcessPool:
 
     @contextlib.contextmanager
     def _taking(self) -> Iterator[Callable[[bool], HostProcess | None]]:
-        """Hosts for one call: those that it has not given back at its end are in the middle of work that nobody wants any more.
+        """Hosts for one call. At its end the pool kills those that it has not given back: nothing needs their renders any more.
 
-        So it is after an error, and after Ctrl-C at whatever moment: who has a host is one entry of a table, set in one step.
+        This happens after an error, and after Ctrl-C at any moment: the owner of a host is one entry of a table, set in one step.
         """
         caller = object()
         try:

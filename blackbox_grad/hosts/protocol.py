@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class Host(Protocol):
-    """Renders batches. Every method may be called from any thread, and blocks until its result is there.
+    """Renders batches. Any thread may call any method, which blocks until its result is there.
 
-    `renders` and `nonfinite` count, over the host's life, all renders made and those among them with NaN or infinity.
+    Over the host's life, `renders` counts its renders, and `nonfinite` counts those with NaN or infinity.
 
-    Two attributes are optional: `closed`, whether it was closed, so that the default host is made anew; and `hosts`, how many
-    renders it makes at once. `blackbox_grad.testing.check_host` tests these promises.
+    Two attributes are optional. `closed`: whether it was closed; the default host is then replaced. `hosts`: how many renders it
+    makes at once. `blackbox_grad.testing.check_host` tests these promises.
     """
 
     renders: int
@@ -32,7 +32,7 @@ class Host(Protocol):
         ...
 
     def share(self, audio: Audio) -> Audio:
-        """The same audio where the host can read it: given to several calls, it is copied once."""
+        """The same audio in memory that the host can read, so that several calls with it make one copy."""
         ...
 
     def render_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray) -> tuple[Audio, NDArray[np.bool_]]:
@@ -63,5 +63,5 @@ class Host(Protocol):
         ...
 
     def close(self) -> None:
-        """Let all effects and processes go. Safe to call twice."""
+        """Close all effects and end all processes. Safe to call twice."""
         ...

@@ -1,4 +1,4 @@
-"""What rendering one item means: the same code in this process and in a host's."""
+"""Rendering one item: the same code in this process and in a host process."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from blackbox_grad.effects.opening import EffectInfo, SelectedEffect
 from blackbox_grad.errors import AudioError, ParameterError
 from blackbox_grad.parameters.parameter import FloatArray
 
-#: Products are summed in float32 over so many samples, and these sums in float64: exact enough for differences of probes.
+#: Samples over which products are summed in float32. The sums are added in float64: exact enough for differences of probes.
 _BLOCK = 1024
 
 
-#: For the loops around `render_into` and `probe_value`: audio that is not finite is looked for, and no surprise.
+#: For the loops around `render_into` and `probe_value`, which check for audio that is not finite themselves.
 ignore_overflow = functools.partial(np.errstate, invalid="ignore", over="ignore")
 
 
@@ -38,7 +38,7 @@ def render_into(effect: SelectedEffect, audio: Audio, values: FloatArray, out: A
     """Render `[C, T]` at `values: [F]` into `out`; 0.0 if the result is finite, NaN otherwise.
 
     Raises:
-        AudioError: `audio` is not finite; the effect, which might crash or keep it for ever, does not see it.
+        AudioError: `audio` is not finite. The effect does not receive it: it might crash, or keep it in its state.
     """
     if not _is_finite(audio):
         raise AudioError(f"{effect.spec.address}: clean the audio x before the effect: it holds NaN or infinity")
@@ -58,7 +58,7 @@ def probe_value(effect: SelectedEffect, audio: Audio, values: FloatArray, cotang
 
 
 def check_batch(effect: EffectInfo | SelectedEffect, audio: Audio, points: FloatArray, cotangent: Audio | None = None) -> None:
-    """Raise where the arrays of a call do not fit each other or the effect; shared memory would be read as something else."""
+    """Raise if the arrays of a call do not fit each other or the effect: a host would misread the shared memory."""
     where = effect.spec.address
     if audio.ndim != 3 or audio.dtype.kind != "f":
         raise AudioError(f"{where}: audio must be [B, C, T] float32, got {audio.shape} {audio.dtype}")

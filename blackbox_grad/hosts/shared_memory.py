@@ -1,6 +1,6 @@
-"""Memory that a pool and its hosts share: audio, cotangents, points and results of a call, without copies in between.
+"""Memory that a pool and its hosts share: audio, cotangents, points and results of a call, without copies.
 
-The memory has no name in any file system, so nothing is left behind however the processes end.
+The memory has no name in a file system, so it leaves nothing behind, however the processes end.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from numpy.typing import DTypeLike, NDArray
 _SPARE_BLOCKS = 8
 
 
-#: Smaller results are copied out: a block is a whole number of pages and two file descriptors.
+#: Smaller results are copied: a block costs whole pages and two file descriptors.
 _SMALLEST_LENT = 1 << 16
 
 
-#: Results that their callers may keep in shared memory; of more, as of a data set, they get copies.
+#: Results that callers may keep in shared memory. Beyond that, as for a data set, they get copies.
 _MOST_LENT = 64
 
 
 class Block:
-    """A piece of memory behind a file descriptor, which can be handed to another process. Gone when nobody refers to it."""
+    """Memory behind a file descriptor, which another process can receive. Freed with the last reference to it."""
 
     def __init__(self, number: int, size: int, fd: int | None = None) -> None:
         self.number = number
@@ -55,17 +55,17 @@ class Block:
         self.spoiled = False
 
     def array(self, shape: tuple[int, ...], kind: DTypeLike = np.float32) -> NDArray[Any]:
-        """A view that does not keep the block."""
+        """A view that does not keep the block alive."""
         return np.ndarray(shape, kind, self.memory)
 
     def make_private(self) -> None:
-        """From now on it is memory like any other: a child that is forked has a copy, and no other process sees it."""
+        """Make it ordinary memory: a forked child gets a copy, and no other process sees it."""
         if not self.private:
             _map(self.address, self.size, mmap.MAP_PRIVATE | _MAP_FIXED, self.fd)
         self.private = self.spoiled = True
 
     def close(self) -> None:
-        """Hand it to no further process."""
+        """No further process can receive it."""
         self.make_private()
         self._close_fd()
         self.fd = -1
@@ -76,7 +76,7 @@ _MAP_FIXED = 0x10
 
 
 def _map(address: int | None, size: int, flags: int, fd: int) -> int:
-    """`mmap` of the C library: Python's keeps a descriptor of its own, and cannot map anew in the same place."""
+    """`mmap` of the C library: Python's keeps its own descriptor, and cannot map the same address again."""
     mapped = _c_library().mmap(address, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, fd, 0)
     if mapped in (None, ctypes.c_void_p(-1).value):
         error = ctypes.get_errno()
@@ -94,7 +94,7 @@ def _c_library() -> ctypes.CDLL:
 
 
 class _Lease:
-    """What an array in a block refers to; gives the block back when the last such array is gone, on whatever thread."""
+    """What an array in a block refers to. Gives the block back when the last such array is gone, on any thread."""
 
     def __init__(self, block: Block, shape: tuple[int, ...], kind: DTypeLike, memory: SharedMemory) -> None:
         self.__array_interface__ = {
@@ -112,7 +112,7 @@ class _Lease:
 
 
 class SharedMemory:
-    """Arrays in blocks, which are used again when the last array in them is gone.
+    """Arrays in blocks. A block is reused when the last array in it is gone.
 
     Args:
         dropped: called with the number of a block that will not be used again.
@@ -122,13 +122,13 @@ class SharedMemory:
         self._dropped = dropped
         self._lock = threading.Lock()
         self._made = 0
-        self._spare: list[Block] = []  # the one unused for longest first
+        self._spare: list[Block] = []  # least recently used first
         self._lent: dict[int, Block] = {}
         self.returned: deque[Block] = deque()
         _memories.add(self)
 
     def empty(self, shape: tuple[int, ...], kind: DTypeLike = np.float32) -> NDArray[Any]:
-        """An array with whatever was in its memory before."""
+        """An array that is not initialised."""
         size = max(math.prod(shape) * np.dtype(kind).itemsize, 1)
         size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         with self._lock:
@@ -156,20 +156,20 @@ class SharedMemory:
         return shared
 
     def give(self, array: NDArray[Any]) -> NDArray[Any]:
-        """A finished array for a caller to keep: itself, or a copy of a small one and where many are kept already."""
+        """A finished array for a caller to keep: itself, or a copy if it is small or callers keep many already."""
         if not self.may_lend(array):
             return array.copy()
         self.block_of(array).ready = True
         return array
 
     def may_lend(self, array: NDArray[Any]) -> bool:
-        """Whether a block is worth it for an array to be kept."""
+        """Whether a caller may keep this array in its block."""
         with self._lock:
             self._collect()
             return array.nbytes >= _SMALLEST_LENT and len(self._lent) <= _MOST_LENT
 
     def spoil(self, array: NDArray[Any]) -> None:
-        """Never use its block again: a host that is being killed may still write to it."""
+        """Never reuse its block: a host that is being killed may still write to it."""
         self.block_of(array).spoiled = True
 
     def block_of(self, array: NDArray[Any]) -> Block:
@@ -188,13 +188,13 @@ class SharedMemory:
             self._dropped(self._spare.pop(0).number)
 
     def part(self) -> None:
-        """Before a fork: what callers hold becomes memory like any other, which parent and child can change on their own."""
+        """Before a fork: arrays that callers hold become ordinary memory, so that parent and child each have their own."""
         for block in tuple(self._lent.values()):
             if block.ready:
                 block.make_private()
 
     def close(self) -> None:
-        """Let everything go but what callers hold, which stays as it is."""
+        """Release everything but the arrays that callers hold."""
         with self._lock:
             self._collect()
             self._spare.clear()

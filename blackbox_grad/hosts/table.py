@@ -38,7 +38,7 @@ class Layout:
 
     @property
     def other(self) -> tuple[int, ...]:
-        """Of the output when rendering, of the cotangent when probing."""
+        """Shape of the output when rendering, of the cotangent when probing."""
         return (self.probes, *self.audio) if self.mode == "render" else self.audio
 
     def _arrays(self) -> dict[str, tuple[tuple[int, ...], type]]:
@@ -70,11 +70,11 @@ class Layout:
 
 @dataclass
 class Table:
-    """What is to be rendered in one call, and how far it is.
+    """The renders of one call, and their progress.
 
     Attributes:
         points: `[K, B, P]`.
-        values: `[N]`: the results of probes; of renders 0, or NaN where the audio is not finite.
+        values: `[N]`: the value of a probe; 0 for a render, or NaN where its audio is not finite.
         taken: `[N]`: 0, or the number of the host that has begun render `i`.
         done: `[N]`: 1 when render `i` has its result.
     """

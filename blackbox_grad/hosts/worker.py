@@ -1,6 +1,6 @@
 """The program of a host process: effects on its main thread, no torch, audio in shared memory.
 
-It is started as `python -m blackbox_grad.hosts.worker FD PARENT`, talks over the socket FD, and ends when its parent does.
+`python -m blackbox_grad.hosts.worker FD PARENT` starts it. It communicates over the socket FD, and ends when its parent does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from blackbox_grad.hosts.rendering import ignore_overflow, probe_value, render_i
 from blackbox_grad.hosts.shared_memory import Block
 from blackbox_grad.hosts.table import Table
 
-#: Plug-ins print; what they print is kept for error messages, up to so many bytes.
+#: Bytes of a plug-in's output that a host keeps for error messages.
 MOST_CHATTER = 1 << 20
 
 
@@ -32,7 +32,7 @@ MOST_CHATTER = 1 << 20
 def _alarm(seconds: float) -> Iterator[None]:
     """End this process if the block takes longer.
 
-    The kernel does it, so it works while a plug-in hangs with the interpreter locked, and after the parent has died.
+    The kernel ends it, so this works while a plug-in hangs with the interpreter locked, and after the parent has died.
     """
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
@@ -42,7 +42,7 @@ def _alarm(seconds: float) -> Iterator[None]:
 
 
 def _take(block: Block, table: Table, host: int) -> int | None:
-    """The next render that nobody has begun. A lock that ends with its process keeps two hosts from taking the same."""
+    """The next render that no host has begun. A lock, which ends with its process, keeps two hosts from taking the same."""
     import fcntl  # not on Windows, where the pool refuses with a reason
 
     fcntl.lockf(block.fd, fcntl.LOCK_EX)
@@ -76,7 +76,7 @@ class Worker:
         self._effects = OpenedEffects()
 
     def serve(self) -> None:
-        """Until the parent closes its end."""
+        """Answer messages until the parent closes its end."""
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
                 message = self._connection.recv()
@@ -136,7 +136,7 @@ class Worker:
 
 
 def _portable(error: Exception, spec: EffectSpec) -> Exception:
-    """An error that the parent can unpickle, whatever library it comes from."""
+    """An error that the parent can unpickle, even if it comes from another library."""
     if isinstance(error, BlackboxGradError):
         return type(error)(str(error))
     return EffectLoadError(f"{spec.address}: {type(error).__name__}: {error}")
@@ -147,7 +147,7 @@ def main() -> None:
     os.set_inheritable(fd, False)  # a program that a plug-in starts must not keep it open
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     Worker(Connection(fd)).serve()
-    os._exit(0)  # a plug-in's static destructors may hang or crash; nothing of ours is left to do
+    os._exit(0)  # a plug-in's static destructors may hang or crash, and we have nothing left to do
 
 
 if __name__ == "__main__":

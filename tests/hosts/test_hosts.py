@@ -413,9 +413,9 @@ def test_hosts_come_by_name_with_options_and_from_third_parties(third_party):
         ("processes:fast=1", "'processes:fast=1': .*'fast'"),
         ("processes:hosts=two", "'processes:hosts=two': .*hosts='two'"),
         ("processes:time_limit=0", "'processes:time_limit=0': .*time_limit=0"),
-        ("os.getcwd", "host='os.getcwd' is no host; give .*processes"),
-        (3, "host=3 is no host"),
-        (bg.ProcessPool, "is no host"),
+        ("os.getcwd", "host='os.getcwd' is not a host; give .*processes"),
+        (3, "host=3 is not a host"),
+        (bg.ProcessPool, "is not a host"),
     ],
 )
 def test_what_is_no_host_is_refused_with_the_description(wrong, said):
