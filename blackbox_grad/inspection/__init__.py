@@ -1,4 +1,4 @@
-"""What an effect really does, measured. Needs numpy and a host, and no torch."""
+"""What an effect really does, measured. Needs numpy and a host, not torch."""
 
 from __future__ import annotations
 

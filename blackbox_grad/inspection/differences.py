@@ -1,4 +1,4 @@
-"""How good differences along one parameter are: as gradients over a step, and as the way to a target."""
+"""How good differences along one parameter are: as gradients over a step, and as a direction toward a target."""
 
 from __future__ import annotations
 
@@ -15,30 +15,31 @@ from blackbox_grad.inspection.results import Agreement, ProbeKind
 from blackbox_grad.inspection.sweep import FEW, Line, Sweep
 from blackbox_grad.parameters.parameter import FloatArray
 
-#: Where on a sweep differences are compared with the truth, and over which distances.
+#: Places on a sweep where differences are compared with the true changes.
 STARTS = (0.19, 0.5, 0.81)
 
 
+#: Distances of these differences.
 STEPS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 
 
 _KINDS: tuple[ProbeKind, ProbeKind] = ("cotangent", "loss")
 
 
-#: Every so many-th value of a sweep is a target of differences.
+#: Every n-th value of a sweep is a target of differences.
 _TARGETS = 2
 
 
-#: Spacings tried for ECnoise: the first, and the bounds.
+#: Spacings for ECnoise: the first, and the bounds.
 _SPACING, _NEAREST, _FURTHEST = 1e-5, 1e-7, 1e-2
 
 
-#: Targets nearer than this part of the furthest say nothing about directions.
+#: Targets whose loss is below this part of the largest say nothing about directions.
 _NEAR = 1e-3
 
 
 class _Start:
-    """A place on the sweep, and the probes of losses from there to other places, as changes from here relative to the loss.
+    """A place on the sweep, and the probes of its losses toward other places on it: as changes from here, relative to the loss.
 
     Attributes:
         losses: toward each target, dB², `[targets]`.
@@ -72,7 +73,7 @@ class _Start:
             after = spectrum(sound, kind)
             decibels = ear.decibels(before)
             d = ear.decibels(after) - decibels
-            # `apart @ both` without a copy of all targets; together, as each pass over the targets is dear
+            # `apart @ both` without a copy of all targets; one product for both, as each pass over the targets is slow
             both = np.stack([ear.linearised(before, after), d], axis=1)
             product = 2.0 * (decibels @ both - targets @ both)[self._far] / len(d)
             linear += product[:, 0]
@@ -90,7 +91,7 @@ class _Start:
 
 @dataclass(frozen=True)
 class Differences:
-    """Changes of the probes of all targets, `distances` up and down from a start. `losses`, `below`: as in `_Start`."""
+    """Changes of the probes of all targets, at `distances` up and down from a start. `losses`, `below`: as in `_Start`."""
 
     losses: FloatArray
     below: NDArray[np.bool_]
@@ -100,7 +101,7 @@ class Differences:
     finite: bool
 
     def derivatives(self, probe_kind: ProbeKind, noise: float) -> list[noises.Derivatives]:
-        """Of the probe of each target."""
+        """Derivatives of the probe of each target."""
         up, down = (np.array([c[probe_kind] for c in changes]).T for changes in (self.up, self.down))
         return [noises.derivatives(0.0, u, d, self.distances, noise) for u, d in zip(up, down, strict=True)]
 
@@ -111,17 +112,17 @@ def agreements_of(differences: Sequence[Differences], distances: Sequence[float]
     weight = np.concatenate([np.sqrt(d.losses) for d in differences])
     made = []
     for n, step in enumerate(distances):
-        told, true = (weight * np.concatenate([d.up[n][k] - d.down[n][k] for d in differences]) for k in _KINDS)
-        length = float(np.linalg.norm(told) * np.linalg.norm(true))
-        linear = float(told @ true) / length if length > 0 else None
-        # with the target below, the loss grows upward; where nothing changes, it is chance
-        right = [float(np.mean((np.sign(change) * np.where(below, 1, -1) + 1) / 2)) for change in (told, true)]
+        predicted, true = (weight * np.concatenate([d.up[n][k] - d.down[n][k] for d in differences]) for k in _KINDS)
+        length = float(np.linalg.norm(predicted) * np.linalg.norm(true))
+        linear = float(predicted @ true) / length if length > 0 else None
+        # a target below: the loss grows upward; where nothing changes, the direction is chance
+        right = [float(np.mean((np.sign(change) * np.where(below, 1, -1) + 1) / 2)) for change in (predicted, true)]
         made.append(Agreement(float(step), linear, *right))
     return tuple(made)
 
 
 def starts_on(line: Line, sweep: Sweep) -> list[_Start]:
-    """At places spread over what sounds."""
+    """At places spread over the values that sound."""
     sounding = np.flatnonzero(sweep.finite & ~sweep.silent)
     if len(sounding) < 2:
         return []
@@ -132,7 +133,7 @@ def starts_on(line: Line, sweep: Sweep) -> list[_Start]:
 
 
 def noise_of(line: Line, starts: Sequence[_Start], probe_kind: ProbeKind) -> float | None:
-    """ECnoise at all starts, with the spacing that suits most; None if there is none."""
+    """ECnoise at all starts, with the spacing that suits most of them; None if no spacing finds it."""
     spacing, tried, levels = _SPACING, set[float](), list[float]()
     while starts and _NEAREST <= spacing <= _FURTHEST and spacing not in tried:
         tried.add(spacing)

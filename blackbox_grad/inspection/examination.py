@@ -1,4 +1,4 @@
-"""The examination: first of the effect as a whole, then of one parameter after the other, until all is known or a limit is met."""
+"""The examination: the effect as a whole, then one parameter after the other, until everything is measured or a limit ends it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from blackbox_grad.inspection.results import Inspection, ParameterInspection
 from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import Selection
 
-#: Counts up when measurements change, so that results of older code are not used.
+#: Increases when measurements change, so that cached results of older code are not used.
 _METHOD = 2
 
 #: Libraries whose version may change what an effect does.
@@ -30,13 +30,13 @@ _LIBRARIES = ("blackbox-grad", "pedalboard", "dawdreamer")
 #: A change of the output counts if it is this many times larger than the effect's own noise.
 _ABOVE_NOISE = 4.0
 
-#: A parameter that changes the output by this part around the defaults is looked at there, and one that does not where it does.
+#: A parameter that changes the output by this part around the defaults is measured there; another, around settings where it does.
 _PLAIN = 1e-3
 
 #: Progress after the effect as a whole, the search for audible parameters, and the first looks.
-_WHOLE, _HEARD, _LOOKED = 0.05, 0.1, 0.45
+_WHOLE, _AUDIBLE, _LOOKED = 0.05, 0.1, 0.45
 
-#: Seconds for one render of the test signals; one that takes longer, or crashes, is reported.
+#: Seconds for one render of the test signals. The inspection reports a render that takes longer or crashes.
 _TIME_LIMIT = 20.0
 
 
@@ -58,13 +58,13 @@ def inspect_effect(
     cached until the plug-in's file or a version changes.
 
     Args:
-        effect: an address, or a spec, which brings sample rate, parameters and options itself.
+        effect: an address, or a spec, which has its own sample rate, parameters and options.
         sample_rate: Hz.
         parameters: those to inspect: names, "continuous", "trainable" or "all".
-        time_limit: seconds it may take. It waits for renders that have begun.
+        time_limit: seconds that it may take. It waits for renders that have begun.
         render_limit: the most renders, each of 1.5 s of audio.
-        again: measure again what is cached.
-        host: where to render; by default processes of its own, or the host that `BLACKBOX_GRAD_HOST` describes.
+        again: measure again instead of reading the cache.
+        host: where to render; by default its own processes, or the host that `BLACKBOX_GRAD_HOST` describes.
         on_progress: called during the measurements.
         options: passed to the backend.
     """
@@ -91,7 +91,7 @@ def _remembered(data: Any) -> Inspection | None:
 
 
 def _stamp(spec: EffectSpec) -> str:
-    """Changes with the files of the plug-ins, the libraries, and the way it is measured."""
+    """A digest of the plug-ins' files, the libraries' versions, and the method of measurement."""
     parts = spec.parts or (spec,)
     versions = []
     for library in _LIBRARIES:
@@ -145,7 +145,7 @@ def _stages(renders: Renders, found: Inspection) -> Iterator[Inspection]:
     faint = list(range(len(renders.space)))
     bases = one_parameter.bases(renders)
     for n, base in enumerate(bases):
-        renders.tell(_WHOLE + (_HEARD - _WHOLE) * n / len(bases), "which parameters are heard")
+        renders.tell(_WHOLE + (_AUDIBLE - _WHOLE) * n / len(bases), "which parameters are audible")
         for i, change in one_parameter.effects_of(renders, faint, base).items():
             if change > max(tolerance, places[i][0] if i in places else 0.0):
                 places[i] = change, base
@@ -156,11 +156,11 @@ def _stages(renders: Renders, found: Inspection) -> Iterator[Inspection]:
         found = _with(found, i, replace(found.parameters[i], reaches_sound=False))
     yield found
 
-    # look at every parameter before the rest of the first is measured: if time runs out, the looks matter more
+    # look at every parameter before refining the first: if time runs out, the looks matter more
     order = sorted(places)
     looked: dict[int, one_parameter.Looked] = {}
     for n, i in enumerate(order):
-        renders.tell(_HEARD + (_LOOKED - _HEARD) * n / len(order), renders.space.names[i])
+        renders.tell(_AUDIBLE + (_LOOKED - _AUDIBLE) * n / len(order), renders.space.names[i])
         with _reported(found.parameters[i]) as result:
             looked[i] = one_parameter.look(renders, i, places[i][1], tolerance)
             result.append(looked[i].found)
@@ -176,7 +176,7 @@ def _stages(renders: Renders, found: Inspection) -> Iterator[Inspection]:
 
 @contextlib.contextmanager
 def _reported(known: ParameterInspection) -> Iterator[list[ParameterInspection]]:
-    """A render that fails in the block is noted with what is known of the parameter."""
+    """A render that fails in the block becomes the note of the parameter, beside the results so far."""
     result = [known]
     try:
         yield result

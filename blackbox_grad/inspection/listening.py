@@ -1,4 +1,4 @@
-"""The test signals, and how an inspection hears: log spectra, their linearisation, and a few features."""
+"""The test signals, and how an inspection compares audio: log spectra, their linearisation, and a few features."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from blackbox_grad.parameters.parameter import FloatArray
 
 Spectrum: TypeAlias = NDArray[np.complexfloating[Any]]
 
-#: Seconds of each test signal: long enough to hear the second echo of a delay of half a second.
+#: Seconds of each test signal: long enough for the second echo of a delay of half a second.
 SECONDS = 1.5
 
-#: Where the excerpt of the bundled recording begins, seconds: a chord is struck there.
+#: Start of the excerpt of the bundled recording, seconds: a chord is struck there.
 _EXCERPT = 0.68
 
 #: Largest sample of the test signals.
@@ -26,17 +26,17 @@ _PEAK = 0.5
 #: Peaks below this, -100 dBFS, are silence.
 SILENCE = 1e-5
 
-#: Samples of a window of the spectra, half of which it moves on.
+#: Samples of a window of the spectra. The hop is half of it.
 _WINDOW = 1024
 
-#: What lies this much below the mean power of the input does not count, dB.
+#: Power this far below the mean power of the input does not count, dB.
 _FLOOR = -60.0
 
 _DECIBELS = 10.0 / np.log(10.0)
 
 
 def signals(sample_rate: float, channels: int) -> tuple[Audio, str]:
-    """`[2, channels, T]`: a real recording and bursts of noise; and a note, where the recording cannot be had."""
+    """`[2, channels, T]`: a real recording and bursts of noise. Without the recording, bursts only, and a note that says why."""
     count = round(SECONDS * sample_rate)
     bursts = _bursts(sample_rate, channels, count)
     try:
@@ -51,7 +51,7 @@ def signals(sample_rate: float, channels: int) -> tuple[Audio, str]:
 
 
 def _bursts(sample_rate: float, channels: int, count: int) -> Audio:
-    """Bursts that die away, of three loudnesses, with silence between: gates open, compressors work, echoes stand alone."""
+    """Decaying bursts at three levels, with silence between: gates open, compressors work, echoes stand alone."""
     time = np.arange(count) / sample_rate
     envelope = np.zeros(count)
     for start, loudness, length in ((0.01, 1.0, 0.04), (0.35, 0.3, 0.02), (0.6, 0.08, 0.1), (1.1, 0.6, 0.02)):
@@ -72,10 +72,10 @@ def spectrum(audio: Audio, kind: type = np.complex64) -> Spectrum:
 
 
 class Ear:
-    """Hears one signal through an effect. `N` counts channels, frames and frequencies together.
+    """Compares outputs of an effect for one input signal. `N` counts channels, frames and frequencies together.
 
     Args:
-        dry: the signal `[C, T]`, from which the floor of the log spectra is taken.
+        dry: the signal `[C, T]`; its power sets the floor of the log spectra.
     """
 
     def __init__(self, dry: Audio) -> None:
@@ -88,7 +88,7 @@ class Ear:
         return decibels
 
     def linearised(self, here: Spectrum, there: Spectrum) -> FloatArray:
-        """`decibels(there) - decibels(here)` to first order in the change of the *audio*: what a cotangent at `here` sees of it."""
+        """`decibels(there) - decibels(here)` to first order in the change of the *audio*: what a cotangent at `here` sees."""
         power = here.real**2 + here.imag**2
         change = there - here
         moved = here.real * change.real + here.imag * change.imag

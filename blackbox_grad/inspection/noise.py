@@ -1,4 +1,4 @@
-"""How noisy and how curved a function is, and the step that its finite differences should have.
+"""The noise and curvature of a function, and the step that its finite differences should have.
 
 J. J. Moré, S. M. Wild, "Estimating computational noise", SIAM J. Sci. Comput. 33(3), 2011, doi:10.1137/100786125, and "Estimating
 derivatives of noisy simulations", ACM Trans. Math. Softw. 38(3), 2012, doi:10.1145/2168773.2168777.
@@ -20,13 +20,13 @@ from blackbox_grad.parameters.parameter import FloatArray
 #: Function values that ECnoise needs: enough for differences of the sixth order.
 POINTS = 9
 
-#: Estimates of three successive orders that lie within this factor of each other are noise and no longer the function.
+#: If the estimates of three successive orders lie within this factor of each other, they measure noise, not the function.
 _FACTOR = 4.0
 
-#: Function values that differ by more than this part are too far apart: the function hides the noise.
+#: Points whose function values differ by more than this part are too far apart: the function hides the noise.
 _SPREAD = 0.1
 
-#: A second difference so many times larger than the noise is curvature.
+#: A second difference is curvature if it is this many times larger than the noise.
 _CLEAR = 100.0
 
 
@@ -41,8 +41,8 @@ class NoiseLevel:
 def ecnoise(values: ArrayLike, scale: float | None = None) -> NoiseLevel:
     """Noise of a function from its values at `POINTS` equally spaced points.
 
-    The k-th differences of a smooth function fall like the spacing to the power k; those of independent noise of deviation `ε`
-    have the variance `ε² (2k)!/(k!)²`. So where `ε_k² = (k!)²/(2k)! · mean (Δᵏ)²` no longer depends on `k`, it is the noise.
+    The k-th differences of a smooth function fall like the spacing to the power k. Those of independent noise of deviation `ε`
+    have the variance `ε² (2k)!/(k!)²`. So where `ε_k² = (k!)²/(2k)! · mean (Δᵏ)²` no longer depends on `k`, it is `ε²`.
 
     Args:
         values: `[m + 1]`.
@@ -78,9 +78,9 @@ class Derivatives:
 
 
 def derivatives(here: float, up: Sequence[float], down: Sequence[float], steps: Sequence[float], noise: float) -> Derivatives:
-    """From values at a point and at ± each of `steps`, ascending: the smallest ones whose differences stand out of the noise.
+    """From values at a point and at ± each of `steps`, ascending: uses the smallest steps whose differences exceed the noise.
 
-    Where even the largest do not, the derivative is what they would at most hide.
+    If no step's differences do, the derivative is the most that the noise can hide at the largest.
     """
     h = np.asarray(steps, dtype=np.float64)
     f, b = np.asarray(up, dtype=np.float64), np.asarray(down, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What is measured of one parameter: whether it is audible, a sweep, its steps, and how good differences along it are."""
+"""The measurements of one parameter: whether it is audible, a sweep, its steps, and how good differences along it are."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ from blackbox_grad.inspection.results import ParameterInspection, ProbeKind
 from blackbox_grad.inspection.sweep import FEW, Line
 from blackbox_grad.parameters.parameter import FloatArray
 
-#: Values of a sweep, and the most levels of a stepped parameter in one.
+#: Values of a sweep; a stepped parameter has at most as many.
 SWEEP = 33
 
 
-#: About what an optimiser moves a parameter at once. Over this, a linearised loss must be worth something: the cosine between the
-#: changes that it predicts and the true ones. (Over less, noise may hide both.)
+#: Moves of a parameter by an optimiser, about. A linearised loss must be good over these. (Over less, noise may hide it.)
 MOVES = (0.01, 0.03)
 
 
+#: It is good if the cosine between the changes that it predicts and the true ones is at least this.
 TRUSTED = 0.8
 
 
-#: Values at which a parameter is rendered, to find whether it is audible.
+#: Values that are rendered to find whether a parameter is audible.
 _LISTENED = (0.0, 1.0, 0.37)
 
 
-#: A loss is a float32 and knows itself no better than this part.
+#: The relative rounding error of a loss in float32.
 _ROUNDING = 2.0**-24
 
 
-#: Recommended steps stay within these: below, float32 parameters are not resolved; above, nothing is local.
+#: Bounds of the recommended steps: below, float32 parameters are not resolved; above, nothing is local.
 _SHORTEST, _LONGEST = 1e-5, 0.1
 
 
-#: A step that fits into the box from everywhere, for parameters with very few settings.
+#: A step that fits into the box from every point, for parameters with very few settings.
 _HALFWAY = 0.5
 
 
-#: Of two steps for loss probes that point toward the target this nearly as often, the shorter is better.
+#: If two steps of loss probes point toward the target equally often, up to this difference, the shorter is better.
 _AS_OFTEN = 0.02
 
 
@@ -61,7 +61,7 @@ def bases(renders: Renders) -> list[FloatArray]:
 
 
 def effects_of(renders: Renders, indices: Sequence[int], base: FloatArray) -> dict[int, float]:
-    """How much each of the parameters changes the output around `base`, at most, relative to it."""
+    """The largest change of the output by each of these parameters around `base`, relative to the output."""
     expected = renders(base[None])[0][0]
     changes = {}
     for i in indices:
@@ -80,7 +80,7 @@ class Looked:
 
 
 def look(renders: Renders, index: int, base: FloatArray, tolerance: float) -> Looked:
-    """What parameter `index`, which reaches the sound around `base`, does, and which probes suit it."""
+    """What parameter `index` does around `base`, where it is audible, and which probes suit it."""
     parameter = renders.space[index]
     line = Line(renders, index, base, tolerance)
     sweep = line.sweep(np.linspace(0.0, 1.0, min(SWEEP, parameter.levels or SWEEP)))
@@ -118,20 +118,20 @@ def refine(renders: Renders, looked: Looked, index: int, base: FloatArray, toler
     if renders.space[index].levels is not None:
         return found
     few = line.sweep(np.linspace(0.0, 1.0, FEW))
-    steps = resolution(lambda values: list(line.render(values, few.heard)[0]), line.differs)
+    steps = resolution(lambda values: list(line.render(values, few.signal)[0]), line.differs)
     found = replace(found, steps=steps.steps, resolution=steps.widest)
     resolved = min(2.0 * steps.widest, _HALFWAY)
     if found.probe_kind is None:
         if steps.steps is None:
             return found
-        # no difference crossed the edge of a step: one that does, and what is never wrong
+        # no difference crossed the edge of a step: take one that does, and loss probes, which are never wrong
         return replace(found, step=resolved, central_step=resolved, probe_kind="loss", note="")
     noise = noise_of(line, starts_on(line, few), found.probe_kind)
     known = max(noise or 0.0, _ROUNDING)
     every = [d for differences in looked.differences for d in differences.derivatives(found.probe_kind, known)]
     second, third = (float(np.median([getattr(d, order) for d in every])) for order in ("second", "third"))
     if found.probe_kind == "loss":
-        # the optimum for the derivative gives the slope of a ripple; what counts is where the target lies
+        # the optimum for the derivative gives the slope of a ripple; the direction to the target is what counts
         often = max(a.loss for a in found.agreements) - _AS_OFTEN
         forward = central = next(a.step for a in found.agreements if a.loss >= often)
     else:
@@ -143,6 +143,6 @@ def refine(renders: Renders, looked: Looked, index: int, base: FloatArray, toler
 
 
 def _trusted_from(found: ParameterInspection) -> float:
-    """The step from which on cotangents are trusted up to a move; 0 if at every step."""
+    """The smallest step from which cotangents are trusted up to a move; 0 if they are at every step."""
     doubtful = [a.step for a in found.agreements if a.step < MOVES[0] and a.linear is not None and a.linear < TRUSTED]
     return min(a.step for a in found.agreements if a.step > max(doubtful)) if doubtful else 0.0

@@ -1,4 +1,4 @@
-"""Renders of the test signals through one effect: counted, and ended at the limits."""
+"""Renders of the test signals through one effect, counted and limited."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from blackbox_grad.inspection.results import Stopped
 from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import ParameterSpace
 
-#: Renders made at once, between two looks at the clock.
+#: Renders per batch. The clock is read between batches.
 _CHUNK = 24
 
 
 @dataclass(frozen=True)
 class InspectionProgress:
-    """How far an inspection is: `done` of 1, what it is at, the renders and seconds so far, and what it may use."""
+    """How far an inspection is: `done` of 1, what it measures now, renders and seconds so far, and their limits."""
 
     done: float
     what: str
@@ -47,7 +47,7 @@ class Renders:
 
     Attributes:
         signals: `[S, C, T]`.
-        points are `[K, P]`, audio comes back as `[K, S, C, T]`.
+        Points are `[K, P]`; the audio rendered at them is `[K, S, C, T]`.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Renders:
         return time.monotonic() - self.started
 
     def tell(self, done: float | None = None, what: str | None = None) -> None:
-        """Say how far it is."""
+        """Report the progress."""
         self._done = self._done if done is None else done
         self._what = self._what if what is None else what
         limits = self.render_limit, self.time_limit
@@ -97,7 +97,7 @@ class Renders:
         Args:
             points: `[K, P]`.
             which: of the signals.
-            in_order: one after the other in a single process, so that state of one render shows in the next.
+            in_order: one after the other in a single process, so that state left by one render shows in the next.
         """
         audio = self.signals[which]
         host = self.alone if in_order else self.host

@@ -11,42 +11,42 @@ import numpy as np
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.parameters.parameter import FloatArray
 
-#: `[K]` normalised values -> the output at each.
+#: `[K]` normalised values -> the output at each value.
 Render = Callable[[FloatArray], Sequence[Audio]]
 Differs = Callable[[Audio, Audio], bool]
 
-#: Steps narrower than this are none: a float32 that goes through a few sums has about so many values.
+#: A parameter with narrower steps counts as continuous: float32 rounding alone, over a few sums, makes steps of about this width.
 FINEST = 2.0**-19
 
-#: Where steps are measured, and with which weights their densities add up to the number of steps: Gauss and Legendre's five places,
-#: which integrate a density that grows a thousandfold over the range (a time on a logarithmic scale) to a few per cent.
+#: Places where steps are measured, and weights that sum their densities to the number of steps. Five-point Gauss-Legendre
+#: integrates a density that grows a thousandfold over the range (a time on a logarithmic scale) to a few per cent.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(5)
 PLACES, WEIGHTS = (1.0 + _NODES) / 2.0, _WEIGHTS / 2.0
 
-#: Where only part of the range has steps, they are as wide as this.
+#: If only part of the range has steps, they count from this width on.
 _COARSE = 1e-4
 
-#: So many levels or fewer are counted one by one.
+#: Up to this many levels are counted one by one.
 _COUNTED = 64
 
-#: Levels of which so many are looked for one after the other, as between two places there may be no whole one.
+#: Up to this many levels are found edge by edge: they are so wide that a whole one may not fit between two of `PLACES`.
 _WALKED = 6
 
-#: Steps whose mean width is compared with that of the first, the part by which they may differ, and how often it is tried.
+#: Steps whose mean width is compared with the first step's width, the part by which the two may differ, and the most comparisons.
 _NEIGHBOURS, _UNEQUAL, _ROUNDS = 16, 0.1, 6
 
-#: Distances that are tried at once in the search for the next edge, and points between in each round of narrowing it down.
+#: Distances that one batch of renders tries in the search for the next edge, and points between in each round that narrows it down.
 _LADDER = 2.0 ** np.arange(-21.0, 1.0)
 _BETWEEN = 15
 
-#: An edge is known when its bracket is this part of its distance.
+#: The search for an edge ends when its bracket is this part of its distance.
 _PRECISION = 1e-3
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """`steps`: how many different settings, None if continuous, at least in part of the range. `widest`: of the steps measured,
-    normalised; 0 if there are none."""
+    """`steps`: the number of different settings; None if at least part of the range is continuous. `widest`: width of the widest
+    step found, normalised; 0 if there are no steps."""
 
     steps: int | None
     widest: float
@@ -56,7 +56,7 @@ CONTINUOUS = Resolution(None, 0.0)
 
 
 def resolution(render: Render, differs: Differs) -> Resolution:
-    """Walk over the levels if they are very few; otherwise measure the steps at `PLACES`, and count those that are not many."""
+    """Walk over the levels if they are very few. Otherwise measure the steps at `PLACES`, and count them if they are not many."""
     walked = _walk(render, differs)
     if walked is not None:
         return walked
@@ -67,7 +67,7 @@ def resolution(render: Render, differs: Differs) -> Resolution:
     if not len(stepped):
         return CONTINUOUS
     if len(stepped) < len(found):
-        # a coefficient that is rounded to float32 here and there does not make steps of a parameter
+        # a coefficient that rounds to float32 in places does not make a stepped parameter
         return CONTINUOUS if stepped.max() < _COARSE else Resolution(None, float(stepped.max()))
     density = float(np.sum(WEIGHTS[known] / found) / np.sum(WEIGHTS[known]))
     if density > _COUNTED:
@@ -78,7 +78,7 @@ def resolution(render: Render, differs: Differs) -> Resolution:
 
 
 def _walk(render: Render, differs: Differs) -> Resolution | None:
-    """From one edge to the next; None if there are more than `_WALKED`, or an edge is no edge but a slope."""
+    """From one edge to the next; None if there are more than `_WALKED` levels, or an edge turns out to be a slope."""
     edges = [0.0]
     while len(edges) <= _WALKED:
         edge = _edge(edges[-1], render, differs)
@@ -93,7 +93,8 @@ def _walk(render: Render, differs: Differs) -> Resolution | None:
 def _step_beyond(place: float, render: Render, differs: Differs) -> float | None:
     """Width of the steps above a place, below `FINEST` if continuous; None if the output does not change twice again.
 
-    It is that of the first whole step, or the mean of some where they are unequal (two delays of whole samples, moved by one knob).
+    It is the width of the first whole step, or the mean of several if they are unequal (one knob that moves two delays of whole
+    samples).
     """
     start = _edge(place, render, differs)
     end = None if start is None else _edge(start, render, differs)
@@ -105,7 +106,7 @@ def _step_beyond(place: float, render: Render, differs: Differs) -> float | None
         whole, grid = grid[-1] <= 1.0, grid[grid <= 1.0]
         changed = [at for at, (a, b) in zip(grid[1:], itertools.pairwise(render(grid)), strict=True) if differs(a, b)]
         if whole and 2 * len(changed) < _NEIGHBOURS:
-            width *= 4.0  # the first step was an uncommonly narrow one
+            width *= 4.0  # the first step was unusually narrow
             continue
         mean = float(changed[-1] - start) / len(changed) if changed else width
         if abs(mean / width - 1.0) < _UNEQUAL:
@@ -115,7 +116,7 @@ def _step_beyond(place: float, render: Render, differs: Differs) -> float | None
 
 
 def _edge(place: float, render: Render, differs: Differs) -> float | None:
-    """The nearest value above a place with another output, from its upper side; None if there is none."""
+    """The nearest value above a place where the output is different, rounded up; None if no value is."""
     values = np.append(place + _LADDER[place + _LADDER < 1.0], 1.0)
     here, *others = render(np.array([place, *values]))
     changed = [differs(here, sound) for sound in others]
@@ -130,5 +131,5 @@ def _edge(place: float, render: Render, differs: Differs) -> float | None:
         sounds = [before, *render(grid[1:-1]), after]
         first = next(i for i, sound in enumerate(sounds) if differs(here, sound))
         below, above, before, after = grid[first - 1], grid[first], sounds[first - 1], sounds[first]
-    # a change without a jump only rose above what counts as one
+    # without a jump, a gradual change has merely exceeded the tolerance
     return float(above) if differs(before, after) else float(place + _LADDER[0])

@@ -24,13 +24,13 @@ class Region:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well differences over ±`step` tell where a known target lies, over many starts and targets on a sweep.
+    """How well differences over ±`step` find the direction to a known target, over many starts and targets on a sweep.
 
     Attributes:
         step: distance of the probes, normalised.
         linear: cosine between the changes of the loss that its linearisation at the output predicts (what a cotangent probe sees)
-            and the true ones. 1: the parameter is smooth at this step; near 0: it moves phase. None if nothing changes.
-        cotangent, loss: share of starts and targets for which such probes point toward the target; 0.5 is chance.
+            and the true changes. 1: the parameter is smooth at this step; near 0: it moves phase. None if nothing changes.
+        cotangent, loss: share of starts and targets for which these probes point toward the target; 0.5 is chance.
     """
 
     step: float
@@ -41,11 +41,11 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Curve:
-    """A sweep of one parameter, all others held. One number for each of `values`; None without sound, or where it is not finite.
+    """A sweep of one parameter, all others held. One number for each of `values`; None where the output is silent or not finite.
 
     Attributes:
         values: normalised.
-        distance: root-mean-square difference of log spectra from the setting the sweep was made around, dB.
+        distance: root-mean-square difference of log spectra from the setting that the sweep was made around, dB.
         level: root-mean-square level, dB relative to full scale.
         brightness: spectral centroid, Hz.
         crest: peak over root-mean-square level, dB.
@@ -60,26 +60,26 @@ class Curve:
 
 @dataclass(frozen=True)
 class ParameterInspection:
-    """One parameter. What was not measured is None.
+    """One parameter. None: not measured.
 
-    `noise` and `curvature` are those of the function of this parameter that estimators see, `φ`, a probe of a log-spectral loss
-    toward another setting, relative to that loss: 0.01 is a hundredth of the way.
+    `noise` and `curvature` describe `φ`, the function of this parameter that estimators see: a probe of a log-spectral loss
+    toward another setting, relative to that loss. 0.01 is a hundredth of the way.
 
     Attributes:
         name, kind: as in `Parameter`.
-        reaches_sound: whether any value, with any of the other settings tried, changed the output.
+        reaches_sound: whether it is audible: some value changed the output, around one of the settings tried.
         influence: root-mean-square change of the log spectrum over its range, dB.
-        steps: the true number of different settings; None if there are too many to count.
+        steps: the true number of different settings; None if too many to count.
         resolution: width of the widest step, normalised; 0 if continuous.
         noise: standard deviation of `φ`, by ECnoise.
         curvature: `|φ''|`.
         step: the recommended distance of one-sided differences, normalised.
         central_step: the same for two-sided ones.
-        probe_kind: what to estimate its gradient from. "loss" where it moves phase, so that a linearised loss says nothing.
+        probe_kind: the probes to estimate its gradient from: "loss" if it moves phase, so that a linearised loss says nothing.
         agreements: the measurements behind `probe_kind`, by step.
         regions: values without usable sound.
         curve: the sweep.
-        around: the settings of the others in the sweep that are not their defaults: name -> normalised.
+        around: other parameters that the sweep held at values other than their defaults: name -> normalised.
         note: what went wrong.
     """
 
@@ -117,17 +117,17 @@ class Inspection:
     Attributes:
         address, name, sample_rate, layout: as in `EffectInfo`.
         parameters: one for each free parameter, in the order of a point.
-        repeatability: largest relative error between renders of the same, one after the other; 0 is bit-equal.
-        leakage: the same after other settings were rendered in between.
-        latency: samples that the plug-in reports, and that every render takes out.
-        measured_latency: samples by which its sound is truly late; None where the output resembles the input too little to tell.
+        repeatability: largest relative error between two renders of one setting in a row; 0 is bit-equal.
+        leakage: the same with renders of other settings in between.
+        latency: samples that the plug-in reports, and every render takes out.
+        measured_latency: the delay that was measured, samples; None if the output resembles the input too little.
         seconds_per_second: time to render one second of audio, seconds; None if it took too long.
         nonfinite, silent: share of random settings without usable sound.
         bad_settings: one of them, name -> normalised.
         renders, seconds: what the inspection cost.
         stopped: why it ended early; empty if everything was measured.
         time_limit, render_limit: what it was allowed.
-        notes: what else there is to know.
+        notes: further remarks.
     """
 
     address: str

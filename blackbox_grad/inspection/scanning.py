@@ -1,7 +1,7 @@
 """Which effects are installed, and which of them open.
 
-Listing opens nothing. Checking opens each effect in a host process with a time limit, so one that crashes, hangs or floods its
-output costs that time and nothing else; what was found is remembered until the plug-in's file changes.
+Listing opens nothing. Checking opens each effect in a host process with a time limit: an effect that crashes, hangs or floods its
+output costs only that time. Results are cached until the plug-in's file changes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from blackbox_grad.errors import BlackboxGradError, MissingDependencyError
 from blackbox_grad.hosts.default import opened_host
 from blackbox_grad.hosts.protocol import Host
 
-#: Characters of a reason; what a plug-in printed last may be part of it.
+#: Most characters of a reason, which may contain a plug-in's last output.
 _LONGEST_REASON = 600
 
 
@@ -33,8 +33,8 @@ class Scanned:
         address: `backend:locator`.
         backend: its name.
         status: "listed" (not opened), "ok", "failed", or "unavailable": the backend's library is not installed.
-        name: what the effect calls itself, once it was opened.
-        parameters: how many it has, once it was opened.
+        name: the effect's own name, if it was opened.
+        parameters: their number, if it was opened.
         reason: why it failed.
     """
 
@@ -54,15 +54,15 @@ def scan(
     backend: str | None = None,
     host: str | Host | None = None,
 ) -> Iterator[Scanned]:
-    """The installed effects, by backend, as they are found.
+    """The installed effects, by backend, each as soon as it is found.
 
     Args:
         check: open each one.
-        time_limit: seconds for opening one. One that crashes or exceeds it is tried once more before it counts as failed.
-        rescan: check again what is remembered.
+        time_limit: seconds for opening one. An effect that crashes or exceeds it is tried once more before it counts as failed.
+        rescan: check again instead of reading the cache.
         backend: only this one.
-        host: where to open them; a pool of processes of its own by default, or the host that `BLACKBOX_GRAD_HOST` describes.
-            Others than the pool have time limits of their own, and `in-process` does not survive a crash.
+        host: where to open them; by default its own process pool, or the host that `BLACKBOX_GRAD_HOST` describes.
+            Other hosts than the pool have their own time limits, and `in-process` does not survive a crash.
     """
     listed = _listed(backend)
     return _checked(listed, time_limit, rescan, host) if check else listed
@@ -75,7 +75,7 @@ def _listed(only: str | None) -> Iterator[Scanned]:
                 yield Scanned(f"{name}:{locator}", name, "listed")
         except MissingDependencyError as error:
             yield Scanned(f"{name}:", name, "unavailable", reason=str(error))
-        except Exception as error:  # a backend of a third party must not hide the others
+        except Exception as error:  # a third party's backend must not hide the others
             yield Scanned(f"{name}:", name, "unavailable", reason=f"{type(error).__name__}: {error}")
 
 
@@ -98,7 +98,7 @@ def _checked(listed: Iterator[Scanned], time_limit: float, rescan: bool, host: s
             found = replace(effect, status="failed", reason=str(error)[:_LONGEST_REASON])
         else:
             found = replace(effect, status="ok", name=info.name, parameters=len(info.parameters))
-        if stamp and not ended.is_set():  # what fails because the scan was given up says nothing
+        if stamp and not ended.is_set():  # a failure says nothing if the scan was stopped
             remembered.put(effect.address, stamp, asdict(found))
         return found
 

@@ -17,7 +17,7 @@ from blackbox_grad.inspection.renders import Renders
 from blackbox_grad.inspection.results import Curve, Region
 from blackbox_grad.parameters.parameter import FloatArray
 
-#: Values of a sweep that only serves the measurement of noise.
+#: Values of a sweep that serves only the measurement of noise.
 FEW = 6
 
 
@@ -62,7 +62,7 @@ class Line:
         squares[:, ~finite] = 0.0
         silent = finite & (np.abs(y).max(axis=(1, 2, 3)) < SILENCE)
         rate = self.renders.spec.sample_rate
-        heard = [audio.reshape(-1, audio.shape[-1]) for audio in y]
+        outputs = [audio.reshape(-1, audio.shape[-1]) for audio in y]
 
         def curve(numbers: Sequence[float], known: NDArray[np.bool_]) -> tuple[float | None, ...]:
             return tuple(round(float(n), 4) if ok else None for n, ok in zip(numbers, known, strict=True))
@@ -73,28 +73,28 @@ class Line:
             silent=silent,
             decibels=decibels,
             influence=float(np.sqrt(squares.mean(axis=0).max())),
-            heard=_heard(squares.max(axis=1)),
+            signal=_audible_in(squares.max(axis=1)),
             distinct=1 + sum(self.differs(a, b) for a, b in itertools.pairwise(y)),
             curve=Curve(
                 values=tuple(values.tolist()),
                 distance=curve(np.sqrt(squares.mean(axis=0)).tolist(), finite),
-                level=curve([level(a) for a in heard], finite & ~silent),
-                brightness=curve([brightness(a, rate) for a in heard], finite & ~silent),
-                crest=curve([crest(a) for a in heard], finite & ~silent),
+                level=curve([level(a) for a in outputs], finite & ~silent),
+                brightness=curve([brightness(a, rate) for a in outputs], finite & ~silent),
+                crest=curve([crest(a) for a in outputs], finite & ~silent),
             ),
         )
 
 
 @dataclass
 class Sweep:
-    """Renders at `values: [V]`. `decibels`: of each signal `[V, N]`; `heard`: a signal in which the parameter is well audible."""
+    """Renders at `values: [V]`. `decibels`: of each signal `[V, N]`; `signal`: one in which the parameter is clearly audible."""
 
     values: FloatArray
     finite: NDArray[np.bool_]
     silent: NDArray[np.bool_]
     decibels: list[FloatArray]
     influence: float
-    heard: slice
+    signal: slice
     distinct: int
     curve: Curve
 
@@ -109,7 +109,7 @@ class Sweep:
         return tuple(made)
 
 
-def _heard(influences: FloatArray) -> slice:
-    """The first signal that a parameter changes nearly as much as any: a recording has no silent gaps."""
+def _audible_in(influences: FloatArray) -> slice:
+    """The first signal with at least a tenth of the largest influence; the recording is preferred, as it has no silent gaps."""
     first = int(np.argmax(influences >= 0.1 * influences.max()))
     return slice(first, first + 1)

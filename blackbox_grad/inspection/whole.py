@@ -1,4 +1,4 @@
-"""What is measured of an effect as a whole: does it repeat, does it forget, how late and how dear is it, where does it fail."""
+"""Measurements of an effect as a whole: repeatability, leakage of state, speed, latency, settings without usable sound."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from blackbox_grad.inspection.listening import SILENCE
 from blackbox_grad.inspection.renders import Renders
 from blackbox_grad.parameters.parameter import FloatArray
 
-#: Seconds that measuring the speed may take.
+#: Seconds that the measurement of speed may take.
 PATIENCE = 20.0
 
 
@@ -25,12 +25,12 @@ PATIENCE = 20.0
 _RANDOM = 32
 
 
-#: Cosine of input and output, at the best lag, from which on the lag is the effect's latency and not an echo of its own.
+#: Least cosine of input and output at the best lag for which the lag is the effect's latency, and not one of its echoes.
 _LIKENESS = 0.5
 
 
 def seconds_per_second(host: Host, spec: EffectSpec, info: EffectInfo) -> float | None:
-    """Seconds to render one second of mono noise at the defaults, the median of 3; None if it takes too long."""
+    """Seconds to render one second of mono noise at the defaults, median of 3; None if it takes too long."""
     rate = round(spec.sample_rate)
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, (1, 1, rate)).astype(np.float32)
     point = info.parameters.defaults[None]
@@ -48,7 +48,7 @@ def seconds_per_second(host: Host, spec: EffectSpec, info: EffectInfo) -> float 
 
 @dataclass(frozen=True)
 class History:
-    """Largest relative errors between renders of the same: one after the other, and with others in between."""
+    """Largest relative errors between renders of one setting: in a row, and with others in between."""
 
     repeatability: float
     leakage: float
@@ -63,10 +63,10 @@ def history(renders: Renders) -> History:
     order = [here, here, inside, inside]
     for other in others:
         order += [other, inside, other, here]
-    heard, _ = renders(np.array(order), in_order=True)
-    first_here, first_inside = heard[1], heard[3]
-    repeats = [relative_error(heard[0], first_here), relative_error(heard[2], first_inside)]
-    returns = [relative_error(first_inside, y) for y in heard[5::4]] + [relative_error(first_here, y) for y in heard[7::4]]
+    outputs, _ = renders(np.array(order), in_order=True)
+    first_here, first_inside = outputs[1], outputs[3]
+    repeats = [relative_error(outputs[0], first_here), relative_error(outputs[2], first_inside)]
+    returns = [relative_error(first_inside, y) for y in outputs[5::4]] + [relative_error(first_here, y) for y in outputs[7::4]]
     return History(max(repeats), max(returns))
 
 
@@ -75,9 +75,9 @@ def _nudged(point: FloatArray, rng: np.random.Generator) -> FloatArray:
 
 
 def measured_latency(renders: Renders) -> int | None:
-    """Samples by which the effect's sound is truly late, reported or not: the lag of input and output, at the defaults.
+    """The effect's true latency in samples, reported or not: the lag between input and output at the defaults.
 
-    None where the output resembles the input too little, at any lag, to say so.
+    None if the output resembles the input too little at every lag.
     """
     y, finite = renders(renders.space.defaults[None])
     dry, wet = renders.signals[-1].mean(axis=0, dtype=np.float64), y[0, -1].mean(axis=0, dtype=np.float64)
@@ -100,7 +100,7 @@ class Failures:
 
 
 def failures(renders: Renders) -> Failures:
-    """Render settings all over the box (a Latin hypercube, so that every parameter is everywhere)."""
+    """Render settings all over the box (a Latin hypercube, so that every parameter covers its range)."""
     rng = np.random.default_rng(0)
     count = len(renders.space)
     points = renders.space.snap((rng.permuted(np.tile(np.arange(_RANDOM), (count, 1)), axis=1).T + 0.5) / _RANDOM)
