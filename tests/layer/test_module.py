@@ -165,8 +165,8 @@ def test_rendering_without_a_gradient_leaves_torchs_random_state_alone(clip):
 
 
 def test_a_host_or_an_estimate_of_a_wrong_type_is_named():
-    with pytest.raises(errors.HostError, match="'in-process' is not a host"):
-        bg.DifferentiableEffect("reference:gain", host="in-process")
+    with pytest.raises(errors.HostError, match="host=3 is not a host"):
+        bg.DifferentiableEffect("reference:gain", host=3)
 
     class Tensors:
         def estimate(self, problem):
