@@ -1,4 +1,4 @@
-"""Effects, backends, and the recipe from which every host opens the same effect. Needs numpy only: host processes import it."""
+"""Effects, backends, and the recipe from which every host opens the same effect. Host processes import it: it needs only numpy."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Backends by name, and the addresses of effects.
 
-A third party registers a backend without touching the core, in its `pyproject.toml`:
+A third party registers a backend in its `pyproject.toml`, without touching the core:
 
     [project.entry-points."blackbox_grad.backends"]
     mine = "my_package:MyBackend"
@@ -24,7 +24,7 @@ BACKENDS = "blackbox_grad.backends"
 
 
 def backend_names() -> list[str]:
-    """Names of all registered backends, installed libraries or not."""
+    """Names of all registered backends, also of those whose library is not installed."""
     return sorted(entry_points_of(BACKENDS))
 
 
@@ -72,9 +72,9 @@ def resolve_address(address: str) -> str:
 
 
 def file_stamp(address: str) -> str:
-    """Changes whenever the file of the effect `backend:locator` does; empty if it has none.
+    """Changes whenever the file of the effect `backend:locator` does; empty if the effect has no file.
 
-    A backend may offer `file(locator) -> Path | None`. Without it, locators that are paths are files.
+    A backend may offer `file(locator) -> Path | None`. Without it, a locator that is a path is the file.
     """
     name, _, locator = address.partition(":")
     try:

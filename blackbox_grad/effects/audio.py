@@ -1,4 +1,4 @@
-"""Audio as the core passes it around: `[C, T] float32`."""
+"""Audio in the core: `[C, T] float32`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Keep a plug-in from changing how this thread computes.
+"""Keep a plug-in from changing the floating-point mode of this thread.
 
-Some plug-ins switch the processor to flush tiny numbers to zero and leave it so (every VST3 of Debian's `zam-plugins`, on
-opening). From then on the thread computes otherwise: other effects give other bits, and libraries that rely on IEEE 754 fail.
+Some plug-ins make the processor flush tiny numbers to zero, and leave it so (every VST3 of Debian's `zam-plugins`, on opening).
+From then on, other effects in this thread give other bits, and libraries that rely on IEEE 754 fail.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-#: Larger than `fenv_t` of any C library in use (glibc, x86-64: 32 bytes).
+#: Bytes: more than `fenv_t` of any C library in use (glibc, x86-64: 32).
 _BYTES = 256
 
 
 @contextlib.contextmanager
 def float_mode_kept() -> Iterator[None]:
-    """The floating-point environment (rounding, flushing, exception flags) after the block is that of before. Costs 1 µs.
+    """Restore the floating-point environment (rounding, flushing, exception flags) after the block. Costs 1 µs.
 
-    Without effect where the C library has no `fegetenv`, as on Windows.
+    Does nothing if the C library has no `fegetenv`, as on Windows.
     """
     library = _c_library()
     if library is None:
@@ -36,7 +36,7 @@ def float_mode_kept() -> Iterator[None]:
 
 @functools.cache
 def _c_library() -> Any:
-    for name in ("libm.so.6", None):  # None: what is linked into this process already
+    for name in ("libm.so.6", None):  # None: the libraries that this process has loaded
         with contextlib.suppress(OSError, AttributeError, TypeError):
             library = ctypes.CDLL(name)
             library.fegetenv.argtypes = library.fesetenv.argtypes = (ctypes.c_char_p,)

@@ -1,4 +1,4 @@
-"""Effects, opened: selected parameters, chains, and what is known of an effect without holding it."""
+"""Opened effects: selected parameters, chains, and a description of an effect that does not hold it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from blackbox_grad.parameters.space import ParameterSpace, Selection
 
 @dataclass(frozen=True)
 class EffectInfo:
-    """What is known of an opened effect without holding it: a host's answer to `open`. Fields as in `Effect`.
+    """A description of an opened effect that does not hold it: a host's answer to `open`. Fields as in `Effect`.
 
-    `spec` opens it again, with what was learnt.
+    `spec` opens the effect again, with what its backend learnt.
     """
 
     name: str
@@ -42,7 +42,7 @@ class EffectInfo:
 
     @classmethod
     def of(cls, effect: SelectedEffect) -> EffectInfo:
-        """Read it off an opened effect."""
+        """From an opened effect."""
         return cls(**{f.name: getattr(effect, f.name) for f in fields(cls)})
 
 
@@ -60,10 +60,10 @@ def load(
             path or LV2 URI, the file name of an installed plug-in, or a chain `a | b`.
         sample_rate: Hz.
         parameters: the free parameters: names, "continuous" (default), "trainable" or "all".
-        fixed: values for others, by name.
+        fixed: values of other parameters, by name.
         options: passed to the backend (`preset=`, `state=`, …).
 
-    To train through it, use `DifferentiableEffect`, which keeps effects in processes of their own.
+    To train through it, use `DifferentiableEffect`, which opens effects in other processes.
     """
     return _opened(as_spec(address, sample_rate, parameters, fixed, **options))
 
@@ -79,7 +79,7 @@ def _opened(spec: EffectSpec) -> SelectedEffect:
 
 
 def _single(spec: EffectSpec) -> tuple[Effect, EffectSpec]:
-    """The effect, and the spec with what its backend has learnt."""
+    """The effect, and the spec with what its backend learnt."""
     name, _, locator = spec.address.partition(":")
     try:
         with float_mode_kept():
@@ -105,7 +105,7 @@ class SelectedEffect(Closing):
 
     def __init__(self, effect: Effect, parameters: ParameterSpace, spec: EffectSpec) -> None:
         self._effect = effect
-        # what is checked here is not checked again: 0.1 ms, where cheap plug-ins render a second of audio in 0.2
+        # `render` below checks its arguments; a second check costs 0.1 ms, and a fast plug-in renders a second of audio in 0.2 ms
         self._render = effect.render_checked if isinstance(effect, PluginEffect) else effect.render
         self.parameters = parameters
         self.spec = spec

@@ -15,16 +15,16 @@ from blackbox_grad.errors import AudioError, RenderError
 from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import ParameterSpace
 
-#: `PluginEffect.inputs` and `outputs` of an effect that takes any number of channels.
+#: `PluginEffect.inputs` and `outputs` of an effect for any number of channels.
 ANY = 0
 
 
 class PluginEffect(Closing, ABC):
-    """Base for a backend's effects: write `process`, and this class keeps the rest of the promise.
+    """Base of a backend's effects: a subclass writes `process`, and this class keeps the rest of the promise.
 
     It adapts the channel layout, takes latency out, keeps the length and the type. A subclass sets the attributes in its
-    constructor and makes `process` forget everything about earlier calls. `inputs = outputs = ANY` if any number of channels goes
-    straight through.
+    constructor, and its `process` forgets all earlier calls. `inputs = outputs = ANY`: any number of channels goes straight
+    through.
     """
 
     name: str
@@ -41,7 +41,7 @@ class PluginEffect(Closing, ABC):
         """`audio: [inputs, N]`, `values: [F] in [0, 1]` (stepped ones at their levels) -> `[outputs, N]`, from a clean state."""
 
     def latency_at(self, values: FloatArray) -> int:
-        """Latency in samples at these values; override it where it depends on them."""
+        """Latency in samples at these values; override it if it depends on them."""
         return self.latency
 
     @property
@@ -68,8 +68,8 @@ def _adapt(process: Callable[[Audio, FloatArray], Audio], audio: Audio, values: 
     """Render `[C, N]` through a plug-in with its own channel counts.
 
     As many channels as the plug-in has: straight through. Mono through a wider plug-in: doubled, then averaged. Several channels
-    through a plug-in with one output: one at a time, a second input (side chain) gets the same channel. Several through a plug-in
-    with a mono input: averaged. Side-chain inputs beyond the channels get copies.
+    through a plug-in with one output: one at a time; a second input (side chain) gets the same channel. Several channels through a
+    plug-in with a mono input: averaged. Further side-chain inputs get copies.
     """
     channels = audio.shape[0]
     if inputs == ANY or inputs == outputs == channels:
@@ -89,7 +89,7 @@ def _adapt(process: Callable[[Audio, FloatArray], Audio], audio: Audio, values: 
 
 
 def _mean(audio: Audio) -> Audio:
-    """`[C, N]` -> `[1, N]`; a third of the time of `numpy.mean`."""
+    """`[C, N]` -> `[1, N]`, in a third of the time of `numpy.mean`."""
     if len(audio) == 1:
         return audio
     total = audio[:1] + audio[1:2]

@@ -15,13 +15,13 @@ from blackbox_grad.parameters.space import ParameterSpace
 class Effect(Protocol):
     """An opened effect.
 
-    `render` is a *pure function*: the same audio and point give the same bits, after any history; nothing is
-    mutated; the length is kept; reported latency is taken out. `repeatability` says how well the effect keeps this.
+    `render` is a *pure function*: the same audio and point give the same bits, after any history. It changes no argument, keeps
+    the length, and takes reported latency out. `repeatability` says how well the effect keeps this.
     """
 
     @property
     def name(self) -> str:
-        """What the plug-in calls itself."""
+        """The plug-in's own name."""
         ...
 
     @property
@@ -46,7 +46,7 @@ class Effect(Protocol):
 
     @property
     def layout(self) -> str:
-        """The plug-in's own channels, and so how other channel counts are adapted: "2 in, 2 out"."""
+        """The plug-in's own channels, which decide how other channel counts are adapted: "2 in, 2 out"."""
         ...
 
     def render(self, audio: Audio, point: ArrayLike) -> Audio:
@@ -54,15 +54,15 @@ class Effect(Protocol):
         ...
 
     def close(self) -> None:
-        """Let the plug-in go. Safe to call twice."""
+        """Release the plug-in. Safe to call twice."""
         ...
 
 
 class Backend(Protocol):
-    """Opens the effects of one host library. Found through the entry-point group `blackbox_grad.backends`."""
+    """Opens the effects of one host library. Registered in the entry-point group `blackbox_grad.backends`."""
 
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> Effect:
-        """Open what stands behind `backend:` in an address, with *all* its user controls free.
+        """Open the effect named after `backend:` in an address, with *all* its user controls free.
 
         Raises:
             EffectNotFoundError: there is no such effect.
@@ -71,14 +71,14 @@ class Backend(Protocol):
         ...
 
     def claims(self, locator: str) -> float:
-        """How surely a bare path, URI or name belongs to this backend: 0 (not at all, always safe) to 1. Opens nothing."""
+        """How surely a bare path, URI or name belongs to this backend, from 0 (not at all, always safe) to 1. Opens nothing."""
         ...
 
     def scan(self) -> Iterator[str]:
-        """Locators of the effects that seem to be installed. Opens nothing, so a listed one may still fail to open.
+        """Locators of the effects that seem to be installed. Opens nothing, so a listed effect may fail to open.
 
-        A backend may also have `file(locator) -> Path | None`, the file behind a locator: a scan that opens effects remembers
-        its result until that file changes.
+        A backend may also have `file(locator) -> Path | None`, the file behind a locator. A scan that opens effects caches its
+        result until that file changes.
         """
         ...
 

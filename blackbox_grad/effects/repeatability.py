@@ -8,7 +8,7 @@ from blackbox_grad.effects.audio import Audio
 
 
 def relative_error(expected: Audio, got: Audio) -> float:
-    """`‖got - expected‖ / ‖expected‖`: 0 for equal bits, infinite for a sound where silence is expected."""
+    """`‖got - expected‖ / ‖expected‖`: 0 for equal bits, infinite if silence is expected and the render is not silent."""
     if np.array_equal(expected, got, equal_nan=True):
         return 0.0
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):

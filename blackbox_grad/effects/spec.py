@@ -14,12 +14,11 @@ from blackbox_grad.cache import digest
 from blackbox_grad.errors import AddressError, EffectLoadError, ParameterError
 from blackbox_grad.parameters.space import SELECTIONS, Selection
 
-#: Hz. Plug-ins make buffers of so many samples a second, and crash where there is no memory for them.
+#: Hz. The sample rate sets the size of plug-ins' buffers, and plug-ins crash if there is no memory for them.
 HIGHEST_RATE = 1e7
 
 
-#: A chain is written `first | second`. With Faust source text in it, which has bars of its own, only a bar before something with
-#: a backend or a path splits.
+#: A chain is written `first | second`. Faust source text has bars of its own: there, only a bar before a backend or a path splits.
 _BAR = re.compile(r"\s+\|\s+")
 
 
@@ -28,17 +27,17 @@ _BAR_BESIDE_SOURCE = re.compile(r"\s+\|\s+(?=[A-Za-z][\w+-]+:|[./~])")
 
 @dataclass(frozen=True)
 class EffectSpec:
-    """A picklable recipe: every host opens the same effect from it.
+    """A recipe that can be pickled: every host opens the same effect from it.
 
     Attributes:
         address: `backend:locator`, or several joined by ` | `.
         sample_rate: Hz.
         parameters: the free parameters: names, "continuous" (default), "trainable" or "all".
-        fixed: pairs of name and value for others (normalised number, or text with a unit).
+        fixed: pairs of name and value of other parameters (normalised number, or text with a unit).
         options: pairs for the backend, such as `("preset", "warm.vstpreset")`.
         parts: the effects of a chain, in order; empty for a single effect.
-        learnt: what the backend measured when it opened the effect; it is given back as options, so that the next host opens the
-            effect in the same way, and quicker. Not part of what a spec is equal by.
+        learnt: what the backend measured when it opened the effect. The next host receives it as options, and opens the effect in
+            the same way, and faster. Equality of specs ignores it.
         files: modification time and size of the files that the address and the options name.
     """
 
@@ -75,9 +74,9 @@ class EffectSpec:
         fixed: Mapping[str, float | str] | None = None,
         **options: Any,
     ) -> EffectSpec:
-        """A spec from ordinary arguments; the address is completed with its backend (`ZamTube.vst3` -> `pedalboard:…`).
+        """A spec from ordinary arguments. The address gets its backend (`ZamTube.vst3` -> `pedalboard:…`).
 
-        Paths become absolute, and the spec remembers the state of its files: after a change, it is another one.
+        Paths become absolute. The spec holds the state of its files: after a change, `of` makes a different spec.
         """
         from blackbox_grad.effects.addresses import resolve_address
 
@@ -111,7 +110,7 @@ class EffectSpec:
 
 
 def _canonical(value: Any) -> str:
-    """A text that is equal for equal values: `1`, `1.0`, `True` and `numpy.float64(1)` are."""
+    """A text that is the same for equal values: `1`, `1.0`, `True` and `numpy.float64(1)` are equal."""
     if isinstance(value, EffectSpec):
         return _canonical(tuple(getattr(value, f.name) for f in fields(value) if f.compare))
     if isinstance(value, Real):
@@ -125,7 +124,7 @@ def _canonical(value: Any) -> str:
 def _absolute(text: str | os.PathLike[str]) -> tuple[Any, ...]:
     """An absolute path and its file's state, if the text names a file that exists; otherwise the text alone.
 
-    What follows `#` names a plug-in inside the file.
+    The part after `#` names a plug-in inside the file.
     """
     text = os.fspath(text)
     name, mark, inside = text.partition("#")
@@ -152,7 +151,7 @@ def as_spec(
     fixed: Mapping[str, float | str] | None = None,
     **options: Any,
 ) -> EffectSpec:
-    """A spec from an address and what goes with it; a spec passes through, and may then have nothing beside it."""
+    """A spec from an address and further arguments. A spec passes through, and allows no further arguments."""
     if not isinstance(effect, EffectSpec):
         return EffectSpec.of(effect, sample_rate, parameters, fixed, **options)
     beside = sorted(options) + ["fixed"] * bool(fixed)
@@ -160,7 +159,7 @@ def as_spec(
     beside += ["sample_rate"] * (sample_rate not in (44100.0, effect.sample_rate))
     if beside:
         raise EffectLoadError(
-            f"{effect.address}: an EffectSpec brings {', '.join(beside)} itself; give it to EffectSpec.of(…) for each effect, or "
+            f"{effect.address}: an EffectSpec already sets {', '.join(beside)}; give it to EffectSpec.of(…) for each effect, or "
             "use dataclasses.replace(spec, …)"
         )
     return effect
@@ -169,7 +168,7 @@ def as_spec(
 def chain(*effects: str | os.PathLike[str] | EffectSpec, sample_rate: float | None = None) -> EffectSpec:
     """One effect from several in series, rendered whole in a host. Parameters are prefixed with their effect: "Delay: Mix".
 
-    What a part holds fixed stays fixed; its free parameters become the chain's.
+    The fixed parameters of a part stay fixed; its free parameters become the chain's.
     """
     if not effects:
         raise AddressError("chain() needs at least one effect")

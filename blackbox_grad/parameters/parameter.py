@@ -20,7 +20,7 @@ Scale: TypeAlias = Literal["linear", "log", "table"]
 FloatArray: TypeAlias = NDArray[np.float64]
 
 
-#: Values this far outside [0, 1] are rounding errors of the caller and are clamped; beyond it they are refused.
+#: Values at most this far outside [0, 1] are the caller's rounding errors and are clamped. Values further outside are refused.
 TOLERANCE = 1e-6
 
 
@@ -32,13 +32,13 @@ class Parameter:
         name: as the plug-in shows it; made unique within a `ParameterSpace`.
         kind: `continuous`, `stepped` (`levels` values) or `toggle` (2 levels).
         default: normalised, in [0, 1].
-        levels: number of values of a stepped parameter (2 for a toggle, None if continuous). Level `i` of `n` lies at `i / (n-1)`.
+        levels: number of values of a stepped parameter; 2 for a toggle, None if continuous. Level `i` of `n` lies at `i / (n-1)`.
         minimum, maximum: native values at normalised 0 and 1; `minimum > maximum` is allowed.
-        unit: of the native value ("Hz", "dB", "ms", "%", ""); "" with a range of 0..1 means that nothing better is known.
+        unit: of the native value ("Hz", "dB", "ms", "%", ""). "" with a range of 0..1: the plug-in gives no unit and no range.
         scale: how native follows normalised: `linear`, `log` (geometric) or `table`.
         table: for `scale="table"`: native values at equally spaced normalised values, monotone.
-        choices: the text of each level, where the plug-in names them.
-        trainable: False for a control that is held at its value unless asked for by name.
+        choices: the text of each level, if the plug-in names them.
+        trainable: False for a control that keeps its value unless it is selected by name.
     """
 
     name: str
@@ -125,14 +125,14 @@ class Parameter:
             return "on" if value >= 0.5 else "off"
         native = self.to_native(value)
         if abs(native) < 1e-6 * max(abs(self.to_native(0.0)), abs(self.to_native(1.0))):
-            native = 0.0  # a rounding error of the range
+            native = 0.0  # a rounding error
         return f"{digits(native)}{' ' + self.unit if self.unit else ''}"
 
     def parse(self, text: str) -> float:
-        """A normalised value from what a person writes.
+        """A normalised value from the text that a person writes.
 
-        A bare number is normalised ("0.4"). A number with a unit is native ("350ms", "2 kHz", "30%"); "native" stands for
-        the unit where the plug-in has none ("4 native"). A stepped parameter also takes the text of a level.
+        A bare number is normalised ("0.4"). A number with a unit is native ("350ms", "2 kHz", "30%"). "native" stands for the
+        unit if the plug-in has none ("4 native"). A stepped parameter also accepts the text of a level.
         """
         wanted = text.strip().lower()
         for index, choice in enumerate(self.choices):

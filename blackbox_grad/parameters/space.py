@@ -17,7 +17,7 @@ from blackbox_grad.parameters.parameter import TOLERANCE, FloatArray, Parameter
 Selection: TypeAlias = "Literal['continuous', 'trainable', 'all'] | Sequence[str]"
 
 
-#: Selections of parameters by name -> whether one belongs to it.
+#: Name of a selection -> whether a parameter belongs to it.
 SELECTIONS: dict[str, Callable[[Parameter], bool]] = {
     "continuous": lambda p: p.trainable and p.kind == "continuous",
     "trainable": lambda p: p.trainable,
@@ -26,7 +26,7 @@ SELECTIONS: dict[str, Callable[[Parameter], bool]] = {
 
 
 def _unique(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
-    """Names that survive duplicates: the second "Gain" becomes "Gain 2"."""
+    """Unique names: the second "Gain" becomes "Gain 2"."""
     taken: set[str] = set()
     result = []
     for parameter in parameters:
@@ -42,7 +42,7 @@ def _unique(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
 class ParameterSpace(Sequence[Parameter]):
     """The controls of an effect: `P` free ones, which a point `p: [P] in [0, 1]` sets, and the others, held at a value.
 
-    As a sequence it is the free parameters, in the order of a point. `everything` lists all `F` of them.
+    As a sequence it holds the free parameters, in the order of a point. `everything` holds all `F` controls.
     """
 
     everything: tuple[Parameter, ...]
@@ -98,7 +98,7 @@ class ParameterSpace(Sequence[Parameter]):
 
     @property
     def defaults(self) -> FloatArray:
-        """`[P]`: the values the free parameters have when nobody sets them."""
+        """`[P]`: the default values of the free parameters."""
         return self._held[self._free]
 
     @property
@@ -108,7 +108,7 @@ class ParameterSpace(Sequence[Parameter]):
         return np.divide(1.0, intervals, out=np.zeros_like(intervals), where=intervals > 0)
 
     def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
-        """Position of a parameter in a point, by name; case, spaces and underscores do not matter if it is unambiguous."""
+        """Position of a parameter in a point, by name. Case, spaces and underscores do not matter if the name is unambiguous."""
         name = value.name if isinstance(value, Parameter) else str(value)
         return _find(name, self.names)
 
@@ -117,13 +117,13 @@ class ParameterSpace(Sequence[Parameter]):
         parameters: Selection = "continuous",
         fixed: Mapping[str, float | str] | None = None,
     ) -> ParameterSpace:
-        """The same controls with another choice of free ones.
+        """The same controls with another selection of free ones.
 
         Args:
             parameters: names, in the order of a point; "continuous": all continuous trainable ones (default);
-                "trainable": all trainable ones, the stepped ones and toggles too; "all": every one.
-            fixed: name -> normalised number or text as `Parameter.parse` reads it. A fixed parameter is not free unless
-                it is named in `parameters` too, in which case this is refused.
+                "trainable": all trainable ones, also stepped ones and toggles; "all": every one.
+            fixed: name -> normalised number, or text for `Parameter.parse`. A fixed parameter is not free; one that `parameters`
+                names too is an error.
         """
         names = [p.name for p in self.everything]
         held = list(self.held)
@@ -152,7 +152,7 @@ class ParameterSpace(Sequence[Parameter]):
         return ParameterSpace(self.everything, free, held)
 
     def check(self, points: ArrayLike) -> FloatArray:
-        """`[..., P]` inside the box, as float64; raises `ParameterError` with the parameter and value otherwise."""
+        """`[..., P]` inside the box, as float64. Raises `ParameterError` with the parameter and value otherwise."""
         expected = f"a point has {len(self)} values ({', '.join(self.names)})"
         try:
             p = np.asarray(points, dtype=np.float64)
@@ -170,7 +170,7 @@ class ParameterSpace(Sequence[Parameter]):
     def complete(self, point: ArrayLike) -> FloatArray:
         """`[P]` -> `[F]`: the free values in their places, snapped to levels, all others at their held values."""
         if np.ndim(point) > 1:
-            raise ParameterError(f"one point of {len(self)} values is due here, got an array of shape {np.shape(point)}")
+            raise ParameterError(f"expected one point of {len(self)} values, got an array of shape {np.shape(point)}")
         return self.complete_all(point)
 
     def complete_all(self, points: ArrayLike) -> FloatArray:
@@ -190,7 +190,7 @@ class ParameterSpace(Sequence[Parameter]):
         return {p.name: p.text(v) for p, v in zip(self, self.check(point), strict=True)}
 
     def describe(self, point: ArrayLike, item: int) -> str:
-        """Where in a batch something happened, for a message: "item 3 of the batch at Drive=0.5"."""
+        """One item of a batch, for a message: "item 3 of the batch at Drive=0.5"."""
         values = ", ".join(f"{name}={value:.4g}" for name, value in zip(self.names, np.asarray(point), strict=True))
         return f"item {item} of the batch" + (f" at {values}" if values else "")
 

@@ -1,4 +1,4 @@
-"""Which units convert into each other, and how numbers are written."""
+"""Which units convert into each other, and how numbers become text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NUMBER_WITH_UNIT = re.compile(r"^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\
 
 
 def digits(number: float) -> str:
-    """Four digits, and no exponent where people would write none.
+    """Four digits; an exponent only where people write one.
 
     >>> digits(20000.0), digits(0.08001), digits(1e-7)
     ('20000', '0.08001', '1e-07')

@@ -77,7 +77,7 @@ def test_names_alone_make_a_chain():
 
 def test_a_spec_beside_what_it_brings_itself_is_refused():
     spec = bg.chain("reference:gain", "reference:delay")
-    with pytest.raises(errors.EffectLoadError, match="brings fixed, parameters, sample_rate itself"):
+    with pytest.raises(errors.EffectLoadError, match="already sets fixed, parameters, sample_rate"):
         bg.load(spec, 48000, ["gain: Gain"], {"delay: Mix": 1.0})
 
 
