@@ -70,8 +70,8 @@ def test_match_takes_a_third_partys_loss(third_party: str) -> None:
         ("0*mel", "the weight '0' of 'mel' must be a positive number"),
         ("x*mel", "the weight 'x' of 'mel' must be a positive number"),
         ("torch.nn.NoLoss", "no loss 'torch.nn.NoLoss'"),
-        (3, "loss=3 is no loss; give a name .*mrstft.*, a class of FeatureLoss, or a function"),
-        (torch.nn.Linear, "Linear is no FeatureLoss, and cannot be made without arguments"),
+        (3, "loss=3 is not a loss; give a name .*mrstft.*, a class of FeatureLoss, or a function"),
+        (torch.nn.Linear, "Linear is not a FeatureLoss, and cannot be made without arguments"),
         (Waveform(TARGET, RATE), "has its target already; give its class, Waveform"),
     ],
 )

@@ -1,4 +1,4 @@
-"""How far one recording is from another."""
+"""Distances between recordings."""
 
 from __future__ import annotations
 

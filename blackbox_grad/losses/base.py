@@ -1,4 +1,4 @@
-"""What a loss is: weighted features of a recording, whose absolute differences from the target's add up."""
+"""The base of losses: a weighted sum of absolute differences between the features of a recording and of the target."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class FeatureLoss(ABC):
-    """The distance to a target, one number an item.
+    """The distance to a target, one number per item.
 
     Args:
         target: `[C, T]`.

@@ -1,6 +1,6 @@
-"""Losses by name, weighted sums of them, and losses of one's own: "mrstft + 0.5*envelope" becomes a loss.
+"""Losses by name, weighted sums of them, and your own losses: "mrstft + 0.5*envelope" becomes a loss.
 
-A third party registers its own without touching the core, in its `pyproject.toml`:
+A third party registers its own loss in its `pyproject.toml`, without touching the core:
 
     [project.entry-points."blackbox_grad.losses"]
     mine = "my_package:MyLoss"
@@ -36,9 +36,9 @@ def loss_for(loss: Loss, target: Tensor, sample_rate: float) -> FeatureLoss:
     """A loss as the distance to one target.
 
     Args:
-        loss: a name ("mel"), or a weighted sum of names ("mrstft + 0.5*envelope"). A name with a dot is one that is not registered,
-            of a module that can be imported: "my_package.Mine". Or the thing itself: a class of `FeatureLoss`, or a torch loss
-            function, see `FunctionLoss`; a class of torch modules is made without arguments.
+        loss: a name ("mel"), or a weighted sum of names ("mrstft + 0.5*envelope"). A name with a dot is a loss that is not
+            registered, in an importable module: "my_package.Mine". Or the loss itself: a subclass of `FeatureLoss`, or a torch loss
+            function, see `FunctionLoss`. A class of torch modules is instantiated without arguments.
         target: `[C, T]`.
         sample_rate: Hz.
 
@@ -54,7 +54,7 @@ def loss_for(loss: Loss, target: Tensor, sample_rate: float) -> FeatureLoss:
 
 
 def loss_name(loss: Loss) -> str:
-    """What a report calls it: a name as it is, otherwise the name of the class or function.
+    """The name of a loss in a report: the name as it was given, otherwise the name of the class or function.
 
     >>> loss_name("mrstft + 0.5*l1"), loss_name(torch.nn.L1Loss()), loss_name(torch.nn.functional.mse_loss)
     ('mrstft + 0.5*l1', 'L1Loss', 'mse_loss')
@@ -96,11 +96,11 @@ def _made(loss: Any, target: Tensor, sample_rate: float) -> FeatureLoss:
             loss = loss()
         except TypeError as error:
             raise AudioError(
-                f"{loss.__name__} is no FeatureLoss, and cannot be made without arguments ({error}); give one that is made"
+                f"{loss.__name__} is not a FeatureLoss, and cannot be made without arguments ({error}); give an instance"
             ) from error
     if not callable(loss):
         raise AudioError(
-            f"loss={loss!r} is no loss; give a name ({', '.join(loss_names())}), a class of FeatureLoss, or a function "
+            f"loss={loss!r} is not a loss; give a name ({', '.join(loss_names())}), a class of FeatureLoss, or a function "
             "loss(y, target) of two tensors [B, C, T]"
         )
     return FunctionLoss(loss, loss_name(loss), target, sample_rate)

@@ -9,9 +9,9 @@ from blackbox_grad.losses.base import FeatureLoss
 
 
 class Envelope(FeatureLoss):
-    """Level over time: mean absolute difference of the envelopes, in units of 10 dB. For what compresses, gates or swells.
+    """Level over time: mean absolute difference of the envelopes, in units of 10 dB. For compressors, gates and swells.
 
-    Root-mean-square levels of windows of 10 ms and 100 ms; those deeper than 60 dB below the target's mean do not count.
+    Root-mean-square levels of windows of 10 ms and 100 ms. Levels more than 60 dB below the target's mean do not count.
     """
 
     seconds = (0.01, 0.1)

@@ -1,4 +1,4 @@
-"""A torch loss function of the caller's."""
+"""A caller's torch loss function."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from torch import Tensor
 from blackbox_grad.errors import AudioError
 from blackbox_grad.losses.base import FeatureLoss
 
-#: A loss this near to 0 is 0: what rounding leaves where the recordings are equal.
+#: A loss up to this is 0: rounding leaves as much for equal recordings.
 _ROUNDING = 1e-4
 
 
 class FunctionLoss(FeatureLoss):
-    """Any `function(y, target)`, such as `torch.nn.L1Loss()` or a loss of auraloss, with one residual an item: the loss itself.
+    """Any `function(y, target)`, such as `torch.nn.L1Loss()` or a loss of auraloss. Its value is the one residual of an item.
 
-    It must be 0 where the recordings are equal, and positive elsewhere. A search that works with residuals finds less with it
-    than with a `FeatureLoss`, because one number says less than many.
+    It must be 0 for equal recordings, and positive otherwise. A search that works with residuals finds less with it than with a
+    `FeatureLoss`, because one number says less than many.
 
     Args:
-        function: of two tensors `[B, C, T]`; it returns one number, or `[B]`. It is called with one item at a time.
+        function: of two tensors `[B, C, T]`; returns one number, or `[B]`. It receives one item at a time.
         name: of the function, for errors.
         target: `[C, T]`.
         sample_rate: Hz.
 
     Raises:
-        AudioError: the function returns something else than one number an item, or it is negative, or not 0 at the target.
+        AudioError: the function does not return one number per item, or returns a negative one, or is not 0 at the target.
     """
 
     def __init__(self, function: Callable[[Tensor, Tensor], Tensor], name: str, target: Tensor, sample_rate: float) -> None:
@@ -35,7 +35,7 @@ class FunctionLoss(FeatureLoss):
         super().__init__(target, sample_rate)
         here = float(self.target)
         if not abs(here) <= _ROUNDING:  # NaN too
-            raise AudioError(f"the loss {name!r} is {here:g} where the recordings are equal; it must be 0 there")
+            raise AudioError(f"the loss {name!r} is {here:g} for equal recordings; it must be 0")
         self.target = torch.zeros_like(self.target)
 
     def prepare(self, target: Tensor) -> None:

@@ -14,8 +14,8 @@ class Mel(FeatureLoss):
     """Log-mel spectrogram: mean absolute difference of the band levels, in units of 10 dB.
 
     Bands on the scale of S. S. Stevens, J. Volkmann, E. B. Newman, "A scale for the measurement of the psychological magnitude
-    pitch", J. Acoust. Soc. Am. 8(3), 1937, in O'Shaughnessy's formula. What lies deeper than 60 dB below the target's mean level
-    does not count.
+    pitch", J. Acoust. Soc. Am. 8(3), 1937, in O'Shaughnessy's formula. Levels more than 60 dB below the target's mean level
+    do not count.
     """
 
     size, bands = 2048, 80

@@ -15,7 +15,7 @@ class MultiResolutionSTFT(FeatureLoss):
 
     R. Yamamoto, E. Song, J.-M. Kim, "Parallel WaveGAN", ICASSP 2020, arXiv:1910.11480; here without spectral convergence, and
     with the linear term relative to the target's mean magnitude. The logarithm has a floor 60 dB below the target's
-    root-mean-square magnitude: what lies deeper does not count.
+    root-mean-square magnitude: what is below it does not count.
     """
 
     sizes = (512, 2048, 8192)

@@ -29,7 +29,7 @@ def mel_filters(bands: int, size: int, sample_rate: float, *, averaging: bool = 
         bands: number of triangles. Each begins and ends at the centres of its neighbours.
         size: of the window, in samples.
         sample_rate: Hz.
-        averaging: let each band be a mean: its weights add up to 1, and it is at least one bin wide to each side.
+        averaging: make each band a mean: its weights add up to 1, and it extends at least one bin to each side.
     """
     highest = 2595.0 * math.log10(1.0 + sample_rate / 2 / 700.0)
     edges = 700.0 * (10.0 ** (torch.linspace(0.0, highest, bands + 2) / 2595.0) - 1.0)
