@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from blackbox_grad.cli.outputs import refuse_overwriting as refuse_overwriting
     from blackbox_grad.cli.outputs import warn_of_clipping as warn_of_clipping
 
-#: What commands of adapters are made with; loaded when first used, as typer and rich may not be installed.
+#: What adapters build their commands from. Loaded at first use, as typer and rich may not be installed.
 _HOME = {
     "Address": "arguments",
     "HostOption": "arguments",

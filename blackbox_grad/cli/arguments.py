@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and how their text is read."""
+"""Arguments and options that several commands share, and the parsing of their text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HostOption: TypeAlias = Annotated[
 ]
 Hosts: TypeAlias = Annotated[
     int | None,
-    typer.Option(min=1, metavar="N", help="Processes that render; one a core by default.", show_default=False),
+    typer.Option(min=1, metavar="N", help="Processes that render; one per core by default.", show_default=False),
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on stdout and nothing else.")]
 Set: TypeAlias = Annotated[
@@ -39,7 +39,7 @@ Set: TypeAlias = Annotated[
     ),
 ]
 Preset: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="FILE", help="A preset the plug-in loads first.", show_default=False)
+    str | None, typer.Option(metavar="FILE", help="A preset that the plug-in loads first.", show_default=False)
 ]
 Options: TypeAlias = Annotated[
     list[str] | None,
@@ -53,7 +53,7 @@ def values_of(settings: list[str] | None) -> dict[str, float | str]:
 
 
 def options_of(options: list[str] | None, preset: str | None) -> dict[str, Any]:
-    """Options for the backend; values are Python literals where they can be read as such, text otherwise."""
+    """Options for the backend. Values are Python literals if they can be parsed as such, otherwise text."""
     found: dict[str, Any] = {} if preset is None else {"preset": preset}
     for text in options or []:
         name, value = _pair(text, "--option", "name=value")
@@ -65,7 +65,7 @@ def options_of(options: list[str] | None, preset: str | None) -> dict[str, Any]:
 
 
 def host_of(host: str | None, hosts: int | None) -> str | None:
-    """The description of a host that --host and --hosts give; `--hosts 4` is short for `--host processes:hosts=4`."""
+    """The host's description from --host and --hosts; `--hosts 4` is short for `--host processes:hosts=4`."""
     if hosts is None:
         return host
     if host is not None:

@@ -1,4 +1,4 @@
-"""The group of commands: those of adapters are imported when called, and every error ends in one line and an exit code."""
+"""The group of commands. It imports an adapter's command when it is called, and reports an error in one line and an exit code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Commands(TyperGroup):
         return own + sorted(set(_registered()) - set(own))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """For help and completion: an adapter's command is named, not imported."""
+        """For help and completion: names an adapter's command without importing it."""
         entry = None if cmd_name in self.commands else _registered().get(cmd_name)
         return super().get_command(ctx, cmd_name) if entry is None else _placeholder(entry)
 
@@ -50,7 +50,7 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             raise SystemExit(130) from None
         except BrokenPipeError:
-            # the reader has gone (`| head`); nothing may be flushed to it at exit
+            # the reader has ended (`| head`): flush nothing to it at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(1) from None
         except OSError as error:

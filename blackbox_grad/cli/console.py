@@ -1,4 +1,4 @@
-"""What commands print: tables and JSON on stdout, progress, warnings and errors on stderr."""
+"""The output of commands: tables and JSON on stdout, progress, warnings and errors on stderr."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-#: Columns of a table that goes into a pipe or a file.
+#: Width of a table that goes into a pipe or a file, in characters.
 _WIDE = 160
 
 
 @functools.cache
 def out() -> Console:
-    """stdout. Names come from plug-ins: they are printed as they are, never read as markup."""
+    """stdout. Prints names from plug-ins as they are, never as markup."""
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
     return Console(markup=False, highlight=False, emoji=False, width=width)
 
@@ -50,7 +50,7 @@ def print_json(data: Any) -> None:
 
 
 def table(*columns: str, right: Iterable[str] = (), whole: Iterable[str] = ()) -> Table:
-    """An empty table; columns in `right` are aligned to the right, those in `whole` never wrap."""
+    """An empty table. Columns in `right` are aligned to the right; columns in `whole` never wrap."""
     made = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", no_wrap=column in whole, overflow="fold")

@@ -1,4 +1,4 @@
-"""`blackbox-grad demo`: the main job on a bundled recording."""
+"""`blackbox-grad demo`: `match` on a bundled recording."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from blackbox_grad.interrupts import deferred_interrupts
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Made if it does not exist.")] = Path("demo"),
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Created if it does not exist.")] = Path(
+        "demo"
+    ),
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed repeats a run.")] = 0,
     host: HostOption = None,
 ) -> None:
     """Hide the settings of a distortion, a filter and a reverb in a real recording, and find them again.
 
-    Leaves the input, the target, the match, the settings and a report in FOLDER. Takes about half a minute.
+    Writes the input, the target, the match, the settings and a report to FOLDER. Takes about half a minute.
     """
     from blackbox_grad.hosts.default import opened_host
     from blackbox_grad.matching import demo as task
@@ -35,7 +37,7 @@ def demo(
     outputs = Outputs(output / "matched.wav", output / "report.html", output / "settings.json")
     outputs.check(source, target)
     say("An electric guitar goes through ", (task.ADDRESS, "bold"), " at hidden settings.")
-    say("match hears the input and the result, and looks for the settings by rendering the effects.\n")
+    say("match receives the input and the result, and searches for the settings by rendering the effects.\n")
     with opened_host(host) as rendering:
         given = task.puzzle(rendering)
         audio_files.write(source, given.audio, given.spec.sample_rate)

@@ -17,15 +17,13 @@ from blackbox_grad.inspection.scanning import Scanned, scan
 
 def effects(
     backend: Annotated[str | None, typer.Option(metavar="NAME", help="Only this backend.", show_default=False)] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Open each one in a process of its own, and say what happens.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Open each one in a separate process, and report the result.")] = False,
     time_limit: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="For opening one effect.")] = 20.0,
-    rescan: Annotated[bool, typer.Option("--rescan", help="With --check: forget what earlier checks found.")] = False,
+    rescan: Annotated[bool, typer.Option("--rescan", help="With --check: ignore cached results.")] = False,
     host: HostOption = None,
     json: Json = False,
 ) -> None:
-    """List the effects that are installed, by backend. Nothing is opened unless --check is given.
+    """List the installed effects, by backend. Without --check, no effect is opened.
 
     \b
     Examples:

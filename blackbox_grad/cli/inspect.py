@@ -1,4 +1,4 @@
-"""`blackbox-grad inspect`: what an effect is, and what it costs."""
+"""`blackbox-grad inspect`: an effect's parameters, properties and speed."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def inspect(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="With --deep: an HTML page with curves.", show_default=False)
     ] = None,
-    time_limit: Annotated[float, typer.Option(min=1.0, metavar="SECONDS", help="With --deep: that it may take.")] = 120.0,
+    time_limit: Annotated[float, typer.Option(min=1.0, metavar="SECONDS", help="With --deep: the time limit.")] = 120.0,
     renders: Annotated[int, typer.Option(min=1, metavar="N", help="With --deep: the most renders.")] = 20_000,
-    again: Annotated[bool, typer.Option("--again", help="With --deep: measure what is remembered again.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="With --deep: ignore a cached result.")] = False,
     host: HostOption = None,
     json: Json = False,
 ) -> None:
     """Show an effect: its parameters, layout, latency, repeatability and speed.
 
-    With --deep it is measured, on a recording and on noise: does it repeat, and forget what was rendered before; how late is it
-    really; which parameters are heard, how finely, with how much noise and curvature; which step and which probes suit each. Ctrl-C
-    or a limit ends it with what was found so far. The result is remembered until the plug-in changes.
+    With --deep, renders of a recording and of noise measure the effect. Does it repeat itself, and keep no state? What is its true
+    latency? Which parameters are audible, at what resolution, with how much noise and curvature? Which step and which probes suit
+    each? Ctrl-C or a limit ends it with the results so far. The result is cached until the plug-in changes.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""What `blackbox-grad inspect --deep` shows."""
+"""The output of `blackbox-grad inspect --deep`."""
 
 from __future__ import annotations
 

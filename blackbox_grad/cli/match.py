@@ -16,14 +16,14 @@ from blackbox_grad.cli.outputs import Outputs, print_match, searched
 from blackbox_grad.dependencies import entry_points_of
 from blackbox_grad.interrupts import deferred_interrupts
 
-#: As `blackbox_grad.losses.loss_names` gives them; that module would import torch, which help does not need.
+#: The names from `blackbox_grad.losses.loss_names`, without importing that module: it imports torch, and help must not.
 _LOSSES = ", ".join(sorted(entry_points_of("blackbox_grad.losses")))
 
 
 def match(
     address: Address,
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="The unprocessed recording.", show_default=False)],
-    target: Annotated[Path, typer.Argument(metavar="TARGET", help="What it shall sound like.", show_default=False)],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="The recording to match.", show_default=False)],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the matched audio.", show_default=False)
     ] = None,
@@ -36,7 +36,7 @@ def match(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            "--only", metavar="NAME", help="Let this parameter change and hold the others. Repeatable.", show_default=False
+            "--only", metavar="NAME", help="Change this parameter and hold the others. Repeatable.", show_default=False
         ),
     ] = None,
     settings: Set = None,

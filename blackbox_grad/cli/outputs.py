@@ -1,4 +1,4 @@
-"""The files that a command leaves: what may be overwritten, and what is said about them."""
+"""The files that a command writes: what it may overwrite, and what it reports about them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def searched(search: Callable[[Callable[[Progress], None]], Match]) -> Match:
 
 
 class Outputs:
-    """The files that a match leaves, any of them None."""
+    """The files that a match writes; any may be None."""
 
     def __init__(self, audio: Path | None, report: Path | None, parameters: Path | None) -> None:
         self.audio, self.report, self.parameters = audio, report, parameters
@@ -42,7 +42,7 @@ class Outputs:
         return [path for path in (self.audio, self.report, self.parameters) if path is not None]
 
     def check(self, *inputs: Path) -> None:
-        """Before the work: every name can be written, and none is an input or another output."""
+        """Before the work: raise unless every file can be written, and none is an input or another output."""
         for path, suffixes in (
             (self.audio, tuple(audio_files.WRITTEN)),
             (self.report, (".html", ".htm")),
@@ -58,7 +58,7 @@ class Outputs:
     def write(
         self, found: Match, audio: Audio, target: Audio, *, command: str, truth: Mapping[str, float] | None = None
     ) -> list[Path]:
-        """Those that could be written: one that fails (a full disk) is complained of, and takes no other with it."""
+        """Write them, and return those that were written. If one fails (a full disk), print why, and write the others."""
 
         def write_audio(path: Path) -> None:
             audio_files.write(path, found.audio, found.sample_rate)
@@ -89,7 +89,7 @@ class Outputs:
                 say((f"{name:<9}", "dim"), str(path))
 
     def exit(self, found: Match, written: list[Path]) -> None:
-        """With the exit code that says how it went, unless all is well."""
+        """Exit with an error code, unless all went well."""
         if found.error:
             complain(found.error)
         if found.error or len(written) < len(self.paths()):
@@ -99,7 +99,7 @@ class Outputs:
 
 
 def print_match(found: Match, truth: Mapping[str, str] | None = None) -> None:
-    """The table of settings and the loss; `truth` maps names to the native text with which the target was made."""
+    """Print the settings and the loss. `truth`: name -> the native text of the value that made the target."""
     rows = table(
         "parameter", "found", *(["hidden"] if truth else []), "default", "normalised", right=["normalised"], whole=["found"]
     )
@@ -129,4 +129,4 @@ def warn_of_clipping(path: Path, audio: Audio) -> None:
     if peak <= 0.0:
         return
     kept = "kept in the file, and clipped when it is played" if path.suffix.lower() == ".wav" else "clipped"
-    warn(f"{path}: {int((np.abs(audio) > 1.0).sum())} samples go beyond full scale (peak {peak:+.1f} dB) and are {kept}")
+    warn(f"{path}: {int((np.abs(audio) > 1.0).sum())} samples exceed full scale (peak {peak:+.1f} dB) and are {kept}")

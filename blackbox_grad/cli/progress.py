@@ -14,9 +14,9 @@ class Shown:
     """How far a command is.
 
     Attributes:
-        doing: what it is at.
+        doing: the current step.
         done: the part of the work that is done, in [0, 1].
-        details: figures, in words.
+        details: counts and figures, as text.
     """
 
     doing: str

@@ -25,14 +25,14 @@ def render(
     result: Annotated[Path, typer.Argument(metavar="OUT", help="A .wav, .flac or .ogg file.", show_default=False)],
     settings: Set = None,
     parameters: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Settings that `match --parameters` wrote.", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="Settings from `match --parameters`.", show_default=False)
     ] = None,
     preset: Preset = None,
     option: Options = None,
     host: HostOption = None,
     json: Json = False,
 ) -> None:
-    """Render a file through an effect, at the file's sample rate. What is not set stays at its default.
+    """Render a file through an effect, at the file's sample rate. Parameters that are not set keep their defaults.
 
     \b
     Examples:

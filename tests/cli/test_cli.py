@@ -312,7 +312,7 @@ def test_render_keeps_the_sample_rate_and_channels(tmp_path: Path, suffix: str, 
 def test_render_warns_of_clipping(dry: Path, tmp_path: Path) -> None:
     done = run("render", "reference:gain", dry, tmp_path / "loud.flac", "--set", "Gain=24dB")
     assert done.returncode == 0
-    assert "go beyond full scale" in done.stderr
+    assert "exceed full scale" in done.stderr
     assert "clipped" in done.stderr
 
 
