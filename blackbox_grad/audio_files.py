@@ -1,4 +1,4 @@
-"""Audio files in and out: WAV, FLAC and Ogg Vorbis, any sample rate and channel count."""
+"""Reading and writing audio files: WAV, FLAC and Ogg Vorbis, any sample rate and channel count."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ WRITTEN = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG"
 _BLOCK = 1 << 16
 
 
-#: In what libsndfile notes of a WAV file: the bytes that its header announces, and those that are there.
+#: In libsndfile's log of a WAV file: the bytes that its header announces, and the bytes that the file holds.
 _SHORTENED = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
-#: More bytes than this stand for "unknown", in files that were written into a pipe.
+#: More bytes than this mean "unknown", in files that were written into a pipe.
 _UNKNOWN = 0x7FFF0000
 
 
@@ -45,7 +45,7 @@ def read(path: str | os.PathLike[str], sample_rate: float | None = None) -> tupl
     Raises:
         AudioError: missing, not an audio file, empty, or holding NaN or infinity.
 
-    A WAV file that ends before its header says is read as far as it goes, with a warning.
+    A WAV file that is shorter than its header says is read as far as it goes, with a warning.
     """
     soundfile = library("soundfile", "reading audio files")
     path = Path(path)
@@ -60,12 +60,12 @@ def read(path: str | os.PathLike[str], sample_rate: float | None = None) -> tupl
         with soundfile.SoundFile(str(path)) as file:
             frames, rate, notes = file.read(dtype="float32", always_2d=True), file.samplerate, file.extra_info
     except PermissionError as error:
-        raise AudioError(f"{path}: may not be read ({error.strerror})") from error
+        raise AudioError(f"{path}: cannot be read ({error.strerror}); check the permissions of the file") from error
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         if not os.access(path, os.R_OK):
-            raise AudioError(f"{path}: may not be read; look at the permissions of the file") from error
+            raise AudioError(f"{path}: cannot be read; check the permissions of the file") from error
         reason = str(getattr(error, "error_string", error)).rstrip(".")
-        raise AudioError(f"{path}: cannot be read as audio ({reason}); WAV, FLAC and OGG files are understood") from error
+        raise AudioError(f"{path}: cannot be read as audio ({reason}); give a WAV, FLAC or OGG file") from error
     audio: Audio = np.ascontiguousarray(frames.T)
     if audio.shape[1] == 0:
         raise AudioError(f"{path}: holds no samples")
@@ -75,7 +75,7 @@ def read(path: str | os.PathLike[str], sample_rate: float | None = None) -> tupl
     if shortened and int(shortened[2]) < int(shortened[1]) < _UNKNOWN:
         share = int(shortened[2]) / int(shortened[1])
         warnings.warn(
-            f"{path} is cut off: it holds {share:.0%} of the audio that its header announces, and that much is used",
+            f"{path} is cut off: it holds {share:.0%} of the audio that its header announces; only that part is used",
             stacklevel=2,
         )
     if sample_rate is not None and sample_rate != rate:
@@ -90,7 +90,7 @@ def resample(audio: Audio, old: float, new: float) -> Audio:
 
 
 def write(path: str | os.PathLike[str], audio: Audio, sample_rate: float) -> None:
-    """Write a file whole: its name appears, or an older file is replaced, when all is written.
+    """Write a file whole or not at all: it appears, or replaces an older file, when everything is written.
 
     Args:
         path: `.wav` (float32, keeps values beyond ±1), `.flac` (24 bit, clips at ±1) or `.ogg` (Vorbis).
@@ -106,10 +106,10 @@ def write(path: str | os.PathLike[str], audio: Audio, sample_rate: float) -> Non
     kind, subtype = WRITTEN[path.suffix.lower()]
     audio = check_audio(audio)
     if not np.isfinite(audio).all():
-        raise AudioError(f"{path}: audio with NaN or infinity is not written")
+        raise AudioError(f"{path}: a file cannot hold audio with NaN or infinity; clean it first")
     if sample_rate != round(sample_rate) or sample_rate < 1:
         raise AudioError(f"{path}: a file needs a sample rate of whole Hz, got {sample_rate:g}")
-    content = io.BytesIO()  # libsndfile does not tell that a disk is full, and leaves part of an .ogg file
+    content = io.BytesIO()  # libsndfile does not report a full disk, and leaves part of an .ogg file
     try:
         options = {"samplerate": round(sample_rate), "channels": audio.shape[0], "format": kind, "subtype": subtype}
         with soundfile.SoundFile(content, "w", **options) as file:
@@ -124,7 +124,7 @@ def write(path: str | os.PathLike[str], audio: Audio, sample_rate: float) -> Non
 
 
 def peak_decibels(audio: Audio) -> float:
-    """Largest sample, in dB relative to full scale; above 0, formats other than float clip."""
+    """Level of the largest sample, dB relative to full scale. Above 0, formats other than float clip."""
     peak = float(np.abs(audio).max(initial=0.0))
     return 20.0 * float(np.log10(max(peak, 1e-10)))
 

@@ -1,4 +1,4 @@
-"""Things that packages register, by name: `"spsa:samples=4"` becomes an estimator, `"processes:hosts=2"` a host."""
+"""What packages register, by name: `"spsa:samples=4"` becomes an estimator, `"processes:hosts=2"` a host."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from blackbox_grad.errors import BlackboxGradError, MissingDependencyError, sugg
 
 
 def named(group: str, kind: str, name: str, error: type[BlackboxGradError]) -> Any:
-    """What `name` stands for in an entry-point group; a name with a dot is one of a module that can be imported.
+    """The object called `name` in an entry-point group, or in an importable module if the name has a dot.
 
     Args:
         group: "blackbox_grad.estimators".
         kind: what the group holds, for messages: "estimator".
         name: "spsa", or "my_package.Mine", which is not registered.
-        error: to raise where there is no such name.
+        error: the type to raise for an unknown name.
     """
     entries = entry_points_of(group)
     if name not in entries and "." not in name:
@@ -33,7 +33,7 @@ def named(group: str, kind: str, name: str, error: type[BlackboxGradError]) -> A
 
 
 def made(group: str, kind: str, description: str, error: type[BlackboxGradError]) -> Any:
-    """What `"name"` or `"name:option=value,option=value"` describes. Values are Python literals where they can be read as such.
+    """The object that `"name"` or `"name:option=value,option=value"` describes. Values are Python literals, or else text.
 
     Raises:
         BlackboxGradError: of the type `error`: the name is unknown, or it does not take these options.

@@ -1,4 +1,4 @@
-"""What was measured of effects before: small JSON files in the user's cache folder, good until an effect's file changes."""
+"""Cached measurements of effects: small JSON files in the user's cache folder, valid until an effect's file changes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from blackbox_grad.files import replacing
 
 
 def cache_folder(kind: str) -> Path:
-    """Where files of one kind are kept between runs. Raises `MissingDependencyError` without platformdirs."""
+    """The folder of one kind of cached files. Raises `MissingDependencyError` without platformdirs."""
     platformdirs = library("platformdirs", "keeping results between runs")
     folder: Path = platformdirs.user_cache_path("blackbox-grad", appauthor=False) / kind
     return folder
 
 
 def digest(*content: str | bytes) -> str:
-    """32 hexadecimal digits by which content is known again."""
+    """32 hexadecimal digits that identify content."""
     found = hashlib.sha256()
     for part in content:
         found.update(part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part)
@@ -29,7 +29,7 @@ def digest(*content: str | bytes) -> str:
 
 
 class JsonCache:
-    """Results of one kind, by key. Several processes may share it; without a cache folder it forgets, and is no error."""
+    """Results of one kind, by key. Several processes may share it. Without a cache folder it keeps nothing, and raises nothing."""
 
     def __init__(self, kind: str) -> None:
         self._folder: Path | None = None
@@ -37,7 +37,7 @@ class JsonCache:
             self._folder = cache_folder(kind)
 
     def get(self, key: str, stamp: str) -> Any:
-        """What was put under this key with this stamp; None if there is nothing, or it cannot be read."""
+        """The entry with this key and stamp; None if there is none, or it cannot be read."""
         try:
             data = json.loads(self._file(key).read_text("utf-8"))
             return data["found"] if data["stamp"] == stamp else None
@@ -45,7 +45,7 @@ class JsonCache:
             return None
 
     def put(self, key: str, stamp: str, found: Any) -> None:
-        """Remember what JSON can hold."""
+        """Keep a value that JSON can hold."""
         with contextlib.suppress(OSError, AudioError):
             file = self._file(key)
             file.parent.mkdir(parents=True, exist_ok=True)

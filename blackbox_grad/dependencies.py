@@ -1,4 +1,4 @@
-"""What is imported when first used: optional libraries, entry points, and the names that a package hands on."""
+"""Imports at first use: optional libraries, entry points, and the names that a package re-exports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from blackbox_grad.errors import MissingDependencyError
 
-#: optional libraries of the core and of the backends -> the extra that brings them; an adapter names its own
+#: optional libraries of the core and the backends -> the extra that installs them; an adapter names its own extra
 _EXTRAS = {"pedalboard": "pedalboard", "dawdreamer": "dawdreamer"} | dict.fromkeys(
     ("jinja2", "matplotlib", "platformdirs", "rich", "scipy", "soundfile", "soxr", "typer"), "match"
 )
@@ -23,7 +23,7 @@ def library(name: str, needed_by: str, extra: str = "") -> ModuleType:
     Args:
         name: of the module.
         needed_by: what needs it, for the message.
-        extra: of `blackbox-grad` that brings it, where that is not one of the core's.
+        extra: of `blackbox-grad` that installs it, for a library that is not the core's.
 
     Raises:
         MissingDependencyError: it is not installed.
@@ -35,7 +35,7 @@ def library(name: str, needed_by: str, extra: str = "") -> ModuleType:
 
 
 def missing_dependency(error: ImportError, needed_by: str, extra: str = "") -> MissingDependencyError:
-    """The error to raise when an optional library is not installed, with the command that brings it."""
+    """The error for an optional library that is not installed, with the command that installs it."""
     module = (error.name or "").partition(".")[0]
     extra = _EXTRAS.get(module, extra)
     way_out = f"pip install 'blackbox-grad[{extra}]'" if extra else f"pip install {module or 'the missing package'}"
@@ -43,7 +43,7 @@ def missing_dependency(error: ImportError, needed_by: str, extra: str = "") -> M
 
 
 def entry_points_of(group: str) -> dict[str, EntryPoint]:
-    """What installed packages have registered in a group, by name."""
+    """The entry points that installed packages register in a group, by name."""
     return {entry.name: entry for entry in entry_points(group=group)}
 
 
@@ -55,7 +55,7 @@ def lazy_names(
     Args:
         package: its `__name__`.
         homes: name -> the module inside the package that defines it.
-        modules: modules of the package that are handed on whole.
+        modules: modules of the package that are re-exported whole.
     """
     whole = tuple(modules)
     names = sorted([*homes, *whole])

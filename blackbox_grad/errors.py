@@ -1,6 +1,6 @@
-"""One family of errors. Each message says what happened, with which values, and what to do about it.
+"""One family of errors. Each message says what happened, with which values, and what to do.
 
-Every error carries its whole message as its only argument, so it survives pickling between processes.
+The whole message is an error's only argument, so that it survives pickling between processes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class EffectLoadError(BlackboxGradError, RuntimeError):
 
 
 class MissingDependencyError(BlackboxGradError, ImportError):
-    """An optional library is needed and not installed; the message names the extra."""
+    """An optional library is not installed; the message names the extra."""
 
 
 class ParameterError(BlackboxGradError, ValueError):
@@ -42,7 +42,7 @@ class AudioError(BlackboxGradError, ValueError):
 
 
 class EstimatorError(BlackboxGradError, ValueError):
-    """An estimator was configured, or asked for something, that it cannot do."""
+    """An estimator was configured for, or asked for, something that it cannot do."""
 
 
 class RenderError(BlackboxGradError, RuntimeError):
@@ -58,7 +58,7 @@ class HostError(BlackboxGradError, RuntimeError):
 
 
 class SecondDerivativeError(BlackboxGradError, RuntimeError):
-    """A gradient estimate was asked to be differentiated again."""
+    """A second derivative was requested: a gradient estimate cannot be differentiated."""
 
 
 #: Names listed in one message.
@@ -72,7 +72,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
     "did you mean 'Drive'? Known: Drive, Tone"
     """
     names = list(known)
-    ending = os.path.splitext(name)[1].lower()  # that two names end in .vst3 makes them no neighbours
+    ending = os.path.splitext(name)[1].lower()  # two names are not similar because both end in .vst3
     lowered = {n.lower().removesuffix(ending): n for n in names}
     close = difflib.get_close_matches(name.lower().removesuffix(ending), lowered, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(repr(lowered[c]) for c in close)}? " if close else ""

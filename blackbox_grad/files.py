@@ -12,7 +12,7 @@ from blackbox_grad.errors import AudioError
 
 
 def check_writable(path: str | os.PathLike[str], suffixes: Collection[str]) -> None:
-    """Raise `AudioError` if a file of this name cannot be written, before the work that shall fill it.
+    """Raise `AudioError` if a file of this name cannot be written. Call it before the work that fills the file.
 
     Args:
         path: of the file.
@@ -26,10 +26,10 @@ def check_writable(path: str | os.PathLike[str], suffixes: Collection[str]) -> N
     if _is_device(path):
         return
     if not os.path.isdir(path.parent):
-        trouble = "is no folder" if os.path.exists(path.parent) else "does not exist; make it first"
+        trouble = "is not a folder" if os.path.exists(path.parent) else "does not exist; make it first"
         raise AudioError(f"{path}: the folder {path.parent} {trouble}")
     if not os.access(path.parent, os.W_OK):
-        raise AudioError(f"{path}: the folder {path.parent} may not be written to")
+        raise AudioError(f"{path}: the folder {path.parent} cannot be written to; check its permissions")
 
 
 @contextlib.contextmanager

@@ -9,28 +9,28 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-#: signal -> the handler that a program has which has set none
+#: signal -> its handler in a program that has set no handler
 _USUAL: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 
 @dataclass
 class Interrupt:
-    """Whether Ctrl-C was pressed, or SIGTERM came."""
+    """Whether Ctrl-C or SIGTERM has arrived."""
 
     pressed: bool = False
 
     def check(self) -> None:
-        """A safe place: raises `KeyboardInterrupt` if it was."""
+        """Mark a safe place: raises `KeyboardInterrupt` if one has arrived."""
         if self.pressed:
             raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def deferred_interrupts(may_wait: Callable[[], bool] = lambda: True, into: Interrupt | None = None) -> Iterator[Interrupt]:
-    """Inside the block Ctrl-C and SIGTERM only take effect where `Interrupt.check` is called, so that no work is cut off half-way.
+    """Inside the block, Ctrl-C and SIGTERM take effect only at a call of `Interrupt.check`, so that no work is left half done.
 
-    They take effect at once where `may_wait()` is False, and when they come again. Nothing is changed on other threads than the
-    main one, nor for a signal that the program handles itself.
+    They take effect at once if `may_wait()` is False, and at the second time. Outside the main thread, and for a signal that the
+    program handles itself, nothing changes.
     """
     interrupt = into or Interrupt()
 

@@ -108,7 +108,7 @@ def test_a_misspelt_name_suggests_its_neighbour(tmp_path: Path) -> None:
         ("a.xyz", r"suffix \.xyz is unknown; allowed are \.wav"),
         ("a", r"suffix \(none\)"),
         ("no/a.wav", "does not exist"),
-        (f"{__file__}/a.wav", "is no folder"),
+        (f"{__file__}/a.wav", "is not a folder"),
         ("a" * 300 + ".wav", "cannot be written .File name too long"),
     ],
 )
@@ -152,7 +152,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
 def test_a_protected_folder_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(AudioError, match="may not be written to"):
+        with pytest.raises(AudioError, match="cannot be written to; check its permissions"):
             audio_files.write(tmp_path / "a.wav", noise(), 44100)
     finally:
         tmp_path.chmod(0o700)
