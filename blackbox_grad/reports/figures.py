@@ -1,4 +1,4 @@
-"""What the report draws: spectrograms of recordings as pictures, the loss over renders as coordinates."""
+"""The report's figures: spectrograms of recordings as pictures, the loss over renders as coordinates."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from blackbox_grad.parameters.parameter import FloatArray
 if TYPE_CHECKING:
     from blackbox_grad.matching.result import Progress
 
-#: A spectrogram has so many frequency bands and at most so many frames.
+#: Frequency bands of a spectrogram, and its most frames.
 BANDS, FRAMES = 160, 720
 
 
-#: dB below the loudest band of all recordings at which spectrograms end, and the range of differences.
+#: Range of the spectrograms, in dB below the loudest band of all recordings, and range of the differences, ± dB.
 FLOOR, SPREAD = -80.0, 24.0
 
 
@@ -50,7 +50,7 @@ def gradient(colours: str, count: int = 9) -> str:
 
 
 def _colour_map(name: str) -> Any:
-    """Matplotlib's, or `difference`: dark where two recordings agree, blue and orange where one has more."""
+    """One of Matplotlib's, or `difference`: dark where two recordings agree, blue and orange where one has more."""
     import matplotlib
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -78,7 +78,7 @@ def spectrogram(audio: Audio, sample_rate: float, samples: int) -> FloatArray:
     for channel in frames:
         powers += np.abs(np.fft.rfft(channel * window)) ** 2
     powers *= (2.0 / window.sum()) ** 2 / audio.shape[0]
-    # a band is the mean density between its edges, bins counted in part: narrow bands at the bottom interpolate
+    # a band is the mean density between its edges, with fractions of bins: narrow low bands interpolate
     total = np.concatenate([np.zeros((len(powers), 1)), np.cumsum(powers, axis=1)], axis=1)
     edges = band_edges(sample_rate) * _WINDOW / sample_rate + 0.5
     at_edges = np.array([np.interp(edges, np.arange(total.shape[1]), row) for row in total])
@@ -88,7 +88,7 @@ def spectrogram(audio: Audio, sample_rate: float, samples: int) -> FloatArray:
 
 @dataclass(frozen=True)
 class Tick:
-    """A mark of an axis: where, as a part of its length from the top or left, and what it says."""
+    """A mark of an axis: its place, as a part of the length from the top or left, and its text."""
 
     place: float
     text: str
@@ -108,7 +108,7 @@ def time_ticks(seconds: float) -> list[Tick]:
 
 
 def _round_steps(low: float, high: float, most: int) -> list[float]:
-    """At most about `most` round numbers from `low` to `high`."""
+    """Round numbers from `low` to `high`, at most about `most`."""
     raw = max(high - low, 1e-12) / most
     size = 10.0 ** math.floor(math.log10(raw))
     step = next(size * m for m in (1, 2, 5, 10) if size * m >= raw)
@@ -121,11 +121,11 @@ class LossCurve:
     """The loss over renders, in the coordinates of a drawing of `width` by `height`.
 
     Attributes:
-        best, loss: points of a polyline, as SVG writes them.
+        best, loss: points of a polyline, in SVG notation.
         start: height of the loss at the default settings.
         x_ticks, y_ticks: places in the drawing's units.
         phases: name, left edge and width of each phase.
-        points: `[x, y, renders, loss, best]` of each step, for the pointer.
+        points: `[x, y, renders, loss, best]` of each step, shown under the pointer.
     """
 
     width: int
@@ -142,14 +142,14 @@ class LossCurve:
 
 
 def loss_curve(history: Sequence[Progress], width: int = 860, height: int = 260) -> LossCurve | None:
-    """None if there is nothing to draw. The axis is logarithmic where the loss falls by more than 5 times."""
+    """None if there is nothing to draw. The axis is logarithmic if the loss falls by more than 5 times."""
     steps = [h for h in history if math.isfinite(h.best) and math.isfinite(h.start)]
     if len(steps) < 2:
         return None
     right = float(steps[-1].renders)
     start = steps[0].start
     low = min(h.best for h in steps)
-    # what lies far above the start says no more than that it does
+    # losses far above the start need no scale of their own
     high = min(max([start, *(h.loss for h in steps if math.isfinite(h.loss))]), 1.6 * max(start, steps[0].best))
     logarithmic = low > 0 and high / low > 5
     scale: Callable[[float], float] = math.log10 if logarithmic else float

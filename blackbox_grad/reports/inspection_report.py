@@ -10,17 +10,17 @@ from blackbox_grad.inspection.results import Agreement, Curve, Inspection, Param
 from blackbox_grad.reports import inspection_wording as wording
 from blackbox_grad.reports.pages import render_page, write_page
 
-#: Of one drawing, in its own units.
+#: Size of one drawing, in its own units.
 WIDTH, HEIGHT = 220, 84
 
 
-#: Ranges drawn are at least this, so that rounding does not look like a mountain.
+#: Least ranges of the drawings, so that rounding does not look like a mountain.
 _LEAST = {"dB": 0.5, "Hz": 20.0}
 
 
 @dataclass(frozen=True)
 class Plot:
-    """One small drawing: polylines as SVG writes them, and the texts at its lower and upper edge."""
+    """One small drawing: polylines in SVG notation, and the texts at its lower and upper edge."""
 
     title: str
     lines: tuple[tuple[str, str], ...]
@@ -30,7 +30,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Card:
-    """One parameter as the page shows it. `shaded`: left edge and width of what has no usable sound."""
+    """One parameter on the page. `shaded`: left edge and width of each region without usable sound."""
 
     parameter: ParameterInspection
     facts: tuple[tuple[str, str], ...]
@@ -45,7 +45,7 @@ def write_report(path: str | os.PathLike[str], found: Inspection, *, command: st
 
     Args:
         path: `.html`.
-        found: what `inspect_effect` returned.
+        found: the result of `inspect_effect`.
         command: the command line that repeats it.
 
     Raises:
@@ -107,7 +107,7 @@ def _text(value: float, unit: str) -> str:
 
 
 def _agreement(agreements: Sequence[Agreement]) -> Plot | None:
-    """How often each kind of probe points toward the target, over the steps that were tried, evenly spaced."""
+    """How often each kind of probe points toward the target, over the tried steps, evenly spaced."""
     if len(agreements) < 2:
         return None
     places = [n / (len(agreements) - 1) for n in range(len(agreements))]
@@ -116,6 +116,6 @@ def _agreement(agreements: Sequence[Agreement]) -> Plot | None:
 
 
 def _line(places: Sequence[float], heights: Sequence[float | None]) -> str:
-    """Points of a polyline, from parts of the width and of the height."""
+    """Points of a polyline, from fractions of the width and the height."""
     pairs = [(x, y) for x, y in zip(places, heights, strict=True) if y is not None]
     return " ".join(f"{WIDTH * x:.1f},{HEIGHT * (0.95 - 0.9 * y):.1f}" for x, y in pairs)

@@ -10,12 +10,12 @@ def number(value: float | None, unknown: str = "") -> str:
 
 
 def facts(found: Inspection) -> dict[str, str]:
-    """What is known of the effect as a whole, in order."""
+    """The facts about the effect as a whole, in order."""
     return {
         "layout": found.layout,
         "sample rate": f"{found.sample_rate:g} Hz",
-        "repeatability": _equal(found.repeatability, "between equal renders, one after the other"),
-        "state": _equal(found.leakage, "after other settings were rendered in between"),
+        "repeatability": _equal(found.repeatability, "between equal renders in a row"),
+        "state": _equal(found.leakage, "after renders of other settings"),
         "latency": _latency(found),
         "one second of audio": _cost(found.seconds_per_second),
         "random settings": _failures(found),
@@ -33,12 +33,12 @@ def _equal(error: float | None, when: str) -> str:
 def _latency(found: Inspection) -> str:
     reported = f"{found.latency} samples reported, and taken out"
     if found.measured_latency is None:
-        return f"{reported}; the true one cannot be told from the sound at the defaults"
+        return f"{reported}; the sound at the defaults does not show the true latency"
     if found.measured_latency == found.latency:
         return f"{reported}; measured the same"
     late = found.measured_latency - found.latency
-    comes = f"{abs(late)} samples {'late' if late > 0 else 'early'}"
-    return f"{reported}; measured {found.measured_latency}: what is heard comes {comes}"
+    offset = f"{abs(late)} samples {'late' if late > 0 else 'early'}"
+    return f"{reported}; measured {found.measured_latency}: renders are {offset}"
 
 
 def _cost(seconds: float | None) -> str:
@@ -51,14 +51,14 @@ def _failures(found: Inspection) -> str:
     if found.nonfinite is None or found.silent is None:
         return "not measured"
     if not found.nonfinite and not found.silent:
-        return "all sound"
+        return "all audible"
     shares = {"not finite": found.nonfinite, "silent": found.silent}
     example = ", ".join(f"{name}={value:g}" for name, value in found.bad_settings)
     return ", ".join(f"{100 * share:.0f} % {kind}" for kind, share in shares.items() if share) + f", such as {example}"
 
 
 def settings(p: ParameterInspection) -> str:
-    """How many there are."""
+    """The number of different settings, or the width of the steps."""
     if p.resolution is None:
         return ""
     if p.steps is not None:
@@ -67,21 +67,21 @@ def settings(p: ParameterInspection) -> str:
 
 
 def remark(p: ParameterInspection) -> str:
-    """What else there is to say."""
+    """Further remarks."""
     if p.reaches_sound is None:
         return "not measured"
     if not p.reaches_sound:
-        return "does not reach the sound"
+        return "inaudible"
     said = [f"{r.kind} at {r.low:.2g}" + (f" to {r.high:.2g}" if r.high > r.low else "") for r in p.regions]
     if p.around:
-        said.append("hardly heard around the defaults; measured elsewhere")
+        said.append("almost inaudible around the defaults; measured elsewhere")
     if p.resolution is None and not p.note:
         said.append("not measured further")
     return "; ".join([*said, *([p.note] if p.note else [])])
 
 
 def stopped(found: Inspection) -> str:
-    """Why it ended early."""
+    """Why the inspection ended early."""
     why = {
         "time": f"its {found.time_limit:g} s were up",
         "renders": f"its {found.render_limit} renders were made",

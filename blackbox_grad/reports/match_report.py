@@ -1,4 +1,4 @@
-"""The report of a match: one HTML page with everything in it, players, spectrograms, loss curve and settings."""
+"""The report of a match: one self-contained HTML page with players, spectrograms, loss curve and settings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Recording:
-    """One of the three recordings as the page holds it: a player and a spectrogram, both data URIs."""
+    """One of the three recordings on the page: a player and a spectrogram, both data URIs."""
 
     key: str
     title: str
@@ -63,11 +63,11 @@ def write_report(
 
     Args:
         path: `.html`.
-        match: what `match()` returned.
+        match: the result of `match()`.
         audio: its input `[C, T]`.
         target: `[C, T]`, at the same sample rate.
         command: the command line that repeats the run.
-        truth: normalised values with which the target was made, by parameter name, where they are known.
+        truth: normalised values that made the target, by parameter name, if they are known.
 
     Raises:
         AudioError: the path cannot be written.
@@ -112,17 +112,17 @@ def render_report(
 
 
 def _recordings(match: Match, audio: Audio, target: Audio, length: int) -> tuple[list[Recording], str, float, float]:
-    """The three recordings, the picture of the difference, its mean size (dB), and the gain at which all are played (dB)."""
+    """The three recordings, the picture of the difference, its mean size (dB), and the gain of all players (dB)."""
     library("matplotlib", "the report")
     cuts = [a[:, :length] for a in (audio, target, match.audio)]
     loudest = max(float(np.abs(a).max(initial=0.0)) for a in cuts)
-    gain = min(1.0, 0.999 / max(loudest, 1e-9))  # one for all, so that loudness still compares
+    gain = min(1.0, 0.999 / max(loudest, 1e-9))  # one gain for all, so that loudness stays comparable
     spectra = [figures.spectrogram(a, match.sample_rate, length) for a in cuts]
     top = max(float(s.max()) for s in spectra)
     levels = [np.maximum(s - top, figures.FLOOR) for s in spectra]
     names = (
         ("input", "Input", "the recording as it is"),
-        ("target", "Target", "what it shall sound like"),
+        ("target", "Target", "the recording to match"),
         ("match", "Match", "the input through the effect at the settings found"),
     )
     recordings = [
@@ -135,7 +135,7 @@ def _recordings(match: Match, audio: Audio, target: Audio, length: int) -> tuple
 
 
 def flac(audio: Audio, sample_rate: float) -> str:
-    """`[C, T]` as 16-bit FLAC, which every browser plays, in a data URI. More than two channels are averaged to one."""
+    """`[C, T]` as 16-bit FLAC in a data URI, which every browser plays. Averages more than two channels to one."""
     soundfile = library("soundfile", "the report")
     heard = audio if audio.shape[0] <= 2 else audio.mean(axis=0, keepdims=True)
     file = io.BytesIO()
@@ -144,7 +144,7 @@ def flac(audio: Audio, sample_rate: float) -> str:
 
 
 def _settings(match: Match, truth: Mapping[str, float]) -> list[Setting]:
-    """One row a parameter, the free ones first."""
+    """One row per parameter, the free ones first."""
     space = match.info.parameters
     values = space.complete(match.point)
     rows = []

@@ -1,4 +1,4 @@
-"""HTML pages with everything in them: rendered from a template, written whole."""
+"""Self-contained HTML pages: rendered from a template, written whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LIBRARIES = ("blackbox-grad", "torch", "pedalboard", "dawdreamer", "numpy")
 
 
 def render_page(template: str, *, package: str = "blackbox_grad", **values: Any) -> str:
-    """A template of the folder `templates` of a package, filled in. It may include those of `blackbox_grad`."""
+    """Fill in a template from the folder `templates` of a package. It may include templates of `blackbox_grad`."""
     jinja2 = library("jinja2", "the report")
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in dict.fromkeys((package, "blackbox_grad"))]),
@@ -29,7 +29,7 @@ def render_page(template: str, *, package: str = "blackbox_grad", **values: Any)
 
 
 def write_page(path: str | os.PathLike[str], page: str) -> None:
-    """Write it to an `.html`, whole or not at all. Raises `AudioError` if the path cannot be written."""
+    """Write a page to an `.html` file, whole or not at all. Raises `AudioError` if the path cannot be written."""
     path = Path(path)
     check_writable(path, (".html", ".htm"))
     with replacing(path) as temporary:
