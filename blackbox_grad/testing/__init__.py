@@ -1,10 +1,10 @@
-"""The conformance kit: the promises of effects, estimators, hosts and losses as laws that anybody's can be tested against.
+"""The conformance kit: the promises of effects, estimators, hosts and losses as laws, to test any implementation.
 
     from blackbox_grad.testing import check_effect
 
     check_effect("pedalboard-builtin:Reverb")
 
-The names below are loaded when first used; importing this module imports no torch, pytest or audio host.
+The names below are loaded at first use: importing this module imports no torch, pytest or audio host.
 """
 
 from __future__ import annotations

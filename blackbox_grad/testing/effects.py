@@ -22,10 +22,10 @@ from blackbox_grad.effects.protocols import Effect
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import AudioError, ParameterError
 
-#: A declared repeatability is a measurement of a few renders; others may come out this much worse.
+#: A declared repeatability was measured on a few renders. Others may be worse by this factor.
 SLACK = 2.0
 
-#: Short, prime and odd lengths: one sample, less than a block, more than a block.
+#: Lengths in samples, short, prime and odd: one sample, less than a block, more than a block.
 LENGTHS = (1, 17, 4097)
 
 #: How `PluginEffect.layout` states the channels of the plug-in itself.
@@ -42,9 +42,9 @@ class EffectCheck:
 
     Attributes:
         name: of the effect.
-        laws: those that were checked and hold.
+        laws: the laws that were checked and hold.
         repeatability: largest relative error between renders that should be equal; 0 is bit-equal.
-        dead: free parameters that never changed the sound of the test signal.
+        dead: free parameters that never changed the output for the test signal.
     """
 
     name: str
@@ -55,7 +55,7 @@ class EffectCheck:
 
 @dataclass
 class _Examination:
-    """An effect under test, the signal it gets, and what has been measured so far."""
+    """An effect under test, its test signal, and the measurements so far."""
 
     effect: Effect
     law: str
@@ -65,7 +65,7 @@ class _Examination:
     dead: list[str] = field(default_factory=list)
 
     def noise(self, channels: int, samples: int, level: float = 0.25) -> Audio:
-        """`[channels, samples]`: noise whose loudness rises and falls, with a silent gap: it opens gates and feeds tails."""
+        """`[channels, samples]`: noise that rises and falls in level, with a silent gap: it opens gates and feeds tails."""
         time = np.linspace(0.0, 1.0, samples)
         shape = np.where((time > 0.6) & (time < 0.8), 0.0, np.sin(np.pi * np.minimum(1.0, 4 * time + 0.05)) ** 2 + 0.1)
         return np.ascontiguousarray(level * shape * self.rng.standard_normal((channels, samples)), dtype=np.float32)
@@ -90,7 +90,7 @@ class _Examination:
 
 
 def relative_error(expected: Audio, got: Audio) -> float:
-    """`‖got - expected‖ / ‖expected‖`: 0 for equal bits, infinite where shapes or non-finite samples differ."""
+    """`‖got - expected‖ / ‖expected‖`: 0 for equal bits, infinite if shapes or non-finite samples differ."""
     if expected.shape != got.shape:
         return np.inf
     if np.array_equal(expected, got, equal_nan=True):
@@ -133,7 +133,7 @@ def _same_bits_after_any_history(exam: _Examination) -> None:
 
 
 def _each_parameter_returns(exam: _Examination) -> None:
-    """Each one alone away from its default and back: hosts have lost the way back of a single parameter."""
+    """Move each parameter alone from its default and back: hosts have failed to restore a single parameter."""
     effect, default = exam.effect, exam.effect.parameters.defaults
     audio = exam.noise(1, min(exam.samples, 4096))
     first = effect.render(audio, default)
@@ -205,11 +205,11 @@ def _points_outside_the_box_are_refused(exam: _Examination) -> None:
             exam.effect.render(audio, point)
         except ParameterError:
             continue
-        exam.require(False, f"the point {point.tolist()} was rendered; ParameterError is due ({len(default)} values in [0, 1])")
+        exam.require(False, f"the point {point.tolist()} must raise ParameterError ({len(default)} values in [0, 1])")
 
 
 def _parameters_reach_the_sound(exam: _Examination) -> None:
-    """Those that do not are reported and break no law: some live only in corners, or change what is not audio."""
+    """Report the others, which break no law: some are audible only in corners, or change something other than audio."""
     effect, space = exam.effect, exam.effect.parameters
     audio = exam.noise(2, exam.samples)
     bases = [space.defaults, np.full(len(space), 0.5), *exam.rng.uniform(size=(3, len(space)))]
@@ -229,7 +229,7 @@ def _parameters_reach_the_sound(exam: _Examination) -> None:
 
 
 def _latency_is_taken_out(exam: _Examination) -> None:
-    """Only for an effect that reports latency and whose sound resembles its input: the best match lies near lag 0."""
+    """Only for an effect that reports latency and whose output resembles its input: the best lag is near 0."""
     effect = exam.effect
     if effect.latency == 0:
         return
@@ -242,14 +242,14 @@ def _latency_is_taken_out(exam: _Examination) -> None:
     lag = peak if peak < dry.size else peak - size
     exam.require(
         likeness < 0.5 or abs(lag) <= effect.latency // 2,
-        f"the effect reports {effect.latency} samples of latency and its output lies {lag} samples late",
+        f"the effect reports {effect.latency} samples of latency and its output is {lag} samples late",
     )
 
 
 def _layout_is_adapted_as_stated(exam: _Examination) -> None:
-    """Mono through a stereo effect is doubled, then averaged; several channels through a mono one go one at a time."""
+    """Mono through a stereo effect is doubled, then averaged. Several channels go through a mono effect one at a time."""
     effect, default = exam.effect, exam.effect.parameters.defaults
-    exam.require(isinstance(effect.layout, str) and bool(effect.layout), f"its layout is {effect.layout!r}, not a text")
+    exam.require(isinstance(effect.layout, str) and bool(effect.layout), f"its layout is {effect.layout!r}, not text")
     stated = _LAYOUT.fullmatch(effect.layout)
     if stated is None:  # any number of channels, or a chain
         return
@@ -269,7 +269,7 @@ def _layout_is_adapted_as_stated(exam: _Examination) -> None:
 
 
 def _what_is_set_is_shown(exam: _Examination) -> None:
-    """Set, then get: the text of a value, read back, is that value to the digits shown."""
+    """Set, then get: the text of a value, parsed again, is that value to the digits shown."""
     for parameter in exam.effect.parameters:
         for value in (0.0, 0.31, 1.0):
             text = parameter.text(value)
@@ -277,7 +277,7 @@ def _what_is_set_is_shown(exam: _Examination) -> None:
             try:
                 back = parameter.to_native(parameter.parse(text if whole else f"{text} native"))
             except ParameterError as error:
-                exam.require(False, f"{parameter.name!r} at {value} shows {text!r}, which it does not read: {error}")
+                exam.require(False, f"{parameter.name!r} at {value} shows {text!r}, which it cannot parse: {error}")
             shown = parameter.to_native(parameter.snap(value))
             slack = 2e-3 * abs(parameter.to_native(1.0) - parameter.to_native(0.0)) + 1e-3 * abs(shown)
             exam.require(abs(back - shown) <= slack, f"{parameter.name!r} at {value} is {shown:g}, shows {text!r}: {back:g}")
@@ -321,10 +321,10 @@ EFFECT_LAWS: tuple[Law, ...] = (
 def check_effect(
     effect: Effect | EffectSpec | str, *, laws: Iterable[str] | None = None, seconds: float = 0.25, seed: int = 0
 ) -> EffectCheck:
-    """Check that an effect keeps its promises; raise `CheckFailed` with the effect, the law and the numbers.
+    """Check that an effect keeps its promises. Raise `CheckFailed` with the effect, the law and the numbers otherwise.
 
     Args:
-        effect: an opened effect, or an address or spec that is opened, with all its parameters free, and closed.
+        effect: an opened effect; or an address or a spec, which is opened with all its parameters free, and closed at the end.
         laws: names from `EFFECT_LAWS`; all of them if None.
         seconds: length of the test signal.
         seed: of the test signal and the points.

@@ -1,4 +1,4 @@
-"""What an estimator declares, measured: `check_estimator` tries it on polynomials and smooth functions with known gradients."""
+"""Does an estimator keep its promises? `check_estimator` measures it on polynomials and smooth functions with known gradients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from blackbox_grad.parameters.space import ParameterSpace
 from blackbox_grad.testing.effects import CheckFailed
 from blackbox_grad.testing.polynomials import Polynomial
 
-#: An unbiased estimator fails a statistical law with less than this probability; laws are seeded, so a verdict is repeatable.
+#: An unbiased estimator fails a statistical law with less than this probability. Laws are seeded, so a verdict repeats.
 FALSE_ALARM = 1e-6
 
 #: Two-sided standard score of that error rate.
@@ -31,9 +31,9 @@ _BATCH = 6
 
 @dataclass(frozen=True)
 class EstimatorLaw:
-    """One law: a sentence, and the function that raises `CheckFailed` where it does not hold.
+    """One law: a sentence, and the function that raises `CheckFailed` if it does not hold.
 
-    The function returns False if there was nothing to measure: the estimator declares nothing of the kind.
+    The function returns False if there was nothing to measure, because the estimator declares nothing of the kind.
     """
 
     name: str
@@ -51,11 +51,11 @@ def check_estimator(
         laws: names from `ESTIMATOR_LAWS`; all of them if None.
 
     Returns:
-        The names of the laws that were measured. What is not declared is not measured, so of an estimator without
-            `promises` nothing says that its gradient is right.
+        The names of the measured laws. What is not declared is not measured: for an estimator without `promises`, no law
+            checks that its gradient is right.
 
     Raises:
-        CheckFailed: names estimator, law and numbers.
+        CheckFailed: with the estimator, the law and the numbers.
     """
     known = {law.name: law for law in ESTIMATOR_LAWS}
     chosen = list(known) if laws is None else list(laws)
@@ -67,7 +67,7 @@ def check_estimator(
 
 
 def promises(estimator: Any, parameters: int) -> Promises:
-    """What the estimator declares for `P` parameters; nothing if it has no `promises`."""
+    """The promises of the estimator for `P` parameters; none if it has no `promises`."""
     declare = getattr(estimator, "promises", None)
     declared: Promises = Promises() if declare is None else declare(parameters)
     return declared
@@ -91,7 +91,7 @@ def _points(parameters: int, seed: int = 0) -> Iterator[tuple[str, Tensor]]:
 
 
 def _estimate(estimator: Estimator, problem: Problem) -> Tensor:
-    """By a copy: an estimator may remember, and every law is measured with what it remembered when it was given."""
+    """Estimate with a copy: an estimator may have state, and every law starts from the state in which it was given."""
     try:
         estimator = copy.deepcopy(estimator)
     except Exception as error:
@@ -107,7 +107,7 @@ def _seeded(function: Callable[[Tensor], Tensor], point: Tensor, seed: int = 0, 
 
 
 def _finite_and_inside(estimator: Estimator, parameters: int) -> bool:
-    for place, point in _points(parameters):  # a probe outside the box raises by itself
+    for place, point in _points(parameters):  # a probe outside the box raises an error
         gradient = _estimate(estimator, _seeded(_smooth, point))
         if not torch.isfinite(gradient).all():
             raise CheckFailed(f"{estimator!r}: the gradient {place} is not finite: {gradient.tolist()}")
@@ -158,7 +158,7 @@ def _unbiased(estimator: Estimator, parameters: int) -> bool:
 
 
 def _unbiased_at_faces(estimator: Estimator, parameters: int) -> bool:
-    """Points that are clipped and a divisor that is not halve the gradient there."""
+    """If points are clipped but the divisor is not, the gradient there is halved."""
     if promises(estimator, parameters).unbiased_degree < 1:
         return False
     function = Polynomial.draw(1, 1, parameters, seed=3)
@@ -177,12 +177,12 @@ def _mean_is_the_gradient(estimator: Estimator, function: Polynomial, point: Ten
     if (error > allowed).any():
         raise CheckFailed(
             f"{estimator!r}: declared unbiased {where}; the mean of {draws} estimates is off by {error.tolist()}, "
-            f"chance explains {allowed.tolist()} (error rate {FALSE_ALARM:g})"
+            f"chance allows {allowed.tolist()} (error rate {FALSE_ALARM:g})"
         )
 
 
 def _items_independent(estimator: Estimator, parameters: int) -> bool:
-    """Another function for item 1 leaves the gradient of item 0 alone; and items do not share their directions."""
+    """Another function for item 1 does not change the gradient of item 0, and items do not share random directions."""
     _, point = next(_points(parameters))
     scale = torch.ones(_BATCH, dtype=torch.float64)
     scale[1:] = 7.0
@@ -223,14 +223,14 @@ def _nonfinite_survived(estimator: Estimator, parameters: int) -> bool:
     gradient = _estimate(estimator, problem)
     clean = _estimate(estimator, _seeded(_smooth, point))
     if not torch.isfinite(gradient).all():
-        raise CheckFailed(f"{estimator!r}: probes that were NaN reached the gradient: {gradient.tolist()}")
+        raise CheckFailed(f"{estimator!r}: NaN probes changed the gradient to {gradient.tolist()}")
     if not torch.allclose(gradient[1:], clean[1:], rtol=1e-9, atol=1e-12):
-        raise CheckFailed(f"{estimator!r}: probes of item 0 that were NaN changed the gradients of other items")
+        raise CheckFailed(f"{estimator!r}: NaN probes of item 0 changed the gradients of other items")
     return True
 
 
 def _whole_levels(estimator: Estimator, parameters: int) -> bool:
-    """Between the levels of a stepped parameter nothing changes; a probe there measures a difference of zero."""
+    """Between two levels of a stepped parameter nothing changes: a probe there measures a difference of zero."""
     kinds = [Parameter("a", "stepped", 0.0, levels=5), Parameter("b", "toggle", 0.0), Parameter("c")]
     space = ParameterSpace([kinds[i % 3] for i in range(parameters)])
     steps = torch.tensor(space.steps)
@@ -248,7 +248,7 @@ def _whole_levels(estimator: Estimator, parameters: int) -> bool:
 
 
 def _order(estimator: Any, parameters: int) -> bool:
-    """The error, or for a random estimator that of its mean, falls with the declared power of the step."""
+    """The error falls with the declared power of the step; for a random estimator, the error of its mean does."""
     order = promises(estimator, parameters).order
     if order is None or not hasattr(estimator, "step"):
         return False
@@ -264,7 +264,7 @@ def _order(estimator: Any, parameters: int) -> bool:
         estimates = _estimate(other, problem)
         noise = float(estimates.std(0).max()) / math.sqrt(draws)
         errors.append(float((estimates.mean(0) - wanted).abs().max()))
-        if errors[-1] < 3 * noise:  # the bias is hidden by chance: nothing can be fitted
+        if errors[-1] < 3 * noise:  # chance hides the bias: there is nothing to fit
             return False
     fitted = math.log(errors[0] / errors[1]) / math.log(steps[0] / steps[1])
     if fitted < order - 0.5:
@@ -273,7 +273,7 @@ def _order(estimator: Any, parameters: int) -> bool:
 
 
 def _exact_audio(estimator: Estimator, parameters: int) -> bool:
-    """On filters with crosstalk, lookahead and a sound of their own; and an error where the effect clips or modulates."""
+    """Exact on filters with crosstalk, lookahead and a sound of their own. An error if the effect clips or modulates."""
     if not promises(estimator, parameters).exact_audio:
         return False
     channels, length = 2, 60
@@ -303,7 +303,7 @@ def _exact_audio(estimator: Estimator, parameters: int) -> bool:
             estimator.estimate(Problem.of_effect(effect, x, point, cotangent))
         except EstimatorError:
             continue
-        raise CheckFailed(f"{estimator!r}: declared to refuse what is not a filter; it took an effect that {does} for one")
+        raise CheckFailed(f"{estimator!r}: declared to refuse effects that are not filters; it accepted one that {does}")
     return True
 
 

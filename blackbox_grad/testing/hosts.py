@@ -26,13 +26,13 @@ from blackbox_grad.testing.effects import CheckFailed
 #: An effect that overflows: full scale times 24 dB.
 _LOUD = "reference:gain"
 
-#: Settings of each item, items, channels and samples of the test signals; no two are equal.
+#: Settings per item, items, channels and samples of the test signals; no two are equal.
 _POINTS, _BATCH, _CHANNELS, _SAMPLES = 3, 4, 2, 1501
 
-#: Relative error of an inner product, whose order of summing a host chooses.
+#: Relative error of an inner product: a host chooses the order of the sum.
 _ROUNDING = 1e-5
 
-#: Threads that call at once.
+#: Threads that call at the same time.
 _THREADS = 6
 
 
@@ -60,7 +60,7 @@ class _Examination:
         return self.rng.random((*(leading or (_BATCH,)), count))
 
     def here(self, audio: Audio, points: FloatArray) -> Audio:
-        """What the effect renders when it is opened in this process."""
+        """The effect's renders in this process."""
         with load(self.spec) as effect:
             output = np.empty((*points.shape[:-1], *audio.shape[1:]), np.float32)
             for index in np.ndindex(points.shape[:-1]):
@@ -99,12 +99,12 @@ def _renders_are_the_effects(exam: _Examination) -> None:
         )
         exam.require(
             finite.shape == leading and finite.dtype == np.bool_,
-            f"which renders are finite came as {finite.shape} {finite.dtype}, not {leading} bool",
+            f"the flags of finite renders came as {finite.shape} {finite.dtype}, not {leading} bool",
         )
         exam.require(bool(finite.all()), "a finite render is marked as not finite")
         exam.require(
             np.array_equal(rendered, expected),
-            f"audio {audio.shape} at points {points.shape} rendered otherwise than in this process",
+            f"audio {audio.shape} at points {points.shape} rendered differently from this process",
         )
 
 
@@ -144,7 +144,7 @@ def _nonfinite_is_marked(exam: _Examination) -> None:
     expected = np.arange(_BATCH) != 1
     before = exam.host.nonfinite
     _, finite = exam.host.render_batch(spec, audio.copy(), points)
-    exam.require(np.array_equal(finite, expected), f"of renders that are finite at {expected}, it marked {finite}")
+    exam.require(np.array_equal(finite, expected), f"its flags of finite renders are {finite}, not {expected}")
     values = exam.host.probe_batch(spec, audio, points[None], audio)
     exam.require(
         np.array_equal(np.isnan(values), ~expected[None]), f"probes must be NaN where a render is not finite; got {values}"
@@ -179,7 +179,7 @@ def _arrays_that_do_not_fit_are_refused(exam: _Examination) -> None:
         except (AudioError, ParameterError):
             exam.require_works(f"{what} was refused")
             continue
-        exam.require(False, f"{what} was rendered; AudioError or ParameterError is due")
+        exam.require(False, f"{what} was rendered; it must raise AudioError or ParameterError")
 
 
 def _input_is_not_mutated(exam: _Examination) -> None:
@@ -191,7 +191,7 @@ def _input_is_not_mutated(exam: _Examination) -> None:
     exam.host.probe_batch(exam.spec, audio, points, cotangent)
     exam.host.share(audio)
     for name, array in given.items():
-        exam.require(np.array_equal(array, before[name]), f"it changed the {name} that it was given")
+        exam.require(np.array_equal(array, before[name]), f"it changed its argument {name}")
 
 
 def _results_are_not_reused(exam: _Examination) -> None:
@@ -205,8 +205,8 @@ def _results_are_not_reused(exam: _Examination) -> None:
     probes: list[NDArray[Any]] = [values() for _ in range(3)]
     kept = [array.copy() for array in results + probes]
     for array in results:
-        exam.require(bool(array.flags.writeable), "a result cannot be changed; it is the caller's own")
-        array *= -1.0  # they are the caller's own: what is done to one changes no other
+        exam.require(bool(array.flags.writeable), "a result is read-only; it must belong to the caller")
+        array *= -1.0  # results belong to the caller: a change of one changes no other
     renders(), values()
     for array, copy in zip(results + probes, kept, strict=True):
         same = np.array_equal(np.abs(array), np.abs(copy))
@@ -220,7 +220,7 @@ def _shared_audio_is_equal(exam: _Examination) -> None:
     exam.require(shared.dtype == np.float32 and np.array_equal(shared, kept), f"share({audio.shape} float32) gave other audio")
     for _ in range(2):
         rendered, _ = exam.host.render_batch(exam.spec, shared, points)
-        exam.require(np.array_equal(rendered, expected), "shared audio rendered otherwise than the audio itself")
+        exam.require(np.array_equal(rendered, expected), "shared audio rendered differently from the audio itself")
 
 
 def _any_thread_may_call(exam: _Examination) -> None:
@@ -232,9 +232,9 @@ def _any_thread_may_call(exam: _Examination) -> None:
 
     with ThreadPoolExecutor(_THREADS) as threads:
         found = list(threads.map(work, calls))
-    for renders, wanted in zip(found, expected, strict=True):
+    for renders, due in zip(found, expected, strict=True):
         for rendered in renders:
-            exam.require(np.array_equal(rendered, wanted), f"{_THREADS} threads called at once, and one got wrong renders")
+            exam.require(np.array_equal(rendered, due), f"{_THREADS} threads called at once, and one got wrong renders")
 
 
 def _a_failing_render_raises(exam: _Examination) -> None:
@@ -245,22 +245,22 @@ def _a_failing_render_raises(exam: _Examination) -> None:
     except BlackboxGradError:
         exam.require_works("a render that failed")
         return
-    exam.require(False, "audio with NaN went through the effect; AudioError is due")
+    exam.require(False, "audio with NaN went through the effect; it must raise AudioError")
 
 
 def _an_unknown_effect_is_an_error(exam: _Examination) -> None:
     try:
         exam.host.open(EffectSpec.of("reference:no-such-effect"))
     except EffectNotFoundError:
-        exam.require_works("an effect that is not there")
+        exam.require_works("opening an unknown effect")
         return
     except Exception as error:
-        exam.require(False, f"an effect that is not there raised {type(error).__name__}: {error}; EffectNotFoundError is due")
-    exam.require(False, "it opened an effect that is not there; EffectNotFoundError is due")
+        exam.require(False, f"an unknown effect raised {type(error).__name__}: {error}; it must raise EffectNotFoundError")
+    exam.require(False, "it opened an unknown effect; it must raise EffectNotFoundError")
 
 
 def _what_is_pickled_renders(exam: _Examination) -> None:
-    """Only for a host that can be pickled: DataLoader workers get it so."""
+    """Only for a host that can be pickled, as DataLoader workers need."""
     try:
         data = pickle.dumps(exam.host)
     except Exception:
@@ -272,7 +272,7 @@ def _what_is_pickled_renders(exam: _Examination) -> None:
         rendered, _ = twin.render_batch(exam.spec, audio, points)
     finally:
         twin.close()
-    exam.require(np.array_equal(rendered, expected), "a host that was pickled renders otherwise")
+    exam.require(np.array_equal(rendered, expected), "a pickled host renders differently")
     exam.require_works("its pickled twin was closed")
 
 
@@ -311,13 +311,13 @@ HOST_LAWS: tuple[Law, ...] = (
 def check_host(
     host: str | Host, address: str = "reference:soft-clip", *, laws: Iterable[str] | None = None, seed: int = 0
 ) -> list[str]:
-    """Check that a host keeps its promises; raise `CheckFailed` with the host, the law and the numbers.
+    """Check that a host keeps its promises. Raise `CheckFailed` with the host, the law and the numbers otherwise.
 
     A host that hangs hangs the check, so run it with a timeout.
 
     Args:
-        host: a description ("processes:hosts=2"), which is made and closed; or a host, which the last law closes.
-        address: an effect with a parameter whose equal renders are bit-equal, and which takes audio of two channels.
+        host: a description ("processes:hosts=2") of a host to make and close; or a host, which the last law closes.
+        address: an effect with a parameter and bit-equal renders, for audio of two channels.
         laws: names from `HOST_LAWS`; all of them if None.
         seed: of the test signals and the points.
 

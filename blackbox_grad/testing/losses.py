@@ -16,10 +16,10 @@ from blackbox_grad.losses.base import FeatureLoss
 from blackbox_grad.losses.by_name import Loss, loss_for, loss_name
 from blackbox_grad.testing.effects import CheckFailed
 
-#: Relative error that rounding may leave between sums of float32 in another order.
+#: Relative error between sums of float32 in different orders.
 _ROUNDING = 1e-4
 
-#: Of the loss of another recording: what rounding may leave at the target.
+#: Most rounding error at the target, relative to the loss of another recording.
 _ZERO = 1e-5
 
 
@@ -39,7 +39,7 @@ class _Examination:
             raise CheckFailed(f"{loss_name(self.loss)}: law {self.law!r} is broken for {self.channels} channels: {message}")
 
     def recordings(self, count: int) -> Tensor:
-        """Noises that rise and fall in level and have different colours, `[count, C, T]`; the same ones every time."""
+        """Noises that rise and fall in level and have different colours, `[count, C, T]`; the same at every call."""
         generator = torch.Generator().manual_seed(self.seed)
         noise = torch.randn(count, self.channels, self.samples, generator=generator)
         smooth = torch.nn.functional.avg_pool1d(noise, 5, 1, 2)
@@ -73,8 +73,8 @@ def _one_number_an_item(exam: _Examination) -> None:
 def _zero_at_the_target_alone(exam: _Examination) -> None:
     for target, other in exam.recordings(4).reshape(2, 2, exam.channels, exam.samples):
         here, there = exam.values(exam.to(target), torch.stack([target, other])).tolist()
-        exam.require(there > 0, f"another recording costs {there:g}")
-        exam.require(here <= _ZERO * there, f"the target itself costs {here:g}, another recording {there:g}")
+        exam.require(there > 0, f"the loss of another recording is {there:g}")
+        exam.require(here <= _ZERO * there, f"the loss is {here:g} at the target itself and {there:g} at another recording")
 
 
 def _nearer_costs_less(exam: _Examination) -> None:
@@ -84,7 +84,7 @@ def _nearer_costs_less(exam: _Examination) -> None:
     values = exam.values(exam.to(target), mixed).tolist()
     exam.require(
         values == sorted(values) and values[0] < values[-1],
-        f"the target with {shares} of another recording costs {values}; it must rise",
+        f"mixed with {shares} of another recording, the target has the losses {values}; they must rise",
     )
 
 
@@ -95,7 +95,7 @@ def _items_are_apart(exam: _Examination) -> None:
     together = exam.values(loss, batch)
     alone = torch.cat([exam.values(loss, item[None]) for item in batch])
     error = float((together - alone).abs().max() / alone.abs().max())
-    exam.require(error <= _ROUNDING, f"items cost {together.tolist()} together and {alone.tolist()} alone")
+    exam.require(error <= _ROUNDING, f"the losses of items are {together.tolist()} together and {alone.tolist()} alone")
 
 
 def _residuals_add_up(exam: _Examination) -> None:
@@ -122,7 +122,7 @@ def _the_gradient_descends(exam: _Examination) -> None:
     before = float(value.detach())
     exam.require(bool(torch.isfinite(gradient).all()), "its gradient is not finite")
     size = float(gradient.norm())
-    exam.require(size > 0, "its gradient is 0 at another recording than the target")
+    exam.require(size > 0, "its gradient is 0 at a recording other than the target")
     length = float(other.norm())
     steps = [length * share for share in (1e-2, 1e-3, 1e-4)]
     after = [float(exam.values(loss, audio.detach() - step / size * gradient)[0]) for step in steps]
@@ -136,7 +136,7 @@ def _equal_calls_are_equal(exam: _Examination) -> None:
     first = exam.values(loss, batch)
     exam.values(loss, torch.stack([target, -target]))
     exam.require(torch.equal(exam.values(loss, batch), first), "a second call for the same audio gave another loss")
-    exam.require(torch.equal(exam.values(exam.to(target), batch), first), "the loss made anew for one target is another")
+    exam.require(torch.equal(exam.values(exam.to(target), batch), first), "two losses of one target are different")
 
 
 def _input_is_not_mutated(exam: _Examination) -> None:
@@ -176,10 +176,10 @@ def check_loss(
     laws: Iterable[str] | None = None,
     seed: int = 0,
 ) -> list[str]:
-    """Check that a loss keeps its promises; raise `CheckFailed` with the loss, the law and the numbers.
+    """Check that a loss keeps its promises. Raise `CheckFailed` with the loss, the law and the numbers otherwise.
 
     Args:
-        loss: what `match(loss=…)` takes: a name, a sum of names, a class of `FeatureLoss`, or a torch loss function.
+        loss: as in `match(loss=…)`: a name, a sum of names, a class of `FeatureLoss`, or a torch loss function.
         channels: the numbers of channels `C` to try: mono and stereo by default.
         samples: length `T` of the recordings.
         sample_rate: Hz.

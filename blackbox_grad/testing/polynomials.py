@@ -1,4 +1,4 @@
-"""Functions whose gradient is known: what estimators are measured on."""
+"""Functions with known gradients, on which estimators are measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Polynomial:
-    """`φ(p) = c + g·p + pᵀHp/2`, other coefficients for each item of the batch.
+    """`φ(p) = c + g·p + pᵀHp/2`, with different coefficients for each item of the batch.
 
     Attributes:
         constant: `c: [B]`.

@@ -26,7 +26,7 @@ def parametrize_with_checks(
 
     Args:
         effects: addresses or specs.
-        expected_failures: address -> law -> reason; those items are expected to fail, and it is an error if they pass.
+        expected_failures: address -> law -> reason. These items must fail: it is an error if one passes.
         marks: pytest marks for an address.
     """
     named = [(effect.address if isinstance(effect, EffectSpec) else effect, effect) for effect in effects]
@@ -41,7 +41,7 @@ def parametrize_estimators_with_checks(
 
     Args:
         estimators: names with options ("spsa:samples=2"), or estimators, whose name here is their `repr`.
-        expected_failures: name -> law -> reason; those items are expected to fail, and it is an error if they pass.
+        expected_failures: name -> law -> reason. These items must fail: it is an error if one passes.
         marks: pytest marks for a name.
     """
     from blackbox_grad.testing.estimators import ESTIMATOR_LAWS, check_estimator

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what effects and estimators are given: parameters, points, audio, problems.
+"""Hypothesis strategies for the inputs of effects and estimators: parameters, points, audio, problems.
 
     from hypothesis import given
     from blackbox_grad.testing import strategies
@@ -7,8 +7,8 @@
     def test_mine_is_exact_on_quadratics(drawn):
         assert torch.allclose(Mine().estimate(drawn.problem()).gradient, drawn.gradient)
 
-They favour the places where things go wrong: faces and corners of the box, values a hair away from a face, the levels of stepped
-parameters, silence, impulses, a single sample. Hypothesis is needed here only: `pip install hypothesis`.
+They favour inputs that go wrong: faces and corners of the box, values very near a face, the levels of stepped parameters, silence,
+impulses, a single sample. Only this module needs Hypothesis: `pip install hypothesis`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _POSITIVE = st.floats(1e-2, 1e4)
 
 @st.composite
 def parameters(draw: st.DrawFn, kinds: Sequence[Kind] = KINDS) -> Parameter:
-    """One control of any of these kinds: any default, native range (falling ones too), unit and scale."""
+    """One control of any of these kinds, with any default, native range (rising or falling), unit and scale."""
     kind = draw(st.sampled_from(list(kinds)))
     name, unit = draw(_NAMES), draw(_UNITS)
     default = draw(_near_faces())
@@ -73,7 +73,7 @@ def parameter_spaces(
     Args:
         kinds: of the free parameters.
         min_size, max_size: the number `P` of free ones.
-        held: whether there may also be held ones, anywhere among them; the free ones are then in any order.
+        held: whether held parameters may stand among the free ones, which are then in any order.
     """
     free = draw(st.lists(parameters(kinds), min_size=min_size, max_size=max_size))
     if not held:
@@ -117,7 +117,7 @@ class PolynomialProblem:
     """A problem whose gradient is known.
 
     Attributes:
-        function: the polynomial `φ`, other coefficients for each item.
+        function: the polynomial `φ`, with different coefficients for each item.
         point: `[B, P]`, stepped parameters at a level.
         space: kinds of the parameters.
         seed: of the generator.
@@ -134,7 +134,7 @@ class PolynomialProblem:
 
     @property
     def gradient(self) -> Tensor:
-        """`[B, P]`: the true one."""
+        """`[B, P]`: the true gradient."""
         return self.function.gradient(self.point)
 
 
@@ -146,7 +146,7 @@ def problems(
 
     Args:
         degree: 0: constant, 1: affine, 2: quadratic.
-        kinds: of the parameters. Toggles have but two values, so a quadratic function of one has no estimate of its gradient.
+        kinds: of the parameters. A toggle has only two values, which do not determine the gradient of a quadratic function.
         max_batch, max_parameters: the largest `B` and `P`.
     """
     if degree not in (0, 1, 2):
