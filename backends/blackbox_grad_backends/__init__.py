@@ -1,1 +1,1 @@
-"""Backends: one module per host library, found by the core through entry points."""
+"""Backends: one module per host library. The core finds them through entry points."""

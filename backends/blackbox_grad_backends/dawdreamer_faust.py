@@ -1,12 +1,12 @@
 """Faust programs, compiled and rendered by DawDreamer.
 
 Locators: a `.dsp` file or the program itself: `echo.dsp`, `import("stdfaust.lib"); process = *(hslider("gain", 1, 0, 2, 0.01));`.
-Imports are looked for beside the file. There are no options.
+The program may import files in the same folder. There are no options.
 
 Sliders and number entries are parameters with the ranges of the program. `[unit:…]` gives the unit, `[scale:log]` a log scale,
 `[style:menu{'name':value;…}]` and `[style:radio{…}]` the names of levels. A slider is stepped if its step is at least 1 and it has
 at most 64 levels, and continuous otherwise: a small step is a display resolution. Checkboxes and buttons are toggles. Bargraphs
-are meters, and no parameters.
+are meters, not parameters.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class FaustBackend:
 
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> FaustEffect:
         check_options(f"faust:{_short(locator)}", options)
-        import dawdreamer  # noqa: F401  (an ImportError here becomes a hint how to install it)
+        import dawdreamer  # noqa: F401  (an ImportError becomes a hint how to install it)
 
         path = None if _PROGRAM.search(locator) else Path(locator).expanduser()
         if path is None:
@@ -45,7 +45,7 @@ class FaustBackend:
         if not path.is_file():
             known = sorted(p.name for p in path.parent.glob("*.dsp")) if path.parent.is_dir() else []
             raise EffectNotFoundError(
-                f"faust:{locator}: no such file, and no Faust program, which has 'process = …;'. {suggest(path.name, known)}"
+                f"faust:{locator}: no such file, and not a Faust program, which needs 'process = …;'. {suggest(path.name, known)}"
             )
         return FaustEffect(path.read_text(encoding="utf-8"), path.resolve(), sample_rate)
 
@@ -55,15 +55,15 @@ class FaustBackend:
         return 1.0 if locator.lower().endswith(".dsp") or _PROGRAM.search(locator) else 0.0
 
     def scan(self) -> Iterator[str]:
-        """Faust programs are not installed anywhere."""
+        """None: Faust programs are not installed in any folder."""
         yield from ()
 
 
 class FaustEffect(PluginEffect):
     """A compiled Faust program.
 
-    Loading the graph clears its state, so renders are bit-equal. A control that the program smooths (`si.smoo`) starts each render
-    from the smoother's cleared state, as it does when a Faust program starts.
+    Loading the graph clears its state, so renders are bit-equal. If the program smooths a control (`si.smoo`), each render starts
+    from the smoother's cleared state, as at the start of a Faust program.
     """
 
     def __init__(self, source: str, path: Path | None, sample_rate: float) -> None:
@@ -107,7 +107,7 @@ class FaustEffect(PluginEffect):
 
 @dataclass
 class _Control:
-    """An element of the program's user interface; `kind` is Faust's name of it, such as `HorizontalSlider`."""
+    """An element of the program's user interface. `kind`: Faust's name for it, such as `HorizontalSlider`."""
 
     kind: str
     label: str
@@ -119,7 +119,7 @@ class _Control:
 
     @classmethod
     def plain(cls, description: Mapping[str, Any]) -> _Control:
-        """What DawDreamer itself knows of a control."""
+        """DawDreamer's own description of a control."""
         numbers = (float(description[key]) for key in ("value", "min", "max", "step"))
         return cls("HorizontalSlider", description["label"], {}, *numbers)
 
@@ -143,7 +143,7 @@ def _describe(control: _Control) -> Parameter | None:
 
 
 def _level_names(control: _Control) -> tuple[str, ...]:
-    """Names from `menu{'a':0;'b':1}`, where the values are the levels of a stepped parameter; else nothing."""
+    """Names from `menu{'a':0;'b':1}` if the values are the levels of a stepped parameter; otherwise nothing."""
     style = control.metadata.get("style", "")
     if not style.startswith(("menu", "radio")):
         return ()
@@ -154,8 +154,8 @@ def _level_names(control: _Control) -> tuple[str, ...]:
     return tuple(name for name, _ in pairs)
 
 
-# DawDreamer tells neither units nor scales, nor which controls are meters. The C code that the compiler makes of the program does:
-# its function buildUserInterface has one call for each group, piece of metadata and control.
+# DawDreamer reports no units and no scales, and not which controls are meters. The C code from the compiler does: its function
+# buildUserInterface has one call for each group, piece of metadata and control.
 _CALL = re.compile(r"ui_interface->(\w+)\(ui_interface->uiInterface(.*)\);")
 _ARGUMENT = re.compile(r',\s*("(?:[^"\\]|\\.)*"|[^,]+)')
 
@@ -190,7 +190,7 @@ def _controls(source: str, folder: str | None) -> dict[str, _Control]:
 
 
 def _address(labels: list[str]) -> str:
-    """As the compiler writes it: unnamed groups (`0x00`) are left out, special characters become underscores."""
+    """In the compiler's notation: without unnamed groups (`0x00`), underscores for special characters."""
     return "".join("/" + re.sub(r"[ #*,/?\[\]{}()]", "_", label) for label in labels if label != "0x00")
 
 

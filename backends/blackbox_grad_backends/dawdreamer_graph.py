@@ -1,4 +1,4 @@
-"""One DawDreamer processor, fed with audio: where the order and the length of things are kept right."""
+"""Audio through one DawDreamer processor, with its steps in the right order and the output in the right length."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from blackbox_grad.effects import Audio
 from blackbox_grad.errors import RenderError
 from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
 
-#: Samples a block. 512, 4 096 and 16 384 were equally fast.
+#: Samples per block. 512, 4 096 and 16 384 were equally fast.
 BLOCK = 512
 
 
 class Graph:
-    """An engine in which audio is played into one processor.
+    """An engine that plays audio into one processor.
 
     Args:
         sample_rate: Hz.
-        remakes: whether loading the graph recreates the plug-in, as with LV2. Then it gets zeroed memory each time.
+        remakes: whether loading the graph recreates the plug-in, as for LV2. Each load then gets zeroed memory.
     """
 
     def __init__(self, sample_rate: float, remakes: bool = False) -> None:
@@ -34,9 +34,9 @@ class Graph:
     def render(self, processor: Any, audio: Audio, settings: Iterable[tuple[int, float]]) -> Audio:
         """`audio: [inputs, N]` -> `[outputs, N]`, after a reset of the processor, with pairs of parameter index and value."""
         length = audio.shape[1]
-        # Only as many channels as the processor has: surplus ones would be dropped in silence.
+        # Exactly as many channels as the processor has: it drops more without an error.
         self._player.set_data(audio)
-        # In this order: loading the graph takes an LV2's parameters back to their defaults, without a word.
+        # In this order: loading the graph resets the parameters of an LV2 to their defaults, without an error.
         with zeroed_memory(small_blocks=self.remakes):
             self.engine.load_graph([(self._player, []), (processor, ["audio"])])
         for index, value in settings:
@@ -48,6 +48,6 @@ class Graph:
         outputs = processor.get_num_output_channels()
         if result.shape != (outputs, length):
             raise RenderError(
-                f"DawDreamer returned {result.shape} for audio of shape {audio.shape}; due are {(outputs, length)}"
+                f"DawDreamer returned {result.shape} for audio of shape {audio.shape}; expected {(outputs, length)}"
             )
         return result

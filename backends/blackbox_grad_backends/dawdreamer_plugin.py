@@ -2,8 +2,8 @@
 
 Locators: a path, the file name of an installed plug-in, or the URI of an LV2 plug-in: `ZamTube.vst3`, `ZamDelay-vst.so`,
 `/opt/Echo.dll`, `http://drobilla.net/plugins/mda/Overdrive`, `urn:zamaudio:ZamComp`. Options: `preset=` (path of a .vstpreset
-for VST3, of an .fxp for VST2) or `state=` (path of a file that DawDreamer's `save_state` wrote for a VST); what they load become
-the defaults.
+for VST3, of an .fxp for VST2) or `state=` (path of a file from DawDreamer's `save_state` for a VST). The values that they load
+become the defaults.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from blackbox_grad_backends.native.render_method import Measured, Method, choose
 from blackbox_grad_backends.native.shared_library import trouble
 from blackbox_grad_backends.options import PLUGIN_OPTIONS, check_options
 
-#: Samples of silence after a change of parameters, in which plug-ins take over values and end their fades.
+#: Samples of silence after a change of parameters, in which plug-ins apply values and end their fades.
 SETTLING = 4096
 
 _URI = re.compile(r"^(https?://|urn:)\S+$", re.IGNORECASE)
@@ -45,7 +45,7 @@ class DawDreamerPluginBackend:
         options = dict(options)
         measured = options.pop("measured", None)
         check_options(f"dawdreamer:{locator}", options, PLUGIN_OPTIONS)
-        import dawdreamer  # noqa: F401  (an ImportError here becomes a hint how to install it)
+        import dawdreamer  # noqa: F401  (an ImportError becomes a hint how to install it)
 
         source = _locate(locator)
         library = plugin_folders.lv2_library(source) if _is_lv2(source) else Path(source)
@@ -71,7 +71,7 @@ class DawDreamerPluginBackend:
             yield from (path.name for path in plugin_folders.installed(kind))
 
     def file(self, locator: str) -> Path | None:
-        """The plug-in's file or bundle, None for an LV2; `scan(check=True)` remembers its result until this changes."""
+        """The plug-in's file or bundle; None for an LV2. `scan(check=True)` caches its result until this changes."""
         return None if _is_lv2(locator) else Path(_locate(locator))
 
 
@@ -95,16 +95,16 @@ def _checked_option(source: str, options: Mapping[str, Any]) -> tuple[str, str]:
     """The name of the option, and the absolute path of its file."""
     ((name, value),) = options.items()
     if _is_lv2(source):
-        # DawDreamer opens the plug-in's window to load a state; an LV2 then crashes (Zam) or has none (MDA).
+        # DawDreamer opens the plug-in's window to load a state: an LV2 then crashes (Zam), or has no window (MDA).
         raise EffectLoadError(
-            f"dawdreamer:{source}: DawDreamer can load no {name} into an LV2; set the values with fixed=… or open the VST3"
+            f"dawdreamer:{source}: DawDreamer cannot load a {name} into an LV2; set the values with fixed=… or open the VST3"
         )
     path = Path(os.fspath(value)).expanduser().resolve()
     if not path.is_file():
         raise EffectLoadError(f"dawdreamer:{source}: {name}={str(value)!r} is not a file")
-    wanted = ".vstpreset" if source.endswith(".vst3") else ".fxp"
-    if name == "preset" and path.suffix.lower() != wanted:
-        raise EffectLoadError(f"dawdreamer:{source}: preset={str(value)!r} cannot be loaded: it needs a {wanted} file")
+    suffix = ".vstpreset" if source.endswith(".vst3") else ".fxp"
+    if name == "preset" and path.suffix.lower() != suffix:
+        raise EffectLoadError(f"dawdreamer:{source}: preset={str(value)!r} cannot be loaded: it needs a {suffix} file")
     return name, str(path)
 
 
@@ -117,21 +117,23 @@ def _load_option(source: str, name: str, path: str, processor: Any) -> None:
     except RuntimeError as error:
         raise EffectLoadError(f"dawdreamer:{source}: {name}={path!r} could not be loaded: {error}") from error
     if done is False:
-        raise EffectLoadError(f"dawdreamer:{source}: {name}={path!r} was refused by the plug-in; is it one of its own?")
+        raise EffectLoadError(
+            f"dawdreamer:{source}: the plug-in refused {name}={path!r}; give one that was saved from this plug-in"
+        )
 
 
 class DawDreamerPluginEffect(PluginEffect):
-    """A plug-in, rendered with the cheapest method that was measured to be pure.
+    """A plug-in, rendered with the fastest method that measurements found pure.
 
-    The methods, from cheap to strong:
+    The methods, from fast to thorough:
 
-    - `render_reloaded`: load the graph, which resets the plug-in (an LV2 is even recreated), set the parameters, render.
+    - `render_reloaded`: load the graph, which resets the plug-in (and recreates an LV2), set the parameters, render.
     - `render_settled`: the same twice, first with silence. For plug-ins that fade from one value to the next.
     - `render_recreated`: recreate the plug-in (10 to 35 ms), touch every parameter, then as above. For plug-ins that keep audio
       over a reset (ZamTube).
 
-    After a render that was not finite, a VST is recreated. A smoothed parameter may glide at the start of a render,
-    always from the same value; the last two methods end the glide in silence.
+    A render that is not finite makes it recreate a VST. A smoothed parameter may glide at the start of a render, always from the
+    same value; the last two methods end the glide in silence.
     """
 
     def __init__(
@@ -188,7 +190,7 @@ class DawDreamerPluginEffect(PluginEffect):
         return str(self._method.__name__)
 
     def latency_at(self, values: FloatArray) -> int:
-        """Latency in samples at these values; it is read again only if it was seen to depend on them."""
+        """Latency in samples at these values; read again only if measurements found that it depends on them."""
         if self._latencies <= {self.latency}:
             return self.latency
         self._run(np.zeros((self.inputs, BLOCK), np.float32), values)
@@ -227,10 +229,10 @@ class DawDreamerPluginEffect(PluginEffect):
         return result
 
     def _create(self) -> Any:
-        """A new processor in the place of the old one."""
+        """Replace the processor by a new one."""
         if threading.current_thread() is not threading.main_thread():
             raise EffectLoadError(
-                f"dawdreamer:{self._source}: DawDreamer freezes when it makes a plug-in outside the main thread, and this is "
+                f"dawdreamer:{self._source}: DawDreamer freezes if it opens a plug-in outside the main thread, and this is "
                 f"{threading.current_thread().name!r}; render in host processes (ProcessPool, the default of DifferentiableEffect)"
             )
         with zeroed_memory():
@@ -252,7 +254,7 @@ class DawDreamerPluginEffect(PluginEffect):
             self._touch()
 
     def _touch(self) -> None:
-        """Move every parameter once: ZamDynamicEQ's first render after a jump is one that never comes again."""
+        """Move every parameter once: ZamDynamicEQ's first render after a jump never repeats."""
         silence = np.zeros((self.inputs, BLOCK), np.float32)
         defaults = self.parameters.defaults
         for values in (np.where(defaults > 0.5, 0.0, 1.0), defaults):
@@ -276,7 +278,7 @@ class _Control:
         self.raw_value = float(processor.get_parameter(self.index))
 
     def get_text_for_raw_value(self, value: float) -> str:
-        """DawDreamer has only the text of the present value, so it is set and set back."""
+        """DawDreamer gives only the text of the present value: set the value, read the text, and restore the value."""
         self._processor.set_parameter(self.index, value)
         text = str(self._processor.get_parameter_text(self.index))
         self._processor.set_parameter(self.index, self.raw_value)
@@ -284,13 +286,13 @@ class _Control:
 
 
 def _load_error(source: str, error: Exception) -> Exception:
-    """DawDreamer says "Unable to load plugin." for every cause."""
-    cause = "it may be damaged, of another kind (LADSPA, CLAP), or miss a library it needs"
+    """The likely cause: DawDreamer says "Unable to load plugin." for every one."""
+    cause = "it may be damaged, of another kind (LADSPA, CLAP), or lack a library that it needs"
     if _is_lv2(source):
         known = list(plugin_folders.lv2_uris())
         if source not in known:
             return EffectNotFoundError(
                 f"dawdreamer:{source}: no LV2 plug-in with this URI is installed; {suggest(source, known)}"
             )
-        cause = f"its description may be faulty (`lv2info {source}` tells), or its library damaged"
+        cause = f"its description may be faulty (see `lv2info {source}`), or its library damaged"
     return EffectLoadError(f"dawdreamer:{source}: DawDreamer could not load it ({error}): {cause}")

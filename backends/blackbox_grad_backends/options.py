@@ -1,4 +1,4 @@
-"""Options of backends, checked before anything is opened."""
+"""Options of backends, checked before opening an effect."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from blackbox_grad.errors import EffectLoadError
 
-#: What a plug-in may start from: one or the other.
+#: A plug-in starts from one of these, or from its defaults.
 PLUGIN_OPTIONS = ("preset", "state")
 
 
 def check_options(address: str, given: Iterable[str], known: Sequence[str] = ()) -> None:
-    """Raise `EffectLoadError` for an option that is not known, and for a preset beside a state."""
+    """Raise `EffectLoadError` for an unknown option, and for a preset together with a state."""
     names = set(given)
     for name in sorted(names - set(known)):
         raise EffectLoadError(f"{address}: no option {name!r}; there are: {', '.join(known) or 'none'}")

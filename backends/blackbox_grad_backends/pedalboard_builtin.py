@@ -1,7 +1,7 @@
 """Pedalboard's own effects: Reverb, Compressor, Chorus, …
 
-The library states no ranges (a compressor accepts an attack of -1 ms and refuses a ratio of 0.5), so they are written here, once:
-what a musician would set, inside what the library accepts at the sample rate in use. Defaults are the library's.
+The library states no ranges (a compressor accepts an attack of -1 ms and refuses a ratio of 0.5), so this module does: the values
+that a musician would set, inside what the library accepts at the sample rate in use. Defaults are the library's.
 Locators are class names, in any case: `Reverb`.
 """
 
@@ -22,10 +22,10 @@ from blackbox_grad_backends.options import check_options
 #: Highest corner frequency, as a fraction of the sample rate: filters degenerate at Nyquist (0.5).
 HIGHEST = 0.45
 
-#: Samples a block; larger ones are not faster.
+#: Samples per block; larger blocks are not faster.
 BUFFER_SIZE = 8192
 
-#: Shorter audio is padded to this: Pedalboard cannot tell channels from samples in an array of shape (2, 2).
+#: Shorter audio is padded to this: in an array of shape (2, 2), Pedalboard cannot distinguish channels from samples.
 SHORTEST = 64
 
 #: The sample rates of MPEG-1 layer III; Pedalboard refuses the others.
@@ -64,7 +64,7 @@ _ATTACK, _RELEASE = _log("attack_ms", 0.1, 200.0, "ms"), _log("release_ms", 5.0,
 _RATE, _FEEDBACK, _MIX = _log("rate_hz", 0.05, 20.0, "Hz"), _linear("feedback", -0.95, 0.95), _linear("mix")
 _BAND = (_frequency(), _level("gain_db", -24.0, 24.0), _log("q", 0.1, 10.0, ""))
 
-#: Class name -> its parameters, named as the arguments of its constructor. Defaults are filled in from the library.
+#: Class name -> its parameters, named like the arguments of its constructor. Their defaults come from the library.
 EFFECTS: dict[str, Row] = {
     "Bitcrush": (_linear("bit_depth", 1.0, 16.0, "bits"),),
     "BrickwallLimiter": (
@@ -141,7 +141,7 @@ class PedalboardBuiltinBackend:
 class PedalboardBuiltinEffect(PluginEffect):
     """One of Pedalboard's effects. It takes any number of channels, and Pedalboard itself takes latency out.
 
-    Every render makes a new object: that costs some 0.02 ms, and no LFO, tail or ramp is left over from the last one.
+    Every render makes a new object, which costs some 0.02 ms: no LFO, tail or ramp remains from the last render.
     """
 
     def __init__(self, kind: Any, row: Row, sample_rate: float) -> None:
@@ -151,7 +151,7 @@ class PedalboardBuiltinEffect(PluginEffect):
         self._kind = kind
         example = kind()
         self.parameters = ParameterSpace(_at_rate(p, getattr(example, p.name), self.sample_rate) for p in row)
-        #: Of a parameter with choices, the library's own object for each level.
+        #: For a parameter with choices: the library's own object for each level.
         self._levels = {
             p.name: [getattr(type(getattr(example, p.name)), choice) for choice in p.choices] for p in row if p.choices
         }
@@ -178,7 +178,7 @@ class PedalboardBuiltinEffect(PluginEffect):
 
 
 def _at_rate(parameter: Parameter, default: Any, sample_rate: float) -> Parameter:
-    """With the library's default, and frequencies that exist at this sample rate."""
+    """The parameter with the library's default, and with frequencies that exist at this sample rate."""
     if parameter.choices:
         return replace(parameter, default=parameter.choices.index(default.name) / (len(parameter.choices) - 1))
     if parameter.name == "target_sample_rate":

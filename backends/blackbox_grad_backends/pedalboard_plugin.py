@@ -28,24 +28,24 @@ from blackbox_grad_backends.native.render_method import Measured, Method, choose
 from blackbox_grad_backends.native.shared_library import trouble
 from blackbox_grad_backends.options import PLUGIN_OPTIONS, check_options
 
-#: Samples a block: from 1 024 on, larger ones were not faster on the Zam plug-ins (ZamCompX2, 131 072 samples).
+#: Samples per block: from 1 024 on, larger blocks were not faster on the Zam plug-ins (ZamCompX2, 131 072 samples).
 BUFFER_SIZE = 4096
 
-#: Shorter audio is padded to this: Pedalboard cannot tell channels from samples in an array of shape (2, 2) or (2, 1).
+#: Shorter audio is padded to this: in an array of shape (2, 2) or (2, 1), Pedalboard cannot distinguish channels from samples.
 SHORTEST = 64
 
-#: Samples of silence after a change of parameters: one long block, in which plug-ins take over values and end their fades.
+#: Samples of silence after a change of parameters: one long block, in which plug-ins apply values and end their fades.
 SETTLING = BUFFER_SIZE
 
-#: Non-automatable controls are looked at only where there are few: they may be anything.
+#: Non-automatable controls may be anything: they are measured only if there are at most this many.
 _MOST_HIDDEN = 16
 
 _COMPONENT_FOLDERS = ("~/Library/Audio/Plug-Ins/Components", "/Library/Audio/Plug-Ins/Components")
 
 _CONSTRUCTING = threading.Lock()
 
-#: The first plug-in of the process stays open. When the last one goes, Pedalboard takes JUCE down and unloads the plug-ins'
-#: files, and DawDreamer crashed when it had the same VST3 open.
+#: The first plug-in of the process stays open. When the last one closes, Pedalboard shuts JUCE down and unloads the plug-ins'
+#: files. DawDreamer then crashed if it had the same VST3 open.
 _KEPT: list[Any] = []
 
 
@@ -58,7 +58,7 @@ class PedalboardPluginBackend:
         check_options(f"pedalboard:{locator}", options, PLUGIN_OPTIONS)
         path, name = _locate(locator)
         if cause := trouble(path):
-            raise EffectLoadError(f"{path} is no plug-in that this machine can open: {cause}")
+            raise EffectLoadError(f"this machine cannot open {path} as a plug-in: {cause}")
         return PedalboardPluginEffect(partial(_open_plugin, path, name, options), sample_rate, measured)
 
     def claims(self, locator: str) -> float:
@@ -73,7 +73,7 @@ class PedalboardPluginBackend:
         yield from (path.name for path in _all_installed())
 
     def file(self, locator: str) -> Path | None:
-        """The plug-in's file or bundle; `scan(check=True)` remembers its result until this changes."""
+        """The plug-in's file or bundle. `scan(check=True)` caches its result until this changes."""
         return _locate(locator)[0]
 
 
@@ -110,7 +110,7 @@ def _open_plugin(path: Path, name: str | None, options: Mapping[str, Any]) -> An
     try:
         names = list(kind.get_plugin_names_for_file(str(path)))
     except ImportError as error:
-        raise EffectLoadError(f"{path} is no plug-in that this machine can open: {error}") from error
+        raise EffectLoadError(f"this machine cannot open {path} as a plug-in: {error}") from error
     if name is not None and name not in names:
         raise EffectNotFoundError(f"{path} holds no plug-in {name!r}; {suggest(name, names)}")
     if name is None and len(names) > 1:
@@ -129,7 +129,7 @@ def _open_plugin(path: Path, name: str | None, options: Mapping[str, Any]) -> An
         if "main thread" in str(error):
             raise EffectLoadError(
                 f"{path} opens on the main thread only (of the process, or the one that opened the first plug-in). "
-                "The hosts of ProcessPool open it on theirs, whatever thread asks"
+                "The hosts of ProcessPool open it on theirs, for a call from any thread"
             ) from error
         raise EffectLoadError(
             f"{path} could not be opened{f' with {sorted(options)[0]}' if options else ''}: {error}"
@@ -138,7 +138,7 @@ def _open_plugin(path: Path, name: str | None, options: Mapping[str, Any]) -> An
 
 
 def _construct(kind: Any, path: str, name: str | None) -> Any:
-    """The constructor reads all texts of all controls, only to look up initial values; without values that is left out.
+    """The constructor reads all texts of all controls to look up initial values; without values it reads none.
 
     ZamVerb opens in 0.7 s instead of 91 s.
     """
@@ -161,9 +161,9 @@ def _construct(kind: Any, path: str, name: str | None) -> Any:
 
 
 class PedalboardPluginEffect(PluginEffect):
-    """A plug-in, rendered with the cheapest method that was measured to be pure.
+    """A plug-in, rendered with the fastest method that measurements found pure.
 
-    The methods, from cheap to strong:
+    The methods, from fast to thorough:
 
     - `render_reset`: set the parameters, reset, render.
     - `render_settled`: set them, render silence, reset, render. For plug-ins that fade from one value to the next.
@@ -171,8 +171,8 @@ class PedalboardPluginEffect(PluginEffect):
       keep audio over a reset (ZamTube).
     - `render_anew`: reopen the plug-in, touch every parameter, set it, render silence, render.
 
-    Pedalboard has an own guess of which plug-ins need to be re-created. It is made with unseeded noise, and says both of
-    ZamTube (5 : 35 of 40 openings), so every method says itself what a reset is to do.
+    Pedalboard guesses which plug-ins it must recreate. The guess uses unseeded noise, and varies for ZamTube (5 : 35 of 40
+    openings), so every method sets what a reset does.
     """
 
     def __init__(self, open_plugin: Callable[[], Any], sample_rate: float, measured: Measured | None = None) -> None:
@@ -211,7 +211,7 @@ class PedalboardPluginEffect(PluginEffect):
         return str(self._render.__name__)
 
     def latency_at(self, values: FloatArray) -> int:
-        """Nothing is left to take out: Pedalboard takes the latency out itself."""
+        """0: Pedalboard takes the latency out itself."""
         return 0
 
     def process(self, audio: Audio, values: FloatArray) -> Audio:
@@ -229,7 +229,7 @@ class PedalboardPluginEffect(PluginEffect):
 
     def render_reset(self, audio: Audio, values: FloatArray) -> Audio:
         self._on_reset("ClearsAudioOnReset")
-        # A reset that only clears audio keeps the native parameter objects alive; after a re-creation a kept one is a crash.
+        # A reset that only clears audio keeps the native parameter objects alive; after a re-creation, using an old one crashes.
         for control, value in zip(self._controls, on_grid(values, self.parameters), strict=True):
             control.raw_value = value
         return self._run(audio, reset=True)
@@ -243,8 +243,8 @@ class PedalboardPluginEffect(PluginEffect):
     def render_recreated(self, audio: Audio, values: FloatArray) -> Audio:
         self._on_reset("PersistsAudioOnReset")
         self._set(values)
-        # The new plug-in starts from the state that the old one has *processed*, and a parameter that is then set to its default
-        # is silently lost (ZamTube: drive 0.9 -> 0.0 rendered 0.9). The silence carries the values into that state.
+        # The new plug-in starts from the state that the old one has *processed*, and then ignores a parameter set to its default
+        # (ZamTube: drive 0.9 -> 0.0 rendered 0.9). Rendering silence puts the values into that state.
         self._run(self._silence(SETTLING))
         with zeroed_memory():
             self._plugin.reset()
@@ -260,7 +260,7 @@ class PedalboardPluginEffect(PluginEffect):
         return self._run_late(audio)
 
     def _on_reset(self, what: str) -> None:
-        # Plain assignment goes through Pedalboard's search for a parameter of this name, which reads all texts.
+        # Plain assignment makes Pedalboard search for a parameter of this name, which reads all texts.
         object.__setattr__(self._plugin, "_reload_type", getattr(type(self._plugin._reload_type), what))
 
     def _run(self, audio: Audio, reset: bool = False) -> Audio:
@@ -268,7 +268,7 @@ class PedalboardPluginEffect(PluginEffect):
         return result
 
     def _run_late(self, audio: Audio) -> Audio:
-        """Without a reset, Pedalboard drops the latency from the start and returns less, or has dropped it before."""
+        """Without a reset, Pedalboard drops the latency from the start and returns fewer samples, or has dropped it before."""
         late = int(self._plugin.reported_latency_samples)
         result = self._run(np.pad(audio, ((0, 0), (0, late))) if late else audio)
         return result[:, result.shape[1] - audio.shape[1] :]
@@ -287,14 +287,14 @@ class PedalboardPluginEffect(PluginEffect):
             controls[index].raw_value = value
 
     def _touch(self) -> None:
-        """Move every parameter once: some start from a value that they never have again (ZamEQ2's frequencies, by 3e-7)."""
+        """Move every parameter once: some start from a value that they never reach again (ZamEQ2's frequencies, by 3e-7)."""
         defaults = self.parameters.defaults
         for values in (np.where(defaults > 0.5, 0.0, 1.0), defaults):
             self._set(values)
             self._run(self._silence(SETTLING))
 
     def _find_channels(self) -> int:
-        """Most of the Zam plug-ins take only mono or only stereo, and refuse the other with an error."""
+        """Most Zam plug-ins take only mono or only stereo, and raise an error for the other."""
         refused: Exception | None = None
         for channels in (2, 1, 4, 6, 8):
             try:

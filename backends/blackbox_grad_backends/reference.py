@@ -1,8 +1,8 @@
-"""Effects written out as formulas, with exact gradients by autograd: the ground truth for estimators.
+"""Effects as formulas, with exact gradients by autograd: the ground truth for estimators.
 
-Each effect is one function over an array library `xp`, numpy or torch: rendered with numpy (a host process needs no torch),
-differentiated with torch by `differentiable`. Filters and delays are applied in the frequency domain, zero-padded to twice the
-length, so a delay time is continuous and its gradient exact.
+Each effect is one function over an array library `xp`. Renders use numpy, as a host process needs no torch; `differentiable` uses
+torch. Filters and delays work in the frequency domain, zero-padded to twice the length, so a delay time is continuous and its
+gradient exact.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from blackbox_grad_backends.options import check_options
 if TYPE_CHECKING:
     import torch
 
-#: `apply(xp, x, p, sample_rate)`: `x: [..., C, T]`, `p`: one array `[..., 1, 1]` a parameter, normalised.
+#: `apply(xp, x, p, sample_rate)`: `x: [..., C, T]`, `p`: one array `[..., 1, 1]` per parameter, normalised.
 Formula = Callable[[Any, Any, Sequence[Any], float], Any]
 
 
@@ -113,7 +113,7 @@ def _find(locator: str) -> _Reference:
 
 
 class ReferenceEffect(PluginEffect):
-    """A formula rendered with numpy in float64. Any channel count goes straight through."""
+    """A formula, rendered with numpy in float64. Any number of channels goes straight through."""
 
     inputs = outputs = ANY
 
@@ -145,7 +145,7 @@ class ReferenceBackend:
 def differentiable(locator: str, sample_rate: float = 44100.0) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """The same effect as a torch function `f(x: [B, C, T], p: [B, P]) -> [B, C, T]` with exact gradients.
 
-    It computes in float64. It is the truth that estimates are compared with, and a surrogate for `StraightThrough`.
+    It computes in float64. It serves as the truth for estimates, and as a surrogate for `StraightThrough`.
     """
     import torch
 

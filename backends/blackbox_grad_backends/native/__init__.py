@@ -1,1 +1,1 @@
-"""What all compiled plug-ins share."""
+"""Code for all compiled plug-ins."""

@@ -1,9 +1,9 @@
-"""The same memory and the same chance for every new plug-in.
+"""The same memory and the same random numbers for every new plug-in.
 
-Some plug-ins start from memory that they never wrote, or draw from the C library's random numbers. Then equal input gives
-unequal output, and which one depends on what the process did before. Measured in DawDreamer with memory that was used before:
-the MDA Delay's renders differ by 1 %, DubDelay's by 45 %, RezFilter's and BeatBox's by more than 100 %, Vocoder starts from the
-filters of the instance before it; Dither, VocInput and TestTone call `rand()`. With both calls below all of them were bit-equal.
+Some plug-ins start from uninitialised memory, or use the C library's random numbers. Then equal input gives unequal output, which
+depends on the history of the process. Measured in DawDreamer with used memory: the MDA Delay's renders differ by 1 %, DubDelay's
+by 45 %, RezFilter's and BeatBox's by more than 100 %. Vocoder starts from the filters of the instance before it. Dither, VocInput
+and TestTone call `rand()`. With both functions below all of them were bit-equal.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _M_PERTURB = -6
 _COMPLEMENT_OF_ZERO = 0xFF
 
 
-#: What malloc's thread cache of glibc holds at most, 7 blocks of each size; it hands them out as they are. Hosts have none.
+#: The most that glibc's malloc keeps in its thread cache: 7 blocks of each size, with their old content. Hosts have no such cache.
 _HAS_CACHE = "glibc.malloc.tcache_count=0" not in os.environ.get("GLIBC_TUNABLES", "").split(":")
 
 
@@ -33,9 +33,9 @@ _CACHED_SIZES = [ctypes.c_size_t(size) for size in range(24, 1033, 16) for _ in 
 
 @contextmanager
 def zeroed_memory(small_blocks: bool = True) -> Iterator[None]:
-    """Memory that is allocated in here starts as zeros (glibc only; elsewhere nothing changes).
+    """Memory that is allocated inside the block starts as zeros (glibc only; elsewhere nothing changes).
 
-    Without `small_blocks` those up to 1 032 bytes may keep their old content, which saves 0.1 ms.
+    Without `small_blocks`, allocations up to 1 032 bytes may keep their old content, which saves 0.1 ms.
     """
     library = _c_library()
     if not hasattr(library, "mallopt"):
@@ -51,7 +51,7 @@ def zeroed_memory(small_blocks: bool = True) -> Iterator[None]:
 
 
 def reseed() -> None:
-    """Restart the C library's `rand()`. Neither Python, numpy nor torch use it."""
+    """Restart the C library's `rand()`, which Python, numpy and torch do not use."""
     library = _c_library()
     if hasattr(library, "srand"):
         library.srand(1)
@@ -61,7 +61,7 @@ def reseed() -> None:
 def _c_library() -> Any:
     if sys.platform == "win32":
         return None
-    library = ctypes.PyDLL(None)  # keeps the interpreter lock: half the time of ctypes.CDLL for calls this short
+    library = ctypes.PyDLL(None)  # keeps the interpreter lock: for such short calls, half the time of ctypes.CDLL
     library.malloc.argtypes, library.malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
     library.free.argtypes, library.free.restype = [ctypes.c_void_p], None
     return library

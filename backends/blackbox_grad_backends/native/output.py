@@ -1,4 +1,4 @@
-"""Keep plug-ins and host libraries from writing into the user's terminal."""
+"""Keep plug-ins and host libraries from writing to the user's terminal."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """What is written to file descriptors 1 and 2 in here, by C++ code too, is dropped.
+    """Drop everything written to file descriptors 1 and 2 inside the block, also by C++ code.
 
-    The descriptors belong to the whole process, so keep it short. Text that was waiting in buffers comes out as it should.
+    The descriptors belong to the whole process, so keep the block short. Text already in buffers is still printed.
     """
     _flush()
     saved: dict[int, int] = {}
@@ -21,7 +21,7 @@ def quiet() -> Iterator[None]:
         for descriptor in (1, 2):
             try:
                 saved[descriptor] = os.dup(descriptor)
-            except OSError:  # closed, as in a program without a console
+            except OSError:  # closed, in a program without a console
                 continue
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, descriptor)

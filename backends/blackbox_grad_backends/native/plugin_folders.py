@@ -1,7 +1,7 @@
-"""Where plug-ins are installed: the usual folders of Linux, macOS and Windows, and what lies in them.
+"""Installed plug-ins: the usual folders of Linux, macOS and Windows, and their content.
 
 Nothing here opens a plug-in. The environment variables `VST3_PATH`, `VST_PATH` and `LV2_PATH` replace the usual folders of
-their kind, as they do in other hosts (several folders are separated as in `PATH`).
+their kind, as in other hosts (several folders are separated as in `PATH`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _WINDOWS: dict[PluginKind, tuple[str, ...]] = {
 }
 
 
-#: LV2 classes that play notes instead of changing sound. (GeneratorPlugin does not tell: MDA BeatBox is one, and has inputs.)
+#: LV2 classes of plug-ins that play notes. (GeneratorPlugin is no evidence: MDA BeatBox is one, and has inputs.)
 _INSTRUMENTS = ("InstrumentPlugin", "MIDIPlugin")
 
 
@@ -68,7 +68,7 @@ def suffix(kind: PluginKind) -> str:
 
 
 def folders(kind: PluginKind) -> list[Path]:
-    """Folders that may hold plug-ins of this kind, in the order of search; those that do not exist are left out."""
+    """Existing folders that may hold plug-ins of this kind, in the order of search."""
     listed = os.environ.get(_VARIABLES[kind])
     if listed is not None:
         names = [name for name in listed.split(os.pathsep) if name]
@@ -79,16 +79,16 @@ def folders(kind: PluginKind) -> list[Path]:
 
 
 def installed(kind: PluginKind) -> Iterator[Path]:
-    """Files and bundles of this kind, sub-folders included, bundles whole."""
+    """Files and bundles of this kind, also in sub-folders; a bundle counts as one."""
     seen: set[str] = set()
     for folder in folders(kind):
         yield from _bundles(folder, suffix(kind), seen)
 
 
 def find(name: str, kind: PluginKind) -> Path | None:
-    """The installed plug-in with this file name ("ZamTube.vst3", "ZamTube"), None if there is none.
+    """The installed plug-in with this file name ("ZamTube.vst3", "ZamTube"); None if no plug-in has it.
 
-    An exact name wins over one that differs in case.
+    An exact name takes precedence over one that differs in case.
     """
     wanted = name if name.lower().endswith(suffix(kind)) else name + suffix(kind)
     if os.path.basename(wanted) != wanted:
@@ -105,7 +105,7 @@ def find(name: str, kind: PluginKind) -> Path | None:
 def lv2_uris() -> Iterator[str]:
     """URIs of the installed LV2 effects, read from the bundles' Turtle files.
 
-    Instruments are left out as far as their files say so.
+    Leaves out instruments, if their files say that they are.
     """
     seen: set[str] = set()
     for bundle in installed("lv2"):
@@ -126,7 +126,7 @@ def lv2_library(uri: str) -> Path | None:
 
 def _bundles(folder: Path, ending: str, seen: set[str]) -> Iterator[Path]:
     real = os.path.realpath(folder)
-    if real in seen:  # links may lead in a circle
+    if real in seen:  # links may form a circle
         return
     seen.add(real)
     try:
@@ -154,8 +154,8 @@ def _is_instrument(uri: str, description: Path) -> bool:
     return any(f"{_LV2}{name}" in classes for name in _INSTRUMENTS)
 
 
-# Turtle, as much as a manifest needs: prefixes, subjects, their plain predicates and objects. What stands in brackets is
-# skipped. https://www.w3.org/TR/turtle/
+# The part of Turtle that a manifest needs: prefixes, subjects, their plain predicates and objects. Brackets are skipped.
+# https://www.w3.org/TR/turtle/
 _TOKEN = re.compile(
     r'"""(?:[^"\\]|\\.|"{1,2}(?!"))*"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\''  # text
     r"|<[^<>\"\s]*>|\#[^\n]*|[\[\]();,]|\.(?=\s|$)"  # IRI, comment, punctuation
@@ -165,7 +165,7 @@ _TOKEN = re.compile(
 
 
 def _subjects(path: Path) -> Iterator[tuple[str, dict[str, list[str]]]]:
-    """Each subject of a Turtle file with its predicates and their objects, IRIs written out. Nothing for an unreadable file."""
+    """Each subject of a Turtle file with its predicates and their objects, with full IRIs. Empty for an unreadable file."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:

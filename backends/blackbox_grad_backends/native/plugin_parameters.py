@@ -1,7 +1,7 @@
-"""From a plug-in's own description of a control, as Pedalboard shows it, to a `Parameter`.
+"""From a plug-in's own description of a control, as Pedalboard gives it, to a `Parameter`.
 
-Pedalboard's `plugin.parameters` asks for 1 001 texts a control, scans them twice and writes values when one looks odd: 91 s for
-the six controls of ZamVerb. What stands here asks for a few texts and writes nothing.
+Pedalboard's `plugin.parameters` asks for 1 001 texts per control, scans them twice, and writes values if a text looks odd: 91 s for
+the six controls of ZamVerb. The code here asks for a few texts and writes nothing.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ import numpy as np
 
 from blackbox_grad.parameters import FloatArray, Kind, Parameter, ParameterSpace
 
-#: More steps than this are a continuous control with a display resolution. (VST3 hosts show "no steps" as 2^31 - 1, and
-#: plug-ins of DPF call that "discrete".)
+#: A control with more steps than this is continuous, with a display resolution. (VST3 hosts show "no steps" as 2^31 - 1, which
+#: plug-ins of DPF call "discrete".)
 MOST_LEVELS = 256
 
 
-#: Seconds that the texts of one control may take; after that its range is taken as linear between the ends.
+#: Seconds that the texts of one control may take; after that its range counts as linear between the ends.
 TEXT_BUDGET = 2.0
 
 
 _TABLE_POINTS = 33
 
 
-#: Values are multiples of a millionth of the range, or nearly: 2^-20.
+#: Values are multiples of about a millionth of the range: 2^-20.
 _GRID = 2.0**20
 
 
-#: What the host sets, and not the user; "P001" and "MIDI CC 1|7" are numbered for automation of MIDI.
+#: Controls that the host sets, not the user. "P001" and "MIDI CC 1|7" are numbered for the automation of MIDI.
 _OF_THE_HOST = re.compile(
     r"^(buffer size|sample rate|latency|current program|program|preset|bypass)$|^midi cc |^p\d{3}$", re.IGNORECASE
 )
@@ -50,30 +50,30 @@ _PREFIXED = {"khz": ("Hz", 1e3), "hz": ("Hz", 1.0), "us": ("ms", 1e-3), "ms": ("
 
 
 def on_grid(values: FloatArray, parameters: ParameterSpace) -> list[float]:
-    """`[F]` -> `F` numbers: continuous values rounded, so that two are equal or far enough apart for a plug-in to take notice.
+    """`[F]` -> `F` numbers: rounds continuous values, so that two are equal, or far enough apart for a plug-in to notice.
 
-    The VST3 of `zam-plugins` keep the value before where one changes by less than 1.2e-7: sounds depended on earlier renders.
+    The VST3 of `zam-plugins` ignore a change of less than 1.2e-7, so that renders depended on earlier ones.
     """
     rounded: list[float] = np.where(parameters.steps > 0, values, np.round(values * _GRID) / _GRID).tolist()
     return rounded
 
 
 def is_for_the_host(control: Any) -> bool:
-    """Buffer size, program, bypass: the host's business. Controls with a single value are left out with them."""
+    """Whether the host sets this control (buffer size, program, bypass), or it has a single value. Neither is a parameter."""
     return bool(_OF_THE_HOST.match(control.name.strip())) or control.num_steps < 2
 
 
 def is_doubtful(control: Any) -> bool:
-    """A meter, perhaps: it has to prove that it reaches the sound.
+    """Whether this may be a meter; it counts as a parameter only if it is audible.
 
-    Meters are not automatable, but neither are some controls (the room of ZamVerb), and some meters are (the gain reduction
-    of ZaMultiComp).
+    Meters are usually not automatable. Some are (the gain reduction of ZaMultiComp), and some controls are not (the room of
+    ZamVerb).
     """
     return not control.is_automatable or bool(_METER.search(control.name))
 
 
 def describe(control: Any) -> Parameter:
-    """The `Parameter` of a native control; its default is the control's present value."""
+    """The `Parameter` of a native control. Its default is the control's present value."""
     started = time.perf_counter()
     default = min(1.0, max(0.0, float(control.raw_value)))
     name = control.name.strip() or f"Parameter {control.index + 1}"
@@ -140,7 +140,7 @@ def _numbers(texts: Sequence[str], label: str) -> tuple[list[float], str]:
 
 
 def _is_linear(values: Sequence[float]) -> bool:
-    """Within half a percent of the span, which is about what texts are rounded to."""
+    """Whether they agree within half a percent of the span, about the rounding of texts."""
     line = np.linspace(values[0], values[-1], len(values))
     return bool(np.max(np.abs(np.asarray(values) - line)) <= 5e-3 * max(abs(values[-1] - values[0]), 1e-12))
 

@@ -1,4 +1,4 @@
-"""Measures which way of rendering a plug-in gives the same bits for the same input, after any history."""
+"""Measures which method of rendering a plug-in gives the same bits for the same input, after any history."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from blackbox_grad_backends.native.determinism import reseed
 Method: TypeAlias = Callable[[Audio, FloatArray], Audio]
 
 
-#: Seconds after which no further method is tried and no further parameter looked at.
+#: Seconds after which it tries no further method and measures no further parameter.
 BUDGET = 10.0
 
 
-#: A method that repeats within this is preferred for the parameters that it brings to sound.
+#: Relative error. Of the methods up to this, the one that makes most parameters audible is preferred.
 GOOD_ENOUGH = 1e-3
 
 
@@ -29,7 +29,7 @@ _SAMPLES = 8192
 
 @dataclass(frozen=True)
 class Choice:
-    """A method, its largest relative error between renders that should be equal, and the parameters that reached the sound."""
+    """A method, its largest relative error between renders that should be equal, and the parameters that were audible."""
 
     method: Method
     error: float
@@ -38,14 +38,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Measured:
-    """What opening a plug-in found out, for the next host: small, and the same wherever it is used.
+    """What the first opening of a plug-in learnt, for the next host: small, and valid in every host.
 
     Attributes:
         method: name of the method that renders.
         error: its largest relative error.
         kept: which of the plug-in's controls are parameters.
-        described: all its controls. Reading their texts may be cut short on a busy machine, so it is done once.
-        latencies: all that were seen, in samples.
+        described: all its controls. Their texts are read once, as a busy machine may cut the reading short.
+        latencies: all latencies that were seen, in samples.
     """
 
     method: str
@@ -56,10 +56,10 @@ class Measured:
 
 
 def choose_method(effect: PluginEffect, methods: Sequence[Method], doubtful: Collection[int] = ()) -> Choice:
-    """The first method that is pure and brings most parameters to sound; else the best of them.
+    """The first method that is pure and makes at least half of the parameters audible; otherwise the best of them.
 
-    Most, because some controls are silent at any one point (a muted band's) and a plug-in that waits to be touched shows none.
-    `doubtful` parameters are looked at whatever time it takes: they exist only if they sound, on a busy machine too.
+    Half, not all: some controls are inaudible at any one point (those of a muted band). A plug-in that waits to be touched shows
+    none. `doubtful` parameters are measured without a time limit: they exist only if they are audible, also on a busy machine.
     """
     deadline = time.perf_counter() + BUDGET
     choices: list[Choice] = []
@@ -83,7 +83,7 @@ def _measure(effect: PluginEffect, method: Method, doubtful: Collection[int], de
 
     inner = rng.uniform(0.2, 0.8, size=count)
     known = [(p, render(p)) for p in (space.defaults, inner)]
-    # Twice in a row: after a jump a fade may still be heard (ZamHeadX2: 7 %), and at the second render no more.
+    # Twice in a row: after a jump, the first render may contain the end of a fade (ZamHeadX2: 7 %), the second does not.
     error = max(_relative_error(expected, render(p)) for p, expected in known for _ in range(2))
 
     def sounds(i: int, p: FloatArray, expected: Audio) -> bool:
@@ -107,7 +107,7 @@ def _measure(effect: PluginEffect, method: Method, doubtful: Collection[int], de
 
 
 def _relative_error(expected: Audio, got: Audio) -> float:
-    """`‖got - expected‖ / ‖expected‖`; 0 for equal bits, infinite where non-finite samples differ."""
+    """`‖got - expected‖ / ‖expected‖`; 0 for equal bits, infinite if non-finite samples differ."""
     if np.array_equal(expected, got, equal_nan=True):
         return 0.0
     reference = expected.astype(np.float64)

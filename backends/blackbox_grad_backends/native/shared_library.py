@@ -1,6 +1,6 @@
-"""Why a plug-in's library cannot be loaded, read from its file before anything is loaded.
+"""Why a plug-in's library cannot be loaded, read from its file without loading it.
 
-Host libraries say "unable to load" for every cause, and a truncated library kills the process (SIGBUS).
+Host libraries say "unable to load" for every cause, and loading a truncated library kills the process (SIGBUS).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HEADER = 64
 
 
 def trouble(plugin: Path) -> str:
-    """What is wrong with a plug-in's file, or with the one inside its bundle; empty where nothing is seen to be."""
+    """What is wrong with a plug-in's file, or with the library inside its bundle; empty if it finds nothing."""
     library = plugin
     if plugin.is_dir():
         contents = plugin / "Contents"
@@ -44,7 +44,7 @@ def trouble(plugin: Path) -> str:
             start = file.read(_HEADER)
         system = next((name for magic, name in _SYSTEMS.items() if start.startswith(magic)), None)
         if system is None:
-            return f"{library.name} is no shared library (it starts with {start[:4]!r})"
+            return f"{library.name} is not a shared library (it starts with {start[:4]!r})"
         if system != sys.platform:
             return f"{library.name} is for {_NAMES[system]}"
         if system != "linux":
