@@ -288,10 +288,10 @@ def _exact_audio(estimator: Estimator, parameters: int) -> bool:
         dry, wet = (torch.nn.functional.conv1d(x, kernel, padding=length - 1) for kernel in kernels)
         return dry + p.mean(1).to(x)[:, None, None] * wet + own
 
-    heard = x.clone().requires_grad_()
-    (wanted,) = torch.autograd.grad((filtered(heard, point) * cotangent).sum(), heard)
+    input_audio = x.clone().requires_grad_()
+    (expected,) = torch.autograd.grad((filtered(input_audio, point) * cotangent).sum(), input_audio)
     found = estimator.estimate(Problem.of_effect(filtered, x, point, cotangent)).audio
-    error = math.inf if found is None else float((found - wanted).norm() / wanted.norm())
+    error = math.inf if found is None else float((found - expected).norm() / expected.norm())
     if not error < 1e-4:
         raise CheckFailed(f"{estimator!r}: declared exact for the audio of filters; the relative error is {error:g}")
     others: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
