@@ -123,8 +123,8 @@ def test_functions_can_be_parts_of_a_sum() -> None:
         (lambda y, target: 0.0, "returned float for one item"),
         (lambda y, target: (y - target).abs().sum(2), r"returned \[1, 2\] torch.float32 for one item"),
         (lambda y, target: (y != target).sum(), r"returned \[\] torch.int64 for one item"),
-        (lambda y, target: (y - target).sum() / 0.0, "is nan where the recordings are equal; it must be 0 there"),
-        (lambda y, target: 1.0 + (y - target).abs().mean(), "is 1 where the recordings are equal"),
+        (lambda y, target: (y - target).sum() / 0.0, "is nan for equal recordings; it must be 0"),
+        (lambda y, target: 1.0 + (y - target).abs().mean(), "is 1 for equal recordings"),
         (lambda y, target: -(y * target).mean(), "is negative, -"),
     ],
 )

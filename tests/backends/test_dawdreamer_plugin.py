@@ -54,7 +54,7 @@ def test_what_is_no_plugin_is_refused_with_the_cause(tmp_path):
     text.write_text("hello")
     library.write_bytes(b"\x7fELF and no more")
     bundle.mkdir()
-    for path, cause in ((text, "no shared library"), (library, "cut off: it has 16 bytes"), (bundle, "no folder Contents")):
+    for path, cause in ((text, "not a shared library"), (library, "cut off: it has 16 bytes"), (bundle, "no folder Contents")):
         with pytest.raises(EffectLoadError, match=cause):
             open_plugin(str(path))
 
@@ -73,7 +73,7 @@ def test_options_are_checked(tmp_path):
         ("ZamDelay.vst3", {"preset": wrong}, "needs a .vstpreset file"),
         ("ZamDelay-vst.so", {"preset": wrong}, "needs a .fxp file"),
         ("ZamDelay.vst3", {"state": tmp_path / "missing"}, "is not a file"),
-        ("urn:zamaudio:ZamDelay", {"state": wrong}, "no state into an LV2"),
+        ("urn:zamaudio:ZamDelay", {"state": wrong}, "cannot load a state into an LV2"),
     ):
         with pytest.raises(EffectLoadError, match=message):
             open_plugin(locator, **options)

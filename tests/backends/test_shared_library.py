@@ -24,9 +24,9 @@ DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "its first page": (lambda library: library[:4096], r"cut off: it has 4096 bytes of \d+"),
     "a header": (lambda library: library[:64], "cut off: it has 64 bytes"),
     "less than a header": (lambda library: library[:20], "cut off: it has 20 bytes"),
-    "nothing": (lambda library: b"", "no shared library .it starts with b''"),
-    "noise": (lambda library: bytes(range(255, 0, -1)), "no shared library"),
-    "text": (lambda library: b"dear diary", "no shared library .it starts with b'dear'"),
+    "nothing": (lambda library: b"", "not a shared library .it starts with b''"),
+    "noise": (lambda library: bytes(range(255, 0, -1)), "not a shared library"),
+    "text": (lambda library: b"dear diary", "not a shared library .it starts with b'dear'"),
     "another machine": (
         lambda library: library[:18] + struct.pack("=H", 2) + library[20:],
         "for machine 2, and this program runs",
