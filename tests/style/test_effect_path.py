@@ -80,5 +80,5 @@ def test_a_network_learns_through_the_path():
 def test_an_opened_effect_brings_its_options_itself():
     layer = DifferentiableEffect("pedalboard-builtin:Distortion", 16_000)
     assert EffectPath(layer).sample_rate == 16_000
-    with pytest.raises(EffectLoadError, match="brings estimator itself"):
+    with pytest.raises(EffectLoadError, match="already has estimator; leave"):
         EffectPath(layer, estimator="spsa")

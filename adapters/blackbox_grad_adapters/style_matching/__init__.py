@@ -1,4 +1,4 @@
-"""Style matching: an effect is set so that one recording sounds like another. The names below are loaded when first used."""
+"""Style matching: set an effect so that one recording sounds like another. The names below are loaded at first use."""
 
 from __future__ import annotations
 

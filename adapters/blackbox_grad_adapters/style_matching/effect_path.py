@@ -1,4 +1,4 @@
-"""`EffectPath`: the one way in which audio goes through an effect, when pairs are made and when a network is trained on them.
+"""`EffectPath`: the path of audio through an effect, both for making pairs and for training on them.
 
 Both use the same function, so at the true settings of a pair the loss is exactly 0.
 """
@@ -15,16 +15,16 @@ from blackbox_grad import DifferentiableEffect, EffectSpec
 from blackbox_grad.errors import EffectLoadError
 from blackbox_grad.layer import LossFunction
 
-#: Hz, unless another rate is asked for.
+#: Default sample rate, Hz.
 SAMPLE_RATE = 24_000.0
 
-#: Peak of what goes into an effect, and of what comes out of the path: -12 dBFS.
+#: Peak of the input of an effect, and of the output of the path: -12 dBFS.
 PEAK = 10.0 ** (-12.0 / 20.0)
 
-#: Length of the linear fades at both ends of what comes out, in seconds.
+#: Length of the linear fades at both ends of the output, in seconds.
 FADE = 0.05
 
-#: A peak below this (-120 dBFS) is silence, which is not amplified.
+#: A peak below this (-120 dBFS) is silence, which the path does not amplify.
 _SILENCE = 1e-6
 
 
@@ -32,7 +32,7 @@ class EffectPath(nn.Module):
     """`y = path(x, p)`: normalise to a peak of -12 dBFS, apply the effect, fade in and out, normalise again.
 
     Args:
-        effect: an address, an `EffectSpec`, or a `DifferentiableEffect`, which then brings everything else itself.
+        effect: an address, an `EffectSpec`, or a `DifferentiableEffect`, which already has all options.
         sample_rate: Hz; 24 kHz by default.
         options: for `DifferentiableEffect`: `parameters` (by default the continuous ones; the others stay at their defaults),
             `fixed`, `estimator`, `host`, … Renders with NaN or infinity become silence unless `on_nonfinite="raise"`.
@@ -51,7 +51,9 @@ class EffectPath(nn.Module):
         if isinstance(effect, DifferentiableEffect):
             beside = sorted(options) + ["sample_rate"] * (sample_rate is not None)
             if beside:
-                raise EffectLoadError(f"{effect.spec.address}: an opened effect brings {', '.join(beside)} itself")
+                raise EffectLoadError(
+                    f"{effect.spec.address}: an opened effect already has {', '.join(beside)}; leave the argument out"
+                )
             self.effect = effect
         else:
             own = effect.sample_rate if isinstance(effect, EffectSpec) else SAMPLE_RATE
@@ -60,7 +62,7 @@ class EffectPath(nn.Module):
 
     @property
     def spec(self) -> EffectSpec:
-        """The recipe of the effect, with what was learnt when it was opened."""
+        """The recipe of the effect, with what its backend learnt."""
         return self.effect.info.spec
 
     @property
@@ -98,11 +100,11 @@ class EffectPath(nn.Module):
         return self.effect.loss(normalise(x), p, lambda y, *t: loss_fn(self.finish(y), *t), *targets)
 
     def render(self, x: Tensor, p: Tensor) -> Tensor:
-        """The first half of the path: normalise and apply the effect. Here silence can still be told from sound."""
+        """The first half of the path: normalise and apply the effect. Silence is still recognisable here."""
         return self.effect(normalise(x), p)
 
     def finish(self, y: Tensor) -> Tensor:
-        """The second half of the path: fade and normalise what the effect has returned, `[B, C, T]`."""
+        """The second half of the path: fade and normalise the effect's output, `[B, C, T]`."""
         return normalise(y * fades(y.shape[-1], self.sample_rate).to(y))
 
 
@@ -113,7 +115,7 @@ def normalise(x: Tensor) -> Tensor:
 
 
 def fades(length: int, sample_rate: float) -> Tensor:
-    """The gain `[T]` that fades linearly in and out; what is shorter than two fades gets shorter ones."""
+    """The gain `[T]` that fades linearly in and out. Audio shorter than two fades gets shorter fades."""
     count = min(round(FADE * sample_rate), length // 2)
     gain = torch.ones(length)
     gain[:count] = torch.arange(count) / max(count, 1)

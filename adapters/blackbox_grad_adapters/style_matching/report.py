@@ -1,4 +1,4 @@
-"""Reports of style matching: one HTML page with everything in it, to listen to and to look at."""
+"""Reports of style matching: one self-contained HTML page, to listen to and to look at."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Sound:
-    """A recording: what it is, a player and a spectrogram, both data URIs."""
+    """A recording: its title, a player and a spectrogram, both data URIs."""
 
     title: str
     source: str
@@ -38,7 +38,7 @@ class Sound:
 
 @dataclass(frozen=True)
 class Example:
-    """Recordings that belong together, and settings beside them: name, found, and what is right or None."""
+    """Recordings that belong together, with settings: name, found value, and true value or None."""
 
     title: str
     sounds: list[Sound]
@@ -47,7 +47,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: a data URI, and what it shows."""
+    """A figure: a data URI and a caption."""
 
     title: str
     source: str
@@ -55,10 +55,10 @@ class Picture:
 
 
 def write_run_report(path: str | os.PathLike[str], trained: Trained, command: str, examples: int = EXAMPLES) -> None:
-    """What a training did: curves, parameters, and pairs it never learnt from to listen to.
+    """The report of a training: curves, parameters, and validation pairs to listen to.
 
     Args:
-        examples: so many pairs, of 0.2 MB each.
+        examples: number of pairs, of 0.2 MB each.
 
     Raises:
         AudioError: the path cannot be written.
@@ -82,7 +82,7 @@ def write_run_report(path: str | os.PathLike[str], trained: Trained, command: st
         title = f"Pair {i + 1}" + (": the reference is dry" if clean else "")
         heard.append(Example(title, _sounds({name: audio.numpy() for name, audio in parts.items()}, rate, _small), settings))
     facts = [
-        ("distance / dry", f"{results['ratio']:.2f}", "to the truth; 1 is what doing nothing gives"),
+        ("distance / dry", f"{results['ratio']:.2f}", "to the truth; no effect gives 1"),
         ("after settings", f"{results['ratio after settings']:.2f}", "before the stage on the sound"),
         ("middle", f"{results['ratio of the middle']:.2f}", "all settings at 0.5"),
         ("time", _minutes(trained), "of training, without the rendering of pairs"),
@@ -106,7 +106,7 @@ def write_run_report(path: str | os.PathLike[str], trained: Trained, command: st
 def write_match_report(
     path: str | os.PathLike[str], found: StyleMatch, audio: Audio, reference: Audio, reference_rate: float, command: str
 ) -> None:
-    """A match to listen to: input, reference and result.
+    """The report of a match: input, reference and result to listen to.
 
     Raises:
         AudioError: the path cannot be written.
@@ -143,7 +143,7 @@ def write_match_report(
 
 
 def _sounds(parts: dict[str, Audio], rate: float, encoded: Callable[[Audio, float], str] = flac) -> list[Sound]:
-    """Each with its own length; all spectrograms have one colour scale."""
+    """Recordings with their own lengths; all spectrograms have one colour scale."""
     loudest = max(float(np.abs(audio).max(initial=0.0)) for audio in parts.values())
     gain = min(1.0, 0.999 / max(loudest, 1e-9))
     levels = {name: figures.spectrogram(audio, rate, audio.shape[1]) for name, audio in parts.items()}
@@ -159,7 +159,7 @@ def _sounds(parts: dict[str, Audio], rate: float, encoded: Callable[[Audio, floa
 
 
 def _small(audio: Audio, rate: float) -> str:
-    """`[C, T]` as MP3 in a data URI, a third of FLAC; as FLAC at a rate that MP3 does not know."""
+    """`[C, T]` as MP3 in a data URI, a third of FLAC's size; as FLAC at a rate that MP3 does not support."""
     try:
         return "data:audio/mpeg;base64," + mp3(audio, rate)
     except AudioError:
@@ -172,7 +172,7 @@ def _minutes(trained: Trained) -> str:
 
 
 def _curves(trained: Trained) -> Picture:
-    """What each stage was trained on and judged by."""
+    """The training and validation curves of each stage."""
     pyplot = _pyplot()
     kept = {"settings": ("settings/train", "settings/validation"), "audio": ("audio/train", "audio/ratio")}
     titles = {"settings": "squared error of settings", "audio": "distance of the sound"}
@@ -191,7 +191,7 @@ def _curves(trained: Trained) -> Picture:
 
 
 def _parameters(trained: Trained) -> Sequence[Picture]:
-    """The predictions over the epochs, and against what is right."""
+    """The predictions over the epochs, and against the true settings."""
     pyplot = _pyplot()
     names = trained.path.names
     pictures = []
@@ -220,7 +220,7 @@ def _parameters(trained: Trained) -> Sequence[Picture]:
             panel.scatter(trained.examples["p"][wet, i], trained.p[wet, i], s=9, alpha=0.7, rasterized=True)
             panel.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
             panel.set(title=names[i], xlim=(0, 1), ylim=(0, 1), xticks=(0, 1), yticks=(0, 1))
-        note = "Across: right; up: found. What cannot be heard is answered with what does little harm."
+        note = "Across: true; up: found. For an inaudible setting, the controller answers what does little harm."
         pictures.append(Picture("Settings of pairs to validate on", _svg(figure), note))
     return pictures
 

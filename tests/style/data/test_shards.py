@@ -93,7 +93,7 @@ def test_a_spoiled_shard_is_detected_and_rendered_again(data, tmp_path, spoil, n
     file = files(cache)[1]
     whole = file.read_bytes()
     file.write_bytes(spoil(whole))
-    with pytest.warns(UserWarning, match="00001-.* is spoiled, and is rendered again"):
+    with pytest.warns(UserWarning, match="00001-.* is damaged; rendering it again"):
         notice(cache)
     assert_same(cache[5], data.pair(5))
     assert file.read_bytes() == whole

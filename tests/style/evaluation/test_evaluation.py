@@ -170,7 +170,7 @@ def test_the_nearest_neighbour_of_a_pair_in_the_bank_is_itself(pairs, matcher, t
 def test_a_file_that_is_no_table_of_results_is_named(content, tmp_path):
     file = tmp_path / "x-music.csv"
     file.write_bytes(bytes(range(256)) if content == "binary" else content.encode())
-    with pytest.raises(ResultsError, match=r"x-music.csv: is no table of results|no results"):
+    with pytest.raises(ResultsError, match=r"x-music.csv: is not a table of results|no results"):
         results(tmp_path)
 
 

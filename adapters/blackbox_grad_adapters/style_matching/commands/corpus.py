@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Recordings t
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """List the corpora, what each is for, and whether it is here."""
+    """List the corpora, their purpose, and whether they are here."""
     if json:
         fields = ("package", "kind", "side", "description", "megabytes", "present")
         print_json([{**{f: getattr(c, f) for f in fields}, "folder": str(c.folder)} for c in CORPORA])
@@ -32,7 +32,7 @@ def get(
         list[str] | None, typer.Argument(metavar="[NAME]…", help="Corpora to fetch; all by default.", show_default=False)
     ] = None,
 ) -> None:
-    """Fetch corpora from Debian's packages into the cache. Needs apt-get and a network, and no root.
+    """Fetch corpora from Debian's packages into the cache. Needs apt-get and a network, but not root.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`blackbox-grad style evaluate`: how near controllers come, beside simpler ways to set the effect."""
+"""`blackbox-grad style evaluate`: how near controllers come to the truth, compared with simpler ways to set the effect."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def evaluate(
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Of the results; named again, it goes on there.")
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the results; continues an evaluation there.")
     ] = Path("evaluation"),
     examples: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Of each effect and kind of recordings; 0 shows what is there.")
+        int, typer.Option(min=0, metavar="N", help="Examples per effect and kind of recordings; 0 shows the results so far.")
     ] = 500,
     kind: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="speech or music; both by default. Repeatable.", show_default=False)
@@ -51,14 +51,14 @@ def evaluate(
         ),
     ] = None,
     refine: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Measure the controller with so many renders for better settings, too.")
+        int, typer.Option(min=0, metavar="N", help="Also measure the controller with N renders for better settings.")
     ] = 0,
     each: Annotated[
-        bool, typer.Option("--each", help="Measure what each setting costs, too: all true but this one, the controller's.")
+        bool, typer.Option("--each", help="Also measure the cost of each setting: it is the controller's, all others are true.")
     ] = False,
     recordings: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Your own, in place of the corpus of one --kind.", show_default=False),
+        typer.Option(metavar="FOLDER", help="Your own recordings, in place of the corpus of one --kind.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed repeats the examples.")] = 2,
     page: Annotated[
@@ -67,9 +67,9 @@ def evaluate(
     host: HostOption = None,
     json: Json = False,
 ) -> None:
-    """Measure how near controllers come to the truth, on recordings and settings they have never met.
+    """Measure how near controllers come to the truth, on recordings and settings that were not in their training.
 
-    Ctrl-C keeps what is done, and the same command goes on from there.
+    Ctrl-C keeps the results so far, and the same command continues from there.
 
     \b
     Examples:
@@ -120,7 +120,7 @@ def evaluate(
             if path is not None:
                 say((f"{name:<8}", "dim"), str(path))
     if interrupted:
-        warn("stopped by Ctrl-C; the same command goes on")
+        warn("stopped by Ctrl-C; the same command continues")
         raise typer.Exit(130)
     raise typer.Exit(1 if failed else 0)
 
@@ -146,7 +146,7 @@ class _Run:
             self.methods = evaluation.model_free(self.path)
         else:
             matcher = StyleMatcher.load(name, host)
-            self.path = EffectPath(matcher.path.spec.address, matcher.path.sample_rate, host=host)  # as pairs to train are made
+            self.path = EffectPath(matcher.path.spec.address, matcher.path.sample_rate, host=host)  # as for training pairs
             if self.path.names != matcher.path.names:
                 self.path = matcher.path
             self.methods = evaluation.model_free(self.path) | evaluation.of_model(matcher, refine)
@@ -155,8 +155,8 @@ class _Run:
             if "nearest" in methods:
                 train = corpora.tracks("train", self.path.sample_rate, on_progress=decoding)
                 bank = PairDataset(self.path, train, length=matcher.encoder.length)
-                tell = telling(f"shards of training pairs for the nearest neighbour of {name}")
-                self.methods["nearest"] = evaluation.nearest(matcher.encoder, bank, on_progress=tell)
+                report = telling(f"shards of training pairs for the nearest neighbour of {name}")
+                self.methods["nearest"] = evaluation.nearest(matcher.encoder, bank, on_progress=report)
         self.methods = {n: m for n, m in self.methods.items() if n in methods or n not in METHODS}
 
     def measure(
@@ -202,7 +202,7 @@ def _one_of(option: str, chosen: list[str] | None, allowed: Sequence[N]) -> list
 
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    """What is called with what is done after each example: a bar on a terminal, otherwise a line for every twentieth."""
+    """A function to call after each example with its description: a bar on a terminal, otherwise a line for every twentieth."""
     if not err().is_terminal:
         done = 0
 

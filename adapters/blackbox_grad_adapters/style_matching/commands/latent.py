@@ -1,4 +1,4 @@
-"""`blackbox-grad style map` and `figures`: what an encoder hears of an effect, to look at and to play with."""
+"""`blackbox-grad style map` and `figures`: an effect in the latent space of an encoder, as pages to look at and to play with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from blackbox_grad_adapters.style_matching.effect_path import EffectPath
     from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 
-#: Of recordings, to measure on what can be read.
+#: Excerpts of recordings for the measurement of what embeddings contain.
 _EXCERPTS = 50
 
 Input = Annotated[
@@ -33,7 +33,7 @@ Input = Annotated[
     typer.Option(
         "--input",
         metavar="FILE",
-        help="The recording; its loudest seconds are heard. By default, a guitar.",
+        help="The recording; its loudest seconds are used. By default, a guitar.",
         show_default=False,
     ),
 ]
@@ -43,9 +43,9 @@ Only = Annotated[
 ]
 EncoderFile = Annotated[
     Path | None,
-    typer.Option("--encoder", metavar="FILE", help="Its weights; by default the package's.", show_default=False),
+    typer.Option("--encoder", metavar="FILE", help="Weights of the encoder; by default the package's.", show_default=False),
 ]
-Seed = Annotated[int, typer.Option(min=0, metavar="N", help="The same seed makes the same.")]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="The same seed gives the same result.")]
 
 
 def map_(
@@ -54,13 +54,13 @@ def map_(
     source: Input = None,
     only: Only = None,
     encoder: EncoderFile = None,
-    points: Annotated[int, typer.Option(min=32, metavar="N", help="Settings that are listened to.")] = 400,
+    points: Annotated[int, typer.Option(min=32, metavar="N", help="Settings to render.")] = 400,
     grid: Annotated[int, typer.Option(min=4, max=24, metavar="N", help="Sounds in a row and in a column.")] = 20,
     seed: Seed = 0,
     host: HostOption = None,
     json: Json = False,
 ) -> None:
-    """Map how an effect sounds on a plane: a page to click or drag in, hear the result, and see the settings.
+    """Map the sounds of an effect on a plane: a page on which you click or drag, hear the result, and see the settings.
 
     \b
     Examples:
@@ -77,7 +77,7 @@ def map_(
 
     ears = shipped.encoder(encoder)
     x = _excerpt(source, ears)
-    with _working(host, "rendering and listening") as rendering:
+    with _working(host, "rendering and embedding") as rendering:
         path = EffectPath(effect, ears.sample_rate, host=rendering, parameters=only or "continuous")
         made = control_map(path, ears, x, points=points, grid=grid, seed=seed)
     write_control_map(output, made, _command())
@@ -85,34 +85,37 @@ def map_(
         found = {"map": str(output), "effect": path.spec.address, "parameters": list(path.names)}
         print_json(found | {"explained": made.explained, "sounds": len(made.sounds)})
         return
-    say(f"{len(made.sounds)} sounds; of a setting left out, the map explains ", (f"{made.explained:.0%}", "bold green"))
+    say(
+        f"{len(made.sounds)} sounds; for a setting that was left out, the map explains ",
+        (f"{made.explained:.0%}", "bold green"),
+    )
     say(("map  ", "dim"), str(output))
 
 
 def figures(
     effect: Annotated[
-        list[str], typer.Option(metavar="ADDRESS", help="An effect, seen in training or not. Repeatable.", show_default=False)
+        list[str], typer.Option(metavar="ADDRESS", help="An effect, from the training or not. Repeatable.", show_default=False)
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the figures go.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the figures.")],
     source: Input = None,
     recordings: Annotated[
         list[Path] | None,
         typer.Option(
             "--recordings",
             metavar="FOLDER",
-            help="Judge the encoder on the audio in it, not on the corpora for evaluation. Repeatable.",
+            help="Evaluate the encoder on the audio in it, not on the corpora for evaluation. Repeatable.",
             show_default=False,
         ),
     ] = None,
     encoder: EncoderFile = None,
-    points: Annotated[int, typer.Option(min=32, metavar="N", help="Settings of each effect.")] = 400,
+    points: Annotated[int, typer.Option(min=32, metavar="N", help="Settings per effect.")] = 400,
     seed: Seed = 0,
     host: HostOption = None,
     json: Json = False,
 ) -> None:
-    """Draw what the encoder hears of effects, and measure what can be read from it.
+    """Draw effects in the latent space, and measure how well embeddings reveal the effect and its settings.
 
-    INPUT is drawn; what can be read is measured on excerpts of the recordings.
+    The figures show INPUT; the measurements use excerpts of the recordings.
 
     \b
     Examples:
@@ -133,7 +136,7 @@ def figures(
         tracks = Tracks([r for folder in recordings for r in in_folder(folder)], ears.sample_rate, on_progress=decoding)
     else:
         tracks = corpora.tracks("evaluate", ears.sample_rate, on_progress=decoding)
-    with _working(host, "rendering and listening") as rendering:
+    with _working(host, "rendering and embedding") as rendering:
         paths = _named([EffectPath(address, ears.sample_rate, host=rendering) for address in dict.fromkeys(effect)])
         spaces = {name: latent_space(path, ears, x, points, seed) for name, path in paths.items()}
         read = readability(paths, ears, _excerpts(tracks, ears, seed), points, seed)
@@ -152,7 +155,7 @@ def figures(
 
 
 def _named(paths: list[EffectPath]) -> dict[str, EffectPath]:
-    """By the end of the address where that tells them apart, else by the whole address."""
+    """Names: the end of the address if it is unique, otherwise the whole address."""
     from blackbox_grad_adapters.style_matching.networks.shipped import short_name
 
     addresses = [path.spec.address for path in paths]
@@ -161,7 +164,7 @@ def _named(paths: list[EffectPath]) -> dict[str, EffectPath]:
 
 
 def _excerpts(tracks: Tracks, ears: Encoder, seed: int) -> Tensor:
-    """Drawn at random, `[K, 1, T]`."""
+    """Random excerpts, `[K, 1, T]`."""
     import numpy as np
     import torch
 
@@ -172,7 +175,7 @@ def _excerpts(tracks: Tracks, ears: Encoder, seed: int) -> Tensor:
 
 
 def _excerpt(source: Path | None, ears: Encoder) -> Tensor:
-    """The loudest part, `[1, T]`, of a recording or of the bundled one, as long as what the encoder hears at a time."""
+    """The loudest part, `[1, T]`, of a recording, by default the bundled one, as long as the encoder's window."""
     import torch
 
     from blackbox_grad_adapters.style_matching.data.excerpts import loudest
@@ -185,7 +188,7 @@ def _excerpt(source: Path | None, ears: Encoder) -> Tensor:
 
 @contextlib.contextmanager
 def _working(host: str | None, what: str) -> Iterator[Host]:
-    """A host, and a sign that something is being done."""
+    """A host, and a status line while it works."""
     from blackbox_grad.hosts import opened_host
 
     with opened_host(host) as rendering, err().status(what):

@@ -17,11 +17,13 @@ from blackbox_grad.files import check_writable, replacing
 
 def match(
     source: Annotated[Path, typer.Option("--input", metavar="FILE", help="The recording to change.")],
-    reference: Annotated[Path, typer.Option(metavar="FILE", help="What it shall sound like; another recording.")],
+    reference: Annotated[Path, typer.Option(metavar="FILE", help="The recording that it should sound like.")],
     effect: Annotated[
         str | None,
         typer.Option(
-            metavar="ADDRESS", help="Its address; or the name of one with weights in the package.", show_default=False
+            metavar="ADDRESS",
+            help="Its address, or the name of one with weights in the package.",
+            show_default=False,
         ),
     ] = None,
     model: Annotated[
@@ -37,11 +39,11 @@ def match(
         Path | None, typer.Option(metavar="FILE", help="Write an HTML report to listen to.", show_default=False)
     ] = None,
     refine: Annotated[int, typer.Option(min=0, metavar="N", help="Renders to spend on better settings.")] = 0,
-    seed: Annotated[int, typer.Option(metavar="N", help="Of the refinement.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the refinement.")] = 0,
     host: HostOption = None,
     json: Json = False,
 ) -> None:
-    """Set an effect so that INPUT sounds like REFERENCE, which may be of something else.
+    """Set an effect so that INPUT sounds like REFERENCE, which may be a recording of something else.
 
     \b
     Examples:

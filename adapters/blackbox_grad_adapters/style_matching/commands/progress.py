@@ -1,4 +1,4 @@
-"""What long work says on stderr where there is no bar."""
+"""Progress of long work on stderr, without a bar."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from blackbox_grad.cli import err
 
 
 def telling(what: str) -> Callable[[int, int], None]:
-    """What is called with how many there are by now, and of how many: prints the first, every fourth part, and the last."""
+    """A function to call with the number done and the total: prints the first, every fourth part, and the last."""
 
-    def tell(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         if done in (1, total) or done % max(1, total // 4) == 0:
             err().print(f"{done}/{total} {what}")
 
-    return tell
+    return report
 
 
-#: While recordings are decoded, which happens once.
+#: For the decoding of recordings, which happens once.
 decoding = telling("recordings decoded")

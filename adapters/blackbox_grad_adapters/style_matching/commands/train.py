@@ -17,7 +17,7 @@ from blackbox_grad_adapters.style_matching.commands.progress import decoding, te
 if TYPE_CHECKING:
     from blackbox_grad_adapters.style_matching.training.stage import OnEpoch
 
-Output = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Of the run; named again, it goes on there.")]
+Output = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the run; continues a run there.")]
 Recordings = Annotated[
     list[Path] | None,
     typer.Option(
@@ -31,7 +31,9 @@ Seed = Annotated[int, typer.Option(min=0, metavar="N", help="The same seed repea
 Wandb = Annotated[
     str | None,
     typer.Option(
-        metavar="PROJECT", help="Tell Weights & Biases, too; needs wandb. TensorBoard is always told.", show_default=False
+        metavar="PROJECT",
+        help="Also log to Weights & Biases; needs wandb. TensorBoard always gets the log.",
+        show_default=False,
     ),
 ]
 
@@ -41,16 +43,16 @@ def train_encoder(
     effect: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ADDRESS", help="Listen to this effect; by default, to all with weights in the package. Repeatable."
+            metavar="ADDRESS", help="Train on this effect; by default, on all with weights in the package. Repeatable."
         ),
     ] = None,
     preset: Annotated[str, typer.Option(metavar="NAME", help="statistics, or paper: the original's network.")] = "statistics",
     latent: Annotated[int, typer.Option(min=1, metavar="N", help="Size of an embedding.")] = 128,
-    pairs: Annotated[int, typer.Option(min=2, metavar="N", help="Of recordings, for each effect.")] = 2048,
-    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Times that all are heard.")] = 12,
+    pairs: Annotated[int, typer.Option(min=2, metavar="N", help="Pairs of recordings per effect.")] = 2048,
+    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Passes through all pairs.")] = 12,
     beta: Annotated[float, typer.Option(min=0.0, help="Weight of the divergence.")] = 0.05,
     settings: Annotated[
-        float, typer.Option(min=0.0, help="Weight of reading settings from the latent; 0 for a plain VAE.")
+        float, typer.Option(min=0.0, help="Weight of predicting settings from the latent; 0 for a plain VAE.")
     ] = 5.0,
     recordings: Recordings = None,
     seed: Seed = 0,
@@ -59,7 +61,7 @@ def train_encoder(
     wandb: Wandb = None,
     json: Json = False,
 ) -> None:
-    """Train the encoder, which hears how recordings sound, on several effects.
+    """Train the encoder, which embeds the sound of recordings, on several effects.
 
     \b
     Examples:
@@ -107,13 +109,13 @@ def train(
         typer.Option("--only", metavar="NAME", help="Set this parameter and leave others at their defaults. Repeatable."),
     ] = None,
     encoder: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Its weights; by default the package's.", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="Weights of the encoder; by default the package's.", show_default=False)
     ] = None,
     preset: Annotated[str, typer.Option(metavar="NAME", help="small, or paper: the original's network.")] = "small",
-    pairs: Annotated[int, typer.Option(min=2, metavar="N", help="That settings are learnt from.")] = 2048,
-    settings_epochs: Annotated[int, typer.Option(min=0, metavar="N", help="Of the first stage, on settings.")] = 12,
-    audio_epochs: Annotated[int, typer.Option(min=0, metavar="N", help="Of the second, on the sound.")] = 10,
-    audio_steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps of an epoch on the sound.")] = 20,
+    pairs: Annotated[int, typer.Option(min=2, metavar="N", help="Pairs to learn settings from.")] = 2048,
+    settings_epochs: Annotated[int, typer.Option(min=0, metavar="N", help="Epochs of the first stage, on settings.")] = 12,
+    audio_epochs: Annotated[int, typer.Option(min=0, metavar="N", help="Epochs of the second stage, on the sound.")] = 10,
+    audio_steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps per epoch on the sound.")] = 20,
     recordings: Recordings = None,
     seed: Seed = 0,
     host: HostOption = None,
@@ -124,7 +126,7 @@ def train(
 ) -> None:
     """Train a controller, which sets the effect at ADDRESS so that one recording sounds like another.
 
-    With --set, all pairs have these settings, and the rest their defaults. Writes weights and a report to listen to.
+    With --set, all pairs have these settings, and defaults for the rest. Writes weights and a report to listen to.
     Ctrl-C ends it with the best so far.
 
     \b
@@ -192,7 +194,7 @@ def _print(results: dict[str, Any]) -> None:
 
 def _end(interrupted: bool) -> None:
     if interrupted:
-        say(("Stopped by Ctrl-C; this is the best so far. The same command goes on.", "yellow"))
+        say(("Stopped by Ctrl-C; this is the best so far. The same command continues.", "yellow"))
         raise typer.Exit(130)
 
 
@@ -202,7 +204,7 @@ def _command() -> str:
 
 @contextlib.contextmanager
 def _working(host: str | None) -> Iterator[tuple[Any, OnEpoch, Callable[[str, int, int], None]]]:
-    """A host, and what tells how far the work is."""
+    """A host, and functions that print the progress."""
     from blackbox_grad.hosts import opened_host
 
     def on_epoch(stage: str, row: dict[str, float]) -> None:

@@ -1,1 +1,1 @@
-"""Recordings, excerpts, and pairs of them to learn from."""
+"""Recordings, excerpts, and training pairs."""

@@ -1,7 +1,7 @@
-"""More recordings from few: the same in another pitch and tempo.
+"""More recordings from few: the same recordings in another pitch and tempo.
 
-Played faster, a recording is higher too, and that costs next to nothing (T. Ko et al., "Audio augmentation for speech recognition",
-Interspeech 2015). Changing one without the other takes a pitch shifter, which costs more than most effects.
+A recording that plays faster is also higher, which costs almost nothing (T. Ko et al., "Audio augmentation for speech recognition",
+Interspeech 2015). To change only one of them takes a pitch shifter, which costs more than most effects.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _SHIFTER = "pedalboard-builtin:PitchShift"
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How often and how far pitch and tempo are changed.
+    """How often and how far pitch and tempo change.
 
     Attributes:
         probability: of a change; otherwise the recording stays as it is.
-        independent: share of the changes in which pitch and tempo are drawn on their own; in the others pitch follows tempo.
+        independent: share of the changes that draw pitch and tempo independently; in the others pitch follows tempo.
         semitones: largest change of pitch on its own, up or down, at most 8.
         tempo: largest factor, faster or slower, at most 1.25: from 0.8 to 1.25 times the tempo.
     """
@@ -53,17 +53,17 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Change:
-    """Higher by so many semitones, and faster by a factor."""
+    """Higher by a number of semitones, and faster by a factor."""
 
     semitones: float
     tempo: float
 
     def needs(self, length: int) -> int:
-        """Samples of the recording that `length` changed ones are made of."""
+        """Samples of the recording that make `length` changed samples."""
         return math.ceil(length * self.tempo) + 1
 
     def apply(self, audio: Audio, length: int, sample_rate: float, host: Host) -> Audio:
-        """`[C, needs(length)]` -> `[C, length]`, by playing it at another speed, and shifting the pitch to where it shall be."""
+        """`[C, needs(length)]` -> `[C, length]`, by playing it at another speed, and then shifting the pitch."""
         faster = resample(audio, sample_rate * self.tempo, sample_rate)[:, :length]
         shift = self.semitones - _semitones(self.tempo)
         if shift == 0.0:
@@ -75,5 +75,5 @@ class Change:
 
 
 def _semitones(speed: float) -> float:
-    """How much higher a recording is that is played so many times as fast."""
+    """Semitones by which a recording is higher at this speed."""
     return 12.0 * math.log2(speed)

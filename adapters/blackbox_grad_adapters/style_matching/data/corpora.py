@@ -1,6 +1,6 @@
-"""Real recordings under free licences, as Debian packages: fetched by command into the cache, without root.
+"""Real recordings under free licences, as Debian packages. A command fetches them into the cache, without root.
 
-Every package lies on one side, with its speakers and artists, so that nothing heard in training is met again.
+Every package lies on one side, with its speakers and artists, so that evaluation uses nothing from the training.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Corpus:
     Attributes:
         package: its name in Debian.
         kind: "speech" or "music".
-        side: what it is for: "train", "validate" (when to stop) or "evaluate".
-        description: what is in it.
-        megabytes: of the download.
+        side: its purpose: "train", "validate" (when to stop) or "evaluate".
+        description: its content.
+        megabytes: size of the download.
         root: the folder in the package that holds the recordings.
-        groups: finds the group in a file's path below `root`; by default all files are one group.
+        groups: a pattern that finds the group in a file's path below `root`; by default all files are one group.
     """
 
     package: str
@@ -58,7 +58,7 @@ class Corpus:
 
     @property
     def folder(self) -> Path:
-        """Where its files are, or will be."""
+        """The folder of its files, fetched or not."""
         return recordings_folder() / self.package
 
     @property
@@ -80,9 +80,9 @@ class Corpus:
         return found[0] if found else "others"
 
     def fetch(self) -> None:
-        """Download and unpack it, unless it is here. Needs `apt-get` and `dpkg` and their list of packages, and no root.
+        """Download and unpack it, unless it is here. Needs `apt-get`, `dpkg` and their list of packages, but not root.
 
-        What was begun and stopped is begun again; a package appears whole or not at all.
+        A download that was stopped starts again; a package appears whole or not at all.
 
         Raises:
             CorpusError: there is no `apt-get`, no network or no room.
@@ -95,7 +95,7 @@ class Corpus:
                 _run(["apt-get", "download", self.package], temporary, self.package)
                 (archive,) = Path(temporary).glob("*.deb")
                 _run(["dpkg", "-x", archive.name, "files"], temporary, self.package)
-                with contextlib.suppress(FileExistsError):  # somebody else has fetched it meanwhile
+                with contextlib.suppress(FileExistsError):  # another process has fetched it
                     (Path(temporary) / "files").rename(self.folder)
         except OSError as error:
             raise CorpusError(
@@ -176,7 +176,7 @@ def tracks(
 
 
 def recordings_folder() -> Path:
-    """Where packages are unpacked."""
+    """The folder of unpacked packages."""
     return cache_folder("recordings")
 
 
@@ -192,7 +192,7 @@ def _run(command: list[str], folder: str, package: str) -> None:
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=_TIME_LIMIT, check=False
         )
     except subprocess.TimeoutExpired:
-        raise CorpusError(f"{package}: {' '.join(command)} took more than {_TIME_LIMIT} s; look at the network") from None
+        raise CorpusError(f"{package}: {' '.join(command)} took more than {_TIME_LIMIT} s; check the network") from None
     if done.returncode:
         said = (
             " ".join(line for line in done.stderr.splitlines() if not line.startswith("W:")) or f"exit code {done.returncode}"
@@ -205,5 +205,5 @@ def _way_out(said: str) -> str:
         folder = recordings_folder()
         return f"Make room in {folder}, or choose another place: XDG_CACHE_HOME=FOLDER blackbox-grad style corpus get …"
     if "Unable to locate" in said or "404" in said or "No candidate" in said:
-        return "Renew the list of packages (as root: apt-get update), on a Debian or Ubuntu whose sources have it"
-    return "Look at the network, and try again; what was fetched before stays"
+        return "Update the list of packages (as root: apt-get update), on a Debian or Ubuntu whose sources have it"
+    return "Check the network, and try again; packages that were fetched stay"

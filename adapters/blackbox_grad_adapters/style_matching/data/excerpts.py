@@ -1,4 +1,4 @@
-"""Excerpts of recordings: drawn at random, none of them quiet; or the loudest."""
+"""Excerpts of recordings: random ones that are not quiet, or the loudest."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TRIES = 1000
 
 
 def draw(tracks: Tracks, length: int, rng: np.random.Generator) -> Audio:
-    """`[C, length]`: every place of every track is as likely as any other.
+    """`[C, length]`: a random excerpt. Every place of every track is equally likely.
 
     Raises:
         AudioError: no track is that long, or all are too quiet.
@@ -42,7 +42,7 @@ def draw(tracks: Tracks, length: int, rng: np.random.Generator) -> Audio:
 
 
 def loudest(x: Tensor, length: int) -> Tensor:
-    """The part `[C, length]` of `x: [C, T]` with the most energy; all of it if it is shorter."""
+    """The part `[C, length]` of `x: [C, T]` with the most energy; all of `x` if it is shorter."""
     if x.shape[1] <= length:
         return x
     energy = x.square().sum(dim=0).double().cumsum(dim=0)

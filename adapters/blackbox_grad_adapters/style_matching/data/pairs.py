@@ -1,4 +1,4 @@
-"""Pairs to learn from: a dry recording, and another part of it through an effect at known settings."""
+"""Training pairs: a dry recording, and another part of it through an effect at known settings."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from blackbox_grad_adapters.style_matching.data.recordings import Tracks
 from blackbox_grad_adapters.style_matching.data.rejection import SIMILARITY, silent, similarity
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath, normalise
 
-#: Samples of a half, unless another length is asked for: 2.7 s at 24 kHz.
+#: Samples of a half by default: 2.7 s at 24 kHz.
 LENGTH = 65_536
 
 
-#: Settings tried on one excerpt, and excerpts tried, before giving up.
+#: Most settings to try on one excerpt, and most excerpts to try.
 _SETTINGS_TRIED, _EXCERPTS_TRIED = 10, 20
 
 
@@ -34,13 +34,13 @@ Settings: TypeAlias = "Literal['random'] | Mapping[str, float | str] | Sequence[
 
 
 class Pair(TypedDict):
-    """What a network hears, and what it should answer. A batch has the same fields, with `B` in front.
+    """The inputs of a network, and the right answer. A batch has the same fields, with `B` in front.
 
     Attributes:
         input: `[C, T]`, one half of an excerpt, dry, its peak at -12 dBFS.
         reference: `[C, T]`, the other half through the effect.
         truth: `[C, T]`, `path(input, p)`.
-        p: `[P]`, the settings; the defaults where `clean`, and then they mean nothing.
+        p: `[P]`, the settings; if `clean`, the defaults, which then mean nothing.
         clean: bool; if true, `reference` and `truth` went through the path without its effect.
     """
 
@@ -52,7 +52,7 @@ class Pair(TypedDict):
 
 
 class PairDataset(IterableDataset[Pair]):
-    """Pairs without end, or `count` of them. Pair `i` is a function of the arguments and `i`, whatever process makes it.
+    """Endless pairs, or `count` of them. Pair `i` is a function of the arguments and `i`, in every process.
 
     Args:
         path: the effect with its path.
@@ -60,12 +60,12 @@ class PairDataset(IterableDataset[Pair]):
         length: samples `T` of a half.
         seed: of everything random.
         clean: share of pairs without effect.
-        settings: "random": each parameter uniform in [0, 1], drawn again while the result is silent or noise; or the same for
-            all pairs: normalised `[P]`, or by name as `ParameterSpace.point` takes them.
+        settings: "random": each parameter uniform in [0, 1], drawn again while the result is silent or noise. Or the same
+            settings for all pairs: normalised `[P]`, or by name as in `ParameterSpace.point`.
         augmentation: of pitch and tempo; None for the recordings as they are.
         count: of pairs.
 
-    Each worker of a DataLoader renders in host processes of its own.
+    Each worker of a DataLoader renders in its own host processes.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class PairDataset(IterableDataset[Pair]):
                         return _pair(x, wet, p, clean)
         raise RenderError(
             f"{self.path.effect.spec.address}: {_EXCERPTS_TRIED} excerpts became silence or noise at "
-            f"{'whatever settings' if self.settings is None else 'the settings asked for'}; choose others, or other parameters"
+            f"{'random settings' if self.settings is None else 'the settings asked for'}; choose others, or other parameters"
         )
 
     def _random_settings(self, rng: np.random.Generator) -> Tensor:
@@ -153,7 +153,7 @@ class PairDataset(IterableDataset[Pair]):
 
     @property
     def description(self) -> dict[str, Any]:
-        """All that the pairs depend on, as JSON can hold it."""
+        """Everything that the pairs depend on, for JSON."""
         spec = self.path.spec
         return {
             "effect": spec.address,
@@ -189,12 +189,12 @@ def _fixed(path: EffectPath, settings: Any) -> Tensor:
     """`[P]`, checked."""
     if isinstance(settings, str):
         raise ParameterError(
-            f"settings={settings!r} is unknown; allowed are 'random', a dict by name, or one number a parameter"
+            f"settings={settings!r} is unknown; allowed are 'random', a dict by name, or one number per parameter"
         )
     space = path.effect.parameter_space
     return _float32(space.point(settings) if isinstance(settings, Mapping) else space.check(settings))
 
 
 def _float32(point: FloatArray) -> Tensor:
-    """Settings as a network will give them, so that what is rendered at them is the same to the bit."""
+    """Settings in a network's precision, so that renders at them are bit-equal."""
     return torch.from_numpy(point.astype(np.float32))

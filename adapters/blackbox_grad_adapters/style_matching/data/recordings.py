@@ -1,6 +1,6 @@
-"""Recordings to learn from: files of a folder, each with the group it belongs to, decoded once.
+"""Recordings for training: files of a folder, each with its group, decoded once.
 
-A *group* is whatever must not lie on two sides of a split: a speaker, an artist, a song's stems and its mix.
+A *group* must not lie on two sides of a split: a speaker, an artist, a song's stems and its mix.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from blackbox_grad.effects import Audio
 from blackbox_grad.errors import AudioError
 from blackbox_grad.files import replacing
 
-#: What is taken from a folder.
+#: Suffixes of the files that are read from a folder.
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".opus", ".g722")
 
 
-#: Files shorter than this many seconds are joined with others of their group.
+#: Seconds. Shorter files are joined with others of their group.
 SHORT = 10.0
 
 
@@ -46,7 +46,7 @@ class Recording:
 
 
 def in_folder(folder: str | os.PathLike[str]) -> list[Recording]:
-    """All audio files below a folder. Files in the same subfolder of it are one group; a file beside them is one of its own.
+    """All audio files below a folder. The files of each subfolder are one group; a file outside subfolders is its own group.
 
     Raises:
         AudioError: no such folder, or no audio in it.
@@ -56,7 +56,7 @@ def in_folder(folder: str | os.PathLike[str]) -> list[Recording]:
         raise AudioError(f"{root}: no such folder")
     files = sorted(f for f in root.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
     if not files:
-        raise AudioError(f"{root}: no audio in this folder; files of {', '.join(SUFFIXES)} are looked for")
+        raise AudioError(f"{root}: no audio in this folder; files of {', '.join(SUFFIXES)} are read")
     return [Recording(file, _first_part(file.relative_to(root))) for file in files]
 
 
@@ -65,7 +65,7 @@ def _first_part(relative: Path) -> str:
 
 
 def split(recordings: Iterable[Recording], share: float = 0.1, seed: int = 0) -> tuple[list[Recording], list[Recording]]:
-    """Two sides, no group on both: the second has at least one group, and about this share of all bytes.
+    """Two sides without a common group: the second has at least one group, and about this share of all bytes.
 
     Raises:
         AudioError: there is only one group.
@@ -91,7 +91,7 @@ def split(recordings: Iterable[Recording], share: float = 0.1, seed: int = 0) ->
 
 
 def decode(path: Path) -> tuple[Audio, float]:
-    """`[C, T] float32` and Hz. Lossy formats decode to values beyond ±1, and these are kept."""
+    """`[C, T] float32` and Hz. Lossy formats decode to values beyond ±1, which stay."""
     if path.suffix.lower() != ".g722":
         return audio_files.read(path)
     g722 = library("G722", "reading .g722 files", "style")
@@ -105,16 +105,16 @@ def decode(path: Path) -> tuple[Audio, float]:
 
 
 class Tracks:
-    """Recordings decoded to one sample rate and channel count, in one file of the cache that all processes map.
+    """Recordings decoded to one sample rate and channel count, in one cache file that all processes map.
 
-    A recording of `SHORT` seconds or more is a track; shorter ones of a group are joined to one.
+    A recording of `SHORT` seconds or more is a track; the shorter ones of a group are joined to one track.
 
     Args:
-        recordings: an unreadable one is left out, with a warning.
+        recordings: leaves out an unreadable one, with a warning.
         sample_rate: Hz.
-        channels: 1 averages channels; more repeat those of a mono file.
+        channels: 1 averages channels; more repeat the channel of a mono file.
         folder: of the cache.
-        on_progress: called while recordings are decoded, if they are not in the cache, with how many are and how many there are.
+        on_progress: called with the number of decoded recordings and the total, while it decodes. With a cache it does not decode.
 
     Attributes:
         groups: the group of each track.
@@ -154,7 +154,7 @@ class Tracks:
 
     @property
     def seconds(self) -> float:
-        """Of all tracks together."""
+        """Seconds of all tracks together."""
         return sum(self.lengths) / self.sample_rate
 
     @cached_property
@@ -215,7 +215,7 @@ class Tracks:
 
 
 def _key(recordings: list[Recording], sample_rate: float, channels: int) -> str:
-    """Another one as soon as a file is."""
+    """Changes when a file changes."""
     try:
         states = [(str(r.path.absolute()), r.group, (s := r.path.stat()).st_size, s.st_mtime_ns) for r in recordings]
     except OSError as error:
@@ -224,7 +224,7 @@ def _key(recordings: list[Recording], sample_rate: float, channels: int) -> str:
 
 
 def _table_of(path: Path, file: Path, channels: int) -> list[tuple[str, int]] | None:
-    """Group and length of each track; None unless the file is there and as long as they say."""
+    """Group and length of each track; None unless the file exists and has this length."""
     try:
         table = [(str(group), int(length)) for group, length in json.loads(path.read_text("utf-8"))]
         expected = sum(length for _, length in table) * channels * np.dtype(np.float32).itemsize

@@ -1,8 +1,8 @@
-"""What no network should learn from: effects set so that nothing, or only noise, is left of the recording.
+"""Results that are useless for training: the effect left nothing, or only noise, of the recording.
 
 A result is silent if its mean square is below 1e-5, and noise if its MFCCs have little in common with those of the dry recording.
 MFCC: S. Davis, P. Mermelstein, IEEE TASSP 28(4), 1980, doi:10.1109/TASSP.1980.1163420, here with the constants of torchaudio at
-24 kHz: 128 bands, 40 coefficients, decibels down to 80 below the loudest. The first coefficient, the level, counts.
+24 kHz: 128 bands, 40 coefficients, decibels down to 80 below the loudest. The first coefficient, the level, is included.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIMILARITY = 0.75
 _COEFFICIENTS, _BANDS, _RANGE = 40, 128, 80.0
 
 
-#: Seconds: 400 samples at 24 kHz, every 200.
+#: Window and hop, seconds: 400 and 200 samples at 24 kHz.
 _WINDOW = 1 / 60
 
 

@@ -1,4 +1,4 @@
-"""Pairs rendered once and kept on disk, in shards that notice when they are spoiled."""
+"""Pairs rendered once and kept on disk, in shards that detect damage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from blackbox_grad.hosts import usable_cores
 SIZE = 64
 
 
-#: Of the files and of how pairs are made; another one starts a new cache.
+#: Version of the files and of the making of pairs; another version starts a new cache.
 _FORMAT = 1
 
 
@@ -34,7 +34,7 @@ class Pairs(Protocol[P_co]):
 
     @property
     def description(self) -> dict[str, Any]:
-        """All that the pairs depend on, as JSON can hold it."""
+        """Everything that the pairs depend on, for JSON."""
         ...
 
     def pair(self, index: int) -> P_co:
@@ -43,10 +43,10 @@ class Pairs(Protocol[P_co]):
 
 
 class PairShards(Dataset[P_co], Generic[P_co]):
-    """The first `count` pairs of a dataset, from the cache; a missing or spoiled shard is rendered when it is needed.
+    """The first `count` pairs of a dataset, from the cache. It renders a missing or damaged shard at the first use.
 
     Args:
-        pairs: the dataset. What its pairs depend on, the seed included, names the folder of the shards.
+        pairs: the dataset. Everything that its pairs depend on, with the seed, names the folder of the shards.
         count: of pairs.
         folder: of all caches of pairs; the user's cache folder by default.
 
@@ -75,16 +75,16 @@ class PairShards(Dataset[P_co], Generic[P_co]):
             file = self._whole(number) or self._render(number)
             self._open[number] = library("safetensors", "the cache of pairs", "style").safe_open(file, "pt")
         shard = self._open[number]
-        return cast("P_co", {name: shard.get_slice(name)[place] for name in shard.keys()})  # noqa: SIM118 (it is no dict)
+        return cast("P_co", {name: shard.get_slice(name)[place] for name in shard.keys()})  # noqa: SIM118 (it is not a dict)
 
     def build(self, workers: int | None = None, on_progress: Callable[[int, int], None] | None = None) -> None:
-        """Render the shards that are missing or spoiled.
+        """Render the shards that are missing or damaged.
 
-        Stopped at any moment, it goes on from the last whole shard when called again.
+        If it was stopped, the next call continues from the last whole shard.
 
         Args:
-            workers: processes; one a core by default. 0 renders in this one.
-            on_progress: called with the number of shards that are there, and of all.
+            workers: processes; one per core by default. 0 renders in this process.
+            on_progress: called with the number of existing shards, and the total.
 
         Raises:
             AudioError: the disk is full.
@@ -102,12 +102,12 @@ class PairShards(Dataset[P_co], Generic[P_co]):
                 on_progress(there, total)
 
     def _whole(self, number: int) -> Path | None:
-        """The file of a shard, if it is there and as it was written; a spoiled one is deleted."""
+        """The file of a shard, if it exists and is intact; deletes a damaged one."""
         for file in self.folder.glob(f"{number:05d}-*.safetensors"):
             if file.stem.partition("-")[2] == _digest(file.read_bytes()):
                 return file
-            warnings.warn(f"{file} is spoiled, and is rendered again", stacklevel=2)
-            file.unlink(missing_ok=True)  # another process may have noticed too
+            warnings.warn(f"{file} is damaged; rendering it again", stacklevel=2)
+            file.unlink(missing_ok=True)  # another process may have deleted it
         return None
 
     def _render(self, number: int) -> Path:
@@ -128,7 +128,7 @@ class PairShards(Dataset[P_co], Generic[P_co]):
 
 
 class _Rendering(Dataset[BlackboxGradError | None]):
-    """Renders a shard for each item that is asked for, in whichever process asks, and answers with what went wrong."""
+    """Item `i` renders shard `i` in the calling process, and returns the error, if there was one."""
 
     def __init__(self, shards: PairShards[Any], numbers: list[int]) -> None:
         self._shards = shards
@@ -140,7 +140,7 @@ class _Rendering(Dataset[BlackboxGradError | None]):
     def __getitem__(self, index: int) -> BlackboxGradError | None:
         try:
             self._shards._render(self._numbers[index])
-        except BlackboxGradError as error:  # a worker would wrap it into its traceback
+        except BlackboxGradError as error:  # a worker would wrap it in its traceback
             return error
         return None
 

@@ -1,4 +1,4 @@
-"""Style matching, measured: what a controller makes of recordings it has never met, beside simpler ways to set the effect."""
+"""Style matching, measured: a controller on new recordings, compared with simpler ways to set the effect."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 from blackbox_grad_adapters.style_matching.training.features import heard
 from blackbox_grad_adapters.style_matching.training.settings_stage import embedded
 
-#: Of the measures and of how methods answer; results of another one are measured again.
+#: Version of the measures and methods; results of another version are measured again.
 _FORMAT = 1
 
 
@@ -37,8 +37,8 @@ class Method:
     """A way to set an effect.
 
     Attributes:
-        answer: settings `[P]` from a pair's input and reference and a generator of its own; None for no effect.
-        depends: beside the pair, on weights, by their fingerprints.
+        answer: settings `[P]` from a pair's input and reference and the pair's generator; None for no effect.
+        depends: fingerprints of the weights that it depends on.
     """
 
     answer: Callable[[Pair, np.random.Generator], Tensor | None]
@@ -46,7 +46,7 @@ class Method:
 
 
 def model_free(path: EffectPath) -> dict[str, Method]:
-    """The methods that need no model."""
+    """The methods without a model."""
     space = path.effect.parameter_space
 
     def random(pair: Pair, rng: np.random.Generator) -> Tensor:
@@ -61,7 +61,7 @@ def model_free(path: EffectPath) -> dict[str, Method]:
 
 
 def of_model(matcher: StyleMatcher, refine: int = 0) -> dict[str, Method]:
-    """The controller, and with `refine` renders more, the controller with these spent on better settings."""
+    """The controller, and if `refine` > 0, the controller with so many renders for better settings."""
     weights = weight_file.fingerprint(matcher.controller), matcher.encoder.fingerprint
 
     def predicted(pair: Pair, rng: np.random.Generator) -> Tensor:
@@ -75,7 +75,7 @@ def of_model(matcher: StyleMatcher, refine: int = 0) -> dict[str, Method]:
 
 
 def one_by_one(matcher: StyleMatcher) -> dict[str, Method]:
-    """The true settings, but one of them as the controller answers: what it costs not to hear that one."""
+    """The true settings but one, which is the controller's: the cost of each setting."""
     weights = weight_file.fingerprint(matcher.controller), matcher.encoder.fingerprint
 
     def but(place: int) -> Method:
@@ -98,9 +98,9 @@ def nearest(
     folder: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Method:
-    """The settings of the one of the first `count` pairs of a bank, clean ones apart, that sounds most alike.
+    """The settings of the most similar pair among the first `count` pairs of a bank, without clean ones.
 
-    Pairs are compared by what a controller hears of them: the reference's embedding, and its difference to the input's.
+    It compares the controller's inputs: the reference's embedding, and its difference to the input's.
 
     Args:
         folder, on_progress: as for `PairShards`, which keeps the bank.
@@ -129,11 +129,11 @@ def evaluate(
     examples: int,
     on_example: Callable[[], object] | None = None,
 ) -> None:
-    """Measure methods on the first pairs, and keep the results; what the sheet holds already is not measured again.
+    """Measure methods on the first pairs, and keep the results. Results that the sheet holds are not measured again.
 
     Args:
-        kind: of the recordings; PESQ is of speech alone.
-        sheet: of this effect and kind. It is written now and then, and at the end, also one by Ctrl-C or an error.
+        kind: of the recordings; PESQ is for speech only.
+        sheet: of this effect and kind. It is written at intervals, and at the end, also after Ctrl-C or an error.
         on_example: called after each example.
     """
     marks = {name: _digest({**pairs.description, "format": _FORMAT, "weights": m.depends}) for name, m in methods.items()}

@@ -1,4 +1,4 @@
-"""The page of the docs about an evaluation: tables, figures, and everything as CSV."""
+"""The page of the docs about an evaluation: tables, figures, and all numbers as CSV."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _numbers(found: Sequence[Summary]) -> str:
 
 
 def _ratios_figure(by_kind: Mapping[str, Sequence[Summary]]) -> Figure:
-    """An effect a row, and a mark for each method with its interval."""
+    """One row per effect, and a mark for each method with its interval."""
     rows = max(len(ordered(of_kind)) for of_kind in by_kind.values())
     figure = Figure(figsize=(5.5 * len(by_kind), 1.8 + 0.42 * rows), layout="constrained")
     axes = figure.subplots(1, len(by_kind), squeeze=False)[0]
@@ -114,7 +114,7 @@ def _ratios_figure(by_kind: Mapping[str, Sequence[Summary]]) -> Figure:
 
 
 def _metrics_figure(by_kind: Mapping[str, Sequence[Summary]]) -> Figure:
-    """A panel for each metric: a method a row, the mean over effects of each kind of recordings."""
+    """A panel for each metric: one row per method, the mean over effects for each kind of recordings."""
     figure = Figure(figsize=(11, 6), layout="constrained")
     axes = figure.subplots(3, 3, sharey=True).flat
     for axis, (name, metric) in zip(axes, METRICS.items(), strict=True):

@@ -1,4 +1,4 @@
-"""Where an evaluation is kept: CSV files with a row for each example and method, always whole."""
+"""The results of an evaluation: CSV files with a row for each example and method, always whole."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from blackbox_grad_adapters.style_matching.networks import shipped
 Row = dict[str, Any]
 
 
-#: The ways to set an effect, and what each is. "refined N" is one more, for a number of renders.
+#: The ways to set an effect, with descriptions. "refined N" is one more, for a number of renders.
 METHODS = {
     "dry": "no effect; faded and normalised as all others are",
     "middle": "all settings at 0.5",
@@ -30,15 +30,15 @@ METHODS = {
 }
 
 
-#: Before a setting's name: the true settings, but that one as the controller answers.
+#: Stands before a setting's name: the true settings, except that this one is the controller's.
 ONE_WRONG = "truth but "
 
 
-#: Those that no model is needed for.
+#: Methods without a model.
 MODEL_FREE = ("dry", "middle", "random", "truth")
 
 
-#: How each column is read. `mark` names what the row depends on; `settings`, by name, are the method's: none if it uses no effect.
+#: How each column is read. `mark` identifies what the row depends on. `settings`, by name, are the method's; none without effect.
 COLUMNS: dict[str, Callable[[str], Any]] = {
     "effect": str,
     "kind": str,
@@ -52,11 +52,11 @@ COLUMNS: dict[str, Callable[[str], Any]] = {
 
 
 class ResultsError(BlackboxGradError, ValueError):
-    """A file of results cannot be read, or there are none."""
+    """A file of results cannot be read, or there is none."""
 
 
 class Sheet:
-    """The results of an effect on one kind of recordings, in a file of their own."""
+    """The results of an effect on one kind of recordings, in one file."""
 
     def __init__(self, folder: Path, effect: str, kind: str) -> None:
         self._file = folder / f"{shipped.file_of(effect).stem}-{kind}.csv"
@@ -67,7 +67,7 @@ class Sheet:
         return (index, method) in self._rows
 
     def forget_other(self, marks: Mapping[str, str]) -> None:
-        """Drop the rows of these methods that have another mark: they were made with other weights, recordings or options."""
+        """Drop the rows of these methods with another mark: they belong to other weights, recordings or options."""
         other = [key for key, row in self._rows.items() if marks.get(row["method"], row["mark"]) != row["mark"]]
         if other:
             names = ", ".join(sorted({method for _, method in other}))
@@ -80,7 +80,7 @@ class Sheet:
         self._saved = False
 
     def save(self) -> None:
-        """Write the file, if there is anything new. Raises `AudioError` if the disk is full."""
+        """Write the file if there are new rows. Raises `AudioError` if the disk is full."""
         if self._saved:
             return
         text = io.StringIO()
@@ -111,7 +111,7 @@ def _read(file: Path) -> list[Row]:
         with file.open(encoding="utf-8", newline="") as lines:
             return [{name: read(row[name]) for name, read in COLUMNS.items()} for row in csv.DictReader(lines)]
     except (KeyError, ValueError, TypeError) as error:
-        raise ResultsError(f"{file}: is no table of results ({error!r}); delete it, or name another folder") from error
+        raise ResultsError(f"{file}: is not a table of results ({error!r}); delete it, or name another folder") from error
 
 
 def _written(value: Any) -> Any:

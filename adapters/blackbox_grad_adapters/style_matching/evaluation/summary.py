@@ -1,4 +1,4 @@
-"""What the rows of an evaluation say: means, and how sure they are."""
+"""Summary of an evaluation: means, and their confidence intervals."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from blackbox_grad_adapters.style_matching.measures.metrics import METRICS
 _RESAMPLES, _CONFIDENCE = 2000, 0.95
 
 
-#: Of a method, by the example's index.
+#: Rows of a method, by the example's index.
 Rows: TypeAlias = Mapping[int, Row]
 
 
@@ -39,13 +39,13 @@ class Summary:
     """A method on an effect and a kind of recordings.
 
     Attributes:
-        examples: how many were measured.
-        means: of each metric, and of the absolute error of the settings (`SETTINGS`); NaN where no example has it.
-        ratios: of the mean to that of the dry input, of the metrics that are errors.
+        examples: the number of measured examples.
+        means: of each metric, and of the absolute error of the settings (`SETTINGS`); NaN if no example has it.
+        ratios: for each metric that is an error, its mean divided by the mean of the dry input.
         nearer: share of the examples with an effect that are nearer to the truth than the dry input, by MRSTFT.
-        wet: the ratio of MRSTFT over the examples with an effect alone.
-        clean: mean MRSTFT of the examples without effect, where that of the dry input is 0.
-        explained: by parameter, the share of its variance that the method has found; 1 is all, 0 what the mean would give.
+        wet: the ratio of MRSTFT over the examples with an effect only.
+        clean: mean MRSTFT of the examples without effect, where the dry input has 0.
+        explained: by parameter, the share of its variance that the method has found; 1 is all, 0 is what the mean gives.
     """
 
     effect: str
@@ -76,7 +76,7 @@ class Summary:
 
 
 def summaries(rows: Iterable[Row]) -> list[Summary]:
-    """By effect, kind and method, in the order in which they come."""
+    """One for each effect, kind and method, in the order of the rows."""
     tables: defaultdict[tuple[str, str], defaultdict[str, dict[int, Row]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         tables[row["effect"], row["kind"]][row["method"]][row["index"]] = row
@@ -113,7 +113,7 @@ def _summary(effect: str, kind: str, method: str, found: Rows, dry: Rows, truth:
 
 
 def _settings(found: Rows, truth: Rows) -> tuple[FloatArray, dict[str, float]]:
-    """Mean absolute error of each example `[N]`, and the share of variance found of each parameter."""
+    """Mean absolute error of each example `[N]`, and for each parameter the share of its variance that was found."""
     both = [i for i in sorted(found.keys() & truth.keys()) if found[i]["settings"] and truth[i]["settings"]]
     if not both:
         return np.array([]), {}
@@ -124,13 +124,13 @@ def _settings(found: Rows, truth: Rows) -> tuple[FloatArray, dict[str, float]]:
 
 
 def mean(values: FloatArray) -> Interval:
-    """Of the finite ones of `[N]`."""
+    """Mean of the finite values of `[N]`."""
     values = values[np.isfinite(values)]
     return ratio(values, np.ones_like(values))
 
 
 def ratio(values: FloatArray, others: FloatArray) -> Interval:
-    """The mean of `[N]` over that of `[N]`, which are resampled together.
+    """The ratio of two means over `[N]` examples each, which are resampled together.
 
     B. Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7(1), 1979, doi:10.1214/aos/1176344552.
     """
@@ -146,7 +146,7 @@ def ratio(values: FloatArray, others: FloatArray) -> Interval:
 
 @functools.lru_cache(64)
 def _resamples(count: int) -> FloatArray:
-    """`[_RESAMPLES, count]`: how often each example is drawn."""
+    """`[_RESAMPLES, count]`: how often each resample contains each example."""
     return np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=_RESAMPLES).astype(float)
 
 

@@ -15,7 +15,7 @@ from blackbox_grad_adapters.style_matching.networks import shipped
 Lines: TypeAlias = tuple[list[str], list[list[str]]]
 
 
-#: What the original system reached: mean MRSTFT divided by that of the dry input, of 5 000 examples an effect.
+#: The original system: mean MRSTFT divided by that of the dry input, over 5 000 examples per effect.
 ORIGINAL = {
     "speech": {
         "VCTK": dict(zip(shipped.NINE, (0.56, 0.73, 0.78, 0.91, 1.02, 1.05, 1.14, 1.19, 1.25), strict=True)),
@@ -31,7 +31,7 @@ def label(address: str) -> str:
 
 
 def ordered(found: Sequence[Summary]) -> dict[str, dict[str, Summary]]:
-    """By effect, those of the package first, and method."""
+    """By effect, with the package's effects first, and by method."""
     rank = {label(address): place for place, address in enumerate(shipped.EFFECTS)}
     by_effect: dict[str, dict[str, Summary]] = {}
     for summary in sorted(found, key=lambda s: (rank.get(label(s.effect), len(rank)), s.effect)):
@@ -40,14 +40,14 @@ def ordered(found: Sequence[Summary]) -> dict[str, dict[str, Summary]]:
 
 
 def methods_of(found: Sequence[Summary]) -> list[str]:
-    """The methods, from the worst to be expected to the best."""
+    """The methods, from the worst expected to the best expected."""
     order = ("random", "middle", "dry", "nearest", "controller")
     names = {summary.method for summary in found if not summary.method.startswith(ONE_WRONG)}
     return [*(n for n in order if n in names), *sorted(names - {*order, "truth"}), *({"truth"} & names)]
 
 
 def everywhere(found: Sequence[Summary]) -> dict[str, list[Summary]]:
-    """Of one kind of recordings, methods measured on the same effects, so that their means can be compared.
+    """For one kind of recordings: methods measured on the same effects, so that their means can be compared.
 
     These are the effects on which most methods were measured.
     """
@@ -58,9 +58,9 @@ def everywhere(found: Sequence[Summary]) -> dict[str, list[Summary]]:
 
 
 def ratios(found: Sequence[Summary]) -> Lines:
-    """MRSTFT relative to the dry input, of one kind of recordings: an effect a row, a method a column, and the original system.
+    """MRSTFT relative to the dry input, for one kind of recordings: a row per effect, a column per method and the original system.
 
-    "nearer" is the controller's share of examples that are nearer to the truth than the dry input.
+    "nearer": the share of examples in which the controller is nearer to the truth than the dry input.
     """
     methods = [method for method in methods_of(found) if method != "dry"]
     original = ORIGINAL.get(found[0].kind, {}) if found else {}
@@ -82,7 +82,7 @@ def ratios(found: Sequence[Summary]) -> Lines:
 
 
 def means(found: Sequence[Summary]) -> Lines:
-    """Each metric, of one kind of recordings, averaged over the effects."""
+    """Each metric, for one kind of recordings, averaged over the effects."""
     names = _defined(found)
     lines = [
         [method, *(_pooled([s.means[name] for s in of_method]) for name in (*names, SETTINGS))]
@@ -93,7 +93,7 @@ def means(found: Sequence[Summary]) -> Lines:
 
 
 def against_dry(found: Sequence[Summary], method: str = "controller") -> Lines:
-    """Each metric of a method, and of the dry input in brackets: an effect a row."""
+    """Each metric of a method, and of the dry input in brackets: one row per effect."""
     names = _defined(found)
     lines = [
         [effect, *(f"{_short(by[method].means[name].value)} ({_short(by['dry'].means[name].value)})" for name in names)]
@@ -104,9 +104,9 @@ def against_dry(found: Sequence[Summary], method: str = "controller") -> Lines:
 
 
 def explained(found: Sequence[Summary]) -> Lines:
-    """The controller's MRSTFT with and without effect, and of each setting, the share of its variance that is found, and its cost.
+    """The controller's MRSTFT with and without effect, and for each setting the share of its variance that is found, and its cost.
 
-    The cost, in brackets, is the ratio of MRSTFT where that setting is the controller's and all others are true.
+    The cost, in brackets, is the ratio of MRSTFT if that setting is the controller's and all others are true.
     """
     lines = []
     for name, by_method in ordered(found).items():
@@ -122,19 +122,19 @@ def explained(found: Sequence[Summary]) -> Lines:
 
 
 def _defined(found: Sequence[Summary]) -> list[str]:
-    """The metrics that were measured: PESQ is of speech alone."""
+    """The metrics that were measured: PESQ is for speech only."""
     return [name for name in METRICS if any(math.isfinite(s.means[name].value) for s in found)]
 
 
 def _groups(by_effect: Mapping[str, object]) -> dict[str, list[str]]:
-    """What a mean is taken over."""
+    """Groups of effects to average over."""
     others = [name for name in by_effect if name not in shipped.NINE]
     groups = {"mean of the nine": list(shipped.NINE)} if set(shipped.NINE) <= by_effect.keys() else {}
     return groups | ({"mean of the others": others} if len(others) > 1 else {})
 
 
 def _pooled(estimates: Sequence[Interval]) -> str:
-    """The mean over effects, which are independent of each other, with half its interval."""
+    """The mean over effects, which are independent, with half its interval."""
     there = [e for e in estimates if math.isfinite(e.value)]
     if not there:
         return ""

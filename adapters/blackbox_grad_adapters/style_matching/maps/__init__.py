@@ -1,1 +1,1 @@
-"""The latent space, drawn and to be played with."""
+"""The latent space, as figures and as a page to play with."""

@@ -1,4 +1,4 @@
-"""A cloud: how one recording sounds through an effect at many settings, as an encoder hears it."""
+"""A cloud: the embeddings of one recording through an effect at many settings."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from blackbox_grad.errors import AudioError
 from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 
-#: Renders whose audio is in memory at once.
+#: Renders per batch: their audio is in memory together.
 _CHUNK = 16
 
 
-#: Fewer settings than this make no picture.
+#: Fewer settings than this are too few for a figure.
 _FEWEST = 16
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """`N` settings, and what is heard at each.
+    """`N` settings, and the embedding of the output at each.
 
     Attributes:
         p: `[N, P]`, normalised.
@@ -33,10 +33,10 @@ class Cloud:
 
 
 def cloud(path: EffectPath, encoder: Encoder, x: Tensor, count: int, seed: int = 0) -> Cloud:
-    """`count` quasi-random settings of an effect, on `x: [C, T]`; those at which it is silent are left out.
+    """`count` quasi-random settings of an effect, on `x: [C, T]`, without those at which it is silent.
 
     Raises:
-        AudioError: at almost all settings there is nothing to hear.
+        AudioError: the effect is silent at almost all settings.
     """
     p = scattered(path.size, count, seed)
     e, audible = heard(path, encoder, x[None], p)
@@ -49,7 +49,7 @@ def cloud(path: EffectPath, encoder: Encoder, x: Tensor, count: int, seed: int =
 
 
 def heard(path: EffectPath, encoder: Encoder, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-    """The embeddings `[N, D]` of `x: [N, C, T]` at settings `p: [N, P]`, and which of them have sound, `[N]` bool.
+    """The embeddings `[N, D]` of `x: [N, C, T]` at settings `p: [N, P]`, and which renders are audible, `[N]` bool.
 
     `x` may be one recording for all settings, `[1, C, T]`.
     """

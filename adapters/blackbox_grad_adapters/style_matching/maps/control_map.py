@@ -1,4 +1,4 @@
-"""A map to play an effect by: a plane of how it sounds, in which every point is a setting, as one HTML page."""
+"""A map of an effect: a plane of its sounds, in which every point is a setting, as one HTML page."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from blackbox_grad_adapters.style_matching.maps.plane import plane
 from blackbox_grad_adapters.style_matching.maps.way_back import WayBack, fitted
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 
-#: Decimals of the places and settings in the page, and so everywhere.
+#: Decimals of the places and settings in the page, and in all computations.
 _DECIMALS = 4
 
 
-#: A parameter is written natively at so many values.
+#: Values at which the page holds a parameter's native text.
 _TEXTS = 201
 
 
-#: A cell of the grid is rendered if a known place is no more than so many cells away.
+#: Cells. A cell of the grid is rendered if a known place is at most this far away.
 _REACH = 1.5
 
 
 @dataclass(frozen=True)
 class ControlMap:
-    """An effect in a plane, and how it sounds there.
+    """An effect in a plane, with its sounds.
 
     Attributes:
         info: the effect.
         way_back: from the plane, the unit square, to settings.
-        explained: share of the embeddings' variance that the way back explains at places it did not know.
-        cells: `[M, 2]`, where there are sounds.
+        explained: share of the embeddings' variance that the way back explains at places that it did not know.
+        cells: `[M, 2]`, the places of the sounds.
         sounds: `M` recordings `[C, T]`, of the excerpt at the settings of each cell.
         dry: the excerpt, `[C, T]`.
         sample_rate: Hz.
@@ -64,13 +64,13 @@ def control_map(
 
     Args:
         path: the effect, at the encoder's sample rate.
-        x: `[C, T]`, what is heard through it.
+        x: `[C, T]`, the input.
         points: settings that are rendered to find the plane.
-        grid: the page holds sounds on a grid of so many rows and columns, where there are settings.
+        grid: rows and columns of the grid of sounds in the page; cells far from all settings have none.
         seed: of everything random.
 
     Raises:
-        AudioError: there is nothing to hear in `x`, or in the effect.
+        AudioError: `x` or the effect's output is silent.
     """
     known = cloud(path, encoder, x, points, seed)
     e = known.e.double().numpy()
@@ -86,10 +86,10 @@ def control_map(
 
 
 def write_control_map(path: str | os.PathLike[str], made: ControlMap, command: str) -> None:
-    """The page: whole, with everything in it.
+    """Write the self-contained page, whole or not at all.
 
     Raises:
-        AudioError: the path cannot be written, or MP3 has no such sample rate.
+        AudioError: the path cannot be written, or MP3 does not support the sample rate.
     """
     parameters = tuple(made.info.parameters)
     data = {
@@ -127,7 +127,7 @@ def mp3(audio: Audio, sample_rate: float) -> str:
 
 
 def _cells(places: FloatArray, grid: int) -> FloatArray:
-    """The middles of the cells of a grid over the unit square, `[M, 2]`, of those near a known place."""
+    """Middles `[M, 2]` of the cells of a grid over the unit square, for the cells near a known place."""
     middles = (np.arange(grid) + 0.5) / grid
     cells = np.stack(np.meshgrid(middles, middles), axis=-1).reshape(-1, 2)
     nearest = np.sqrt(np.square(cells[:, None] - places[None]).sum(axis=2)).min(axis=1)

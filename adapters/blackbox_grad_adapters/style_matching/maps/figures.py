@@ -23,7 +23,7 @@ _GREY = "0.8"
 def place_colours(places: FloatArray) -> FloatArray:
     """`[…, 2]` in the unit square -> RGB `[…, 3]`: the hue is the direction from the middle, the saturation the distance.
 
-    NaN, which is nowhere, is white.
+    NaN, which has no place, is white.
     """
     hsv_to_rgb = library("matplotlib.colors", "figures").hsv_to_rgb
     across, up = np.moveaxis(places - 0.5, -1, 0)
@@ -47,7 +47,7 @@ def sweeps_together(space: LatentSpace) -> Figure:
 
 
 def sweeps_apart(space: LatentSpace, method: Method) -> Figure:
-    """One panel a parameter."""
+    """One panel per parameter."""
     count = len(space.names)
     columns = min(4, count)
     figure, panels = _panels(-(-count // columns), columns, 2.6)
@@ -113,7 +113,7 @@ def effects(embeddings: Mapping[str, ArrayLike], seed: int = 0) -> Figure:
 
 
 def encoded(figure: Figure, kind: str) -> bytes:
-    """As a file: "png" or "svg". The same figure makes the same bytes."""
+    """The bytes of a file: "png" or "svg". The same figure gives the same bytes."""
     matplotlib = library("matplotlib", "figures")
     file = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "blackbox-grad", "svg.fonttype": "none"}):

@@ -1,4 +1,4 @@
-"""How an effect lies in the latent space: many settings, sweeps of each parameter, and a slice through two of them."""
+"""An effect in the latent space: many settings, sweeps of each parameter, and a slice through two of them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ SIDE = 16
 
 @dataclass(frozen=True)
 class Places:
-    """Where all that was heard lies in one plane.
+    """The places of all embeddings in one plane.
 
     Attributes:
         cloud: `[N, 2]`.
         sweeps: `[P, STEPS, 2]`.
-        slice: `[SIDE, SIDE, 2]`, the first parameter along the last side; None of an effect with one parameter.
+        slice: `[SIDE, SIDE, 2]`, the first parameter along the last side; None for an effect with one parameter.
     """
 
     cloud: FloatArray
@@ -44,7 +44,7 @@ class LatentSpace:
     Attributes:
         names: of the `P` parameters.
         p, e: `[N, P]` and `[N, D]`, quasi-random settings and their embeddings.
-        pair: the two parameters of the slice, those whose sweeps go farthest.
+        pair: the two parameters of the slice, whose sweeps are longest.
         places: in the planes of both methods.
     """
 
@@ -56,10 +56,10 @@ class LatentSpace:
 
 
 def latent_space(path: EffectPath, encoder: Encoder, x: Tensor, count: int, seed: int = 0) -> LatentSpace:
-    """Listen to `x: [C, T]` at `count` settings, and more. What is not varied is in the middle.
+    """Embed the output for `x: [C, T]` at `count` settings, sweeps and a slice. Parameters that do not vary are in the middle.
 
     Raises:
-        AudioError: there is nothing to hear.
+        AudioError: the effect is silent.
     """
     many = cloud(path, encoder, x, count, seed)
     sweeps = torch.full((path.size, STEPS, path.size), 0.5)
@@ -84,7 +84,7 @@ def latent_space(path: EffectPath, encoder: Encoder, x: Tensor, count: int, seed
 
 
 def _places(e: FloatArray, count: int, size: int, method: Method, seed: int) -> Places:
-    """One plane for all; what is silent is nowhere (NaN)."""
+    """One plane for all; silent renders get NaN."""
     z = np.full((len(e), 2), np.nan)
     known = np.isfinite(e[:, 0])
     z[known] = plane(e[known], method, seed)

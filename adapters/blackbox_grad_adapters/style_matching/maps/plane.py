@@ -19,16 +19,16 @@ Method = Literal["PCA", "UMAP"]
 METHODS: tuple[Method, ...] = ("PCA", "UMAP")
 
 
-#: Part of the plane that stays free at its edges.
+#: Margin at the edges of the plane, as a part of it.
 _MARGIN = 0.04
 
 
-#: UMAP: neighbours of a point; and how near points may come to each other, here not very, so that the plane is well used.
+#: UMAP: neighbours of a point, and the least distance of points, large here, so that they fill the plane.
 _NEIGHBOURS, _APART = 15, 0.6
 
 
 def plane(embeddings: ArrayLike, method: Method, seed: int = 0) -> FloatArray:
-    """`[N, D]` -> `[N, 2]`, each axis filling [0, 1] but for a margin. The same seed gives the same plane.
+    """`[N, D]` -> `[N, 2]`: each axis fills [0, 1] up to a margin. The same seed gives the same plane.
 
     Raises:
         MissingDependencyError: scikit-learn or umap-learn is not installed.

@@ -1,4 +1,4 @@
-"""What can be read from embeddings: which effect it was, and how it was set."""
+"""How well embeddings reveal the effect and its settings."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.maps.cloud import heard, scattered
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 
-#: Parts of the cross-validation. No excerpt is in two of them.
+#: Folds of the cross-validation. No excerpt is in two of them.
 FOLDS = 5
 
 
 @dataclass(frozen=True)
 class Readability:
-    """Of one effect.
+    """The readability of one effect.
 
     Attributes:
-        accuracy: share of its recordings that are taken for those of this effect, among all effects; None if it is the only one.
-        explained: by parameter, the share of its variance that is read (R²): 1 is all, 0 what a constant knows.
-        count: recordings that were heard.
+        accuracy: share of its recordings that are classified as this effect, among all effects; None if it is the only one.
+        explained: by parameter, the share of its variance that is predicted (R²): 1 is all, 0 is what a constant gives.
+        count: the number of recordings.
     """
 
     accuracy: float | None
@@ -40,15 +40,15 @@ class Readability:
 def readability(
     paths: Mapping[str, EffectPath], encoder: Encoder, excerpts: Tensor, count: int, seed: int = 0
 ) -> dict[str, Readability]:
-    """Judge an encoder by a support-vector machine, cross-validated, on the embeddings of effected recordings alone.
+    """Evaluate an encoder by a cross-validated support-vector machine on the embeddings of wet recordings only.
 
     Args:
         paths: the effects by name.
         excerpts: `[K, C, T]`, dry; `K` is `FOLDS` or more.
-        count: quasi-random settings of each effect, each on the next of the excerpts.
+        count: quasi-random settings per effect, each on the next excerpt.
 
     Raises:
-        AudioError: too few excerpts, or an effect with nothing to hear.
+        AudioError: too few excerpts, or a silent effect.
         MissingDependencyError: scikit-learn is not installed.
     """
     if len(excerpts) < FOLDS:
@@ -82,14 +82,14 @@ def readability(
 
 
 def explained(e: FloatArray, values: FloatArray, groups: NDArray[np.int64]) -> float:
-    """The share of the variance of `values: [N]` that is read from `e: [N, D]` of other groups, which are `[N]`."""
+    """The share of the variance of `values: [N]` that `e: [N, D]` predicts across groups, `[N]`."""
     svm = library("sklearn.svm", "reading embeddings", "style")
     error = np.square(_predicted(svm.SVR(C=0.1), e, values, groups) - values).sum()
     return 1.0 - float(error / np.square(values - values.mean()).sum())
 
 
 def _predicted(model: Any, e: Any, targets: Any, groups: Any) -> Any:
-    """What the model says of each recording when it was fitted to those of other excerpts."""
+    """The model's prediction for each recording, after a fit to recordings of other excerpts."""
     selection = library("sklearn.model_selection", "reading embeddings", "style")
     scaler = library("sklearn.preprocessing", "reading embeddings", "style").StandardScaler()
     pipeline = library("sklearn.pipeline", "reading embeddings", "style").make_pipeline(scaler, model)

@@ -1,4 +1,4 @@
-"""The figures of effects in a folder: PNG, SVG, and one page with all of them and what can be read from embeddings."""
+"""The figures of effects in a folder: PNG, SVG, and one page with all figures and the readability of embeddings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from blackbox_grad_adapters.style_matching.maps.readability import Readability
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    #: A figure, its title, and what it shows.
+    #: A figure, its title, and its caption.
     _Drawn: TypeAlias = tuple[Figure, str, str]
 
 PAGE = "index.html"
@@ -36,10 +36,10 @@ class _Picture:
 def write_latent_report(
     folder: Path, spaces: Mapping[str, LatentSpace], read: Mapping[str, Readability], command: str, seed: int = 0
 ) -> list[Path]:
-    """Write all, each file whole, and return the files; the page is the first.
+    """Write all files, each whole or not at all, and return them; the page is the first.
 
     Args:
-        folder: made if it is not there.
+        folder: created if it does not exist.
         spaces, read: by the effect's name.
 
     Raises:
@@ -48,7 +48,7 @@ def write_latent_report(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise AudioError(f"{folder}: no folder can be made there ({error.strerror}); choose another") from error
+        raise AudioError(f"{folder}: the folder cannot be made ({error.strerror}); choose another") from error
     files: list[Path] = []
     page = folder / PAGE
 
@@ -84,7 +84,7 @@ def write_latent_report(
 
 
 def _figures(space: LatentSpace) -> list[tuple[str, _Drawn]]:
-    """Each with its part of the file's name."""
+    """Each figure with its part of the file's name."""
     swept = "20 settings of one parameter, the others in the middle, among all settings (grey)."
     growing = f"{swept} Points grow with the parameter."
     found: list[tuple[str, _Drawn]] = [("sweeps", (latent_figures.sweeps_together(space), "Sweeps, together", growing))]

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from blackbox_grad.parameters import FloatArray
 
-#: Widths that are tried, relative to the median distance of a place to the next one.
+#: Widths to try, relative to the median distance from a place to the nearest one.
 _WIDTHS = (0.5, 1.0, 2.0, 4.0)
 
 
-#: Places at which they are tried.
+#: Places at which the widths are tried.
 _TRIED = 128
 
 
@@ -22,8 +22,8 @@ _TRIED = 128
 class WayBack:
     """The mean of known settings, weighted by a Gaussian of their distance in the plane (Nadaraya 1964, Watson 1964).
 
-    What it answers is between known settings, so always in [0, 1]. Far from all places the Gaussian is wider, so that there are
-    no jumps there either. `templates/map.html` computes the same.
+    Its settings lie between known settings, so always in [0, 1]. Far from all places the Gaussian is wider, which avoids jumps
+    there too. `templates/map.html` computes the same.
 
     Attributes:
         places: `[N, 2]`.
@@ -40,14 +40,14 @@ class WayBack:
         return self._mean(_squared(places, self.places))
 
     def without_themselves(self, chosen: NDArray[np.intp]) -> FloatArray:
-        """What it would answer at the places `chosen: [M]` if their own settings were not known, `[M, P]`."""
+        """Its settings at the places `chosen: [M]` without knowledge of their own settings, `[M, P]`."""
         squared = _squared(self.places[chosen], self.places)
         squared[np.arange(len(chosen)), chosen] = np.inf
         return self._mean(squared)
 
     def _mean(self, squared: FloatArray) -> FloatArray:
         nearest = squared.min(axis=1, keepdims=True)
-        # relative to the nearest, whose weight is 1: so they never all vanish
+        # relative to the nearest place, whose weight is 1, so that the weights never all vanish
         weights = np.exp((nearest - squared) / (2 * self.width**2 + nearest / 2))
         return np.asarray(weights @ self.settings / weights.sum(axis=1, keepdims=True))
 
@@ -55,14 +55,14 @@ class WayBack:
 def fitted(
     places: FloatArray, settings: FloatArray, embeddings: FloatArray, listen: Callable[[FloatArray], FloatArray]
 ) -> tuple[WayBack, float]:
-    """The way back of the width that sounds right: where settings are left out, what it answers sounds most like them.
+    """The way back with the best width: at places that are left out, its settings sound most like the true ones.
 
     Args:
         places, settings, embeddings: `[N, 2]`, `[N, P]`, `[N, D]`.
         listen: settings `[M, P]` -> their embeddings `[M, D]`.
 
     Returns:
-        it, and the share of the embeddings' variance that it explains at places it did not know; 1 is all of it.
+        The way back, and the share of the embeddings' variance that it explains at places that it did not know; 1 is all.
     """
     apart = _squared(places, places)
     np.fill_diagonal(apart, np.inf)

@@ -1,4 +1,4 @@
-"""Inference: an effect set by ear, so that one recording sounds like another."""
+"""Inference: set an effect so that one recording sounds like another."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsEr
 _SILENCE = 1e-5
 
 
-#: Seconds on which sample rates are compared.
+#: Seconds of audio for the comparison of sample rates.
 _COMPARED = 5.0
 
 
-#: An effect sounds another way at another sample rate if its result is this much of the way from dry to wet away.
+#: An effect sounds different at another sample rate if its output differs by this part of the difference between dry and wet.
 _OTHER = 0.5
 
 
 @dataclass(frozen=True)
 class StyleMatch:
-    """What `StyleMatcher.match` found.
+    """The result of `StyleMatcher.match`.
 
     Attributes:
         y: `[C, T] float32`: the input through the effect, with the input's peak.
         p: `[P]`, the settings.
         sample_rate: Hz, of `y`.
         info: the effect.
-        gain: in dB: the input is this much louder when it goes into the effect, its peak at -12 dBFS as in training.
-        renders: spent on the settings.
-        distance, distance_before: between what the encoder hears in the reference and in the input through the effect, and in the
-            input as it is; 1 is usual for two parts of one recording.
+        gain: dB. The effect receives the input this much louder, with its peak at -12 dBFS as in training.
+        renders: the number spent on the settings.
+        distance, distance_before: between the encoder's traits of the reference and of the input through the effect, and of the
+            dry input; 1 is usual for two parts of one recording.
     """
 
     y: NDArray[np.float32]
@@ -62,7 +62,7 @@ class StyleMatch:
     distance_before: float
 
     def settings(self) -> dict[str, str]:
-        """The free parameters as the effect writes them, by name."""
+        """The effect's own texts of the free parameters, by name."""
         space = self.info.parameters
         return {parameter.name: parameter.text(float(value)) for parameter, value in zip(space, self.p, strict=True)}
 
@@ -89,9 +89,9 @@ class StyleMatcher:
 
     Args:
         controller: trained, with its header.
-        encoder: that it was trained with.
+        encoder: the one that it was trained with.
         host: where to render: a host, or its description ("processes:hosts=2"); by default the one that all modules share.
-        effect: its address; by default the one that the controller was trained with.
+        effect: its address; by default the effect that the controller was trained with.
 
     Attributes:
         path: the effect at the encoder's sample rate, as in training.
@@ -112,13 +112,13 @@ class StyleMatcher:
 
     @classmethod
     def load(cls, model: str | os.PathLike[str], host: str | Host | None = None, *, effect: str | None = None) -> StyleMatcher:
-        """Of an effect with weights in the package (its address, or its end: "Overdrive"), a file of weights, or a run's folder.
+        """From an effect with weights in the package (its address, or its end: "Overdrive"), a file of weights, or a run's folder.
 
         Args:
-            effect: the address to open, where it is not the one that the model was trained with: the plug-in lies elsewhere.
+            effect: the address to open, if the plug-in is not at the address of the training.
 
         Raises:
-            WeightsError: there are no such weights, they are damaged, or for other parameters than the effect's.
+            WeightsError: there are no such weights, they are damaged, or they are for parameters that the effect does not have.
             EffectNotFoundError: the effect is not installed.
         """
         return cls(*shipped.controller(model), host, None if effect is None else shipped.address_of(effect))
@@ -134,7 +134,7 @@ class StyleMatcher:
         return refined(self.encoder, self.path, x, reference, p, self._variance(), renders, seed)
 
     def _variance(self) -> Tensor:
-        """`[P]`, of the controller's errors, from what its training has found; of a guess, where a header says nothing."""
+        """`[P]`: variance of the controller's errors, from its training; of a random guess, if the header does not say."""
         shares: dict[str, float] = self.controller.header.get("results", {}).get("explained", {})
         unexplained = [1.0 - min(shares.get(name, 0.0), 0.9) for name in self.path.names]
         return torch.tensor(unexplained).clamp_max(1.0) / 12.0  # settings are uniform in [0, 1]
@@ -154,11 +154,11 @@ class StyleMatcher:
         Args:
             x, reference: `[C, T]` each, of any length and number of channels.
             sample_rate: Hz, of `x` and of the result.
-            reference_rate: Hz, of the reference, if it is another one.
+            reference_rate: Hz, of the reference, if it differs.
             refine: renders to spend on better settings.
             seed: of the refinement.
 
-        Warns if the effect sounds another way at `sample_rate` than at the encoder's rate, for which it is set.
+        Warns if the effect sounds different at `sample_rate` than at the encoder's rate, for which it is set.
 
         Raises:
             AudioError: a recording is silent, or holds NaN or infinity.
@@ -192,7 +192,7 @@ class StyleMatcher:
         return audio if rate == self.encoder.sample_rate else resample(audio, rate, self.encoder.sample_rate)
 
     def _render(self, audio: Audio, rate: float, p: Tensor) -> Audio:
-        """The whole recording at its own rate, as loud as it was."""
+        """Render the whole recording at its own rate and level."""
         path = self.path
         if rate != self.encoder.sample_rate:
             path = EffectPath(EffectSpec.of(self.path.spec.address, rate, self.path.names), host=self.path.effect.host)
@@ -203,7 +203,7 @@ class StyleMatcher:
         return y * (np.abs(audio).max() / peak) if peak > _SILENCE else y
 
     def _compare(self, path: EffectPath, audio: Tensor, p: Tensor) -> None:
-        """Warn if the effect is another one at the rate of `path` than at the encoder's, on the loudest part of `audio: [C, T]`."""
+        """Warn if the effect differs between the rates of `path` and of the encoder, on the loudest part of `audio: [C, T]`."""
         rate, meant = path.sample_rate, self.encoder.sample_rate
         excerpt = loudest(audio, round(_COMPARED * rate))[None]
         with torch.no_grad():
@@ -213,19 +213,17 @@ class StyleMatcher:
             apart, whole = (float(multi_resolution_stft(y, there)) for y in (self.path.finish(moved), self.path.dry(dry)))
         if apart > _OTHER * whole:
             warnings.warn(
-                f"{self.path.spec.address} sounds another way at {rate:g} Hz than at {meant:g} Hz, for which it was set; give it "
-                f"audio at {meant:g} Hz to have it as it was meant",
+                f"{self.path.spec.address} sounds different at {rate:g} Hz than at {meant:g} Hz, for which it was set; give it "
+                f"audio at {meant:g} Hz to avoid this",
                 stacklevel=4,
             )
 
 
 def audible(audio: Any, name: str) -> Audio:
-    """`audio` as an array `[C, T]`. Raises `AudioError` if there is nothing to hear in it; `name` says in what."""
+    """`audio` as an array `[C, T]`. Raises `AudioError`, with `name`, if it is silent."""
     checked = check_audio(audio.detach().cpu() if isinstance(audio, Tensor) else audio)
     if not np.isfinite(checked).all():
         raise AudioError(f"{name} holds NaN or infinity")
     if np.abs(checked).max(initial=0.0) < _SILENCE:
-        raise AudioError(
-            f"{name} is silent: its peak lies below -100 dBFS, or it has no samples; there is nothing to hear a style in"
-        )
+        raise AudioError(f"{name} is silent: its peak lies below -100 dBFS, or it has no samples; give an audible recording")
     return checked

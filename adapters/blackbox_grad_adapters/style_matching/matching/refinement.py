@@ -1,4 +1,4 @@
-"""Better settings from renders: what the controller has answered is improved until the effect sounds like the reference."""
+"""Better settings from renders: start at the controller's settings, and search for those that sound more like the reference."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from blackbox_grad_adapters.style_matching.data.excerpts import loudest
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 
-#: Renders at a time.
+#: Renders per batch.
 _AT_ONCE = 3
 
 
-#: Renders around the controller's answer before the pursuit begins: so many, and one for every parameter.
+#: Renders around the controller's settings before the pursuit begins: this number, plus one per parameter.
 _FIRST = 5
 
 
-#: How much what is heard counts against what the controller has answered. Input and reference are of different things, so even with
-#: the right settings they stay apart.
-_HEARD = 30.0
+#: Weight of the traits against the controller's settings. Input and reference have different content, so their traits differ even
+#: at the right settings.
+_TRAITS = 30.0
 
 
 def refined(
@@ -30,12 +30,12 @@ def refined(
 ) -> Tensor:
     """Settings `[P]` with which `x: [C, T]` has more of the traits of `reference: [C, T']` than with `p: [P]`.
 
-    The squared distance of the traits, relative to that at `p`, and the squared distance to `p`, relative to the variance of the
-    controller's errors, are lowered together. Renders go where a `Pursuit` expects that, or knows little.
+    Minimises a weighted sum: the squared distance of the traits, relative to that at `p`, and the squared distance to `p`, relative
+    to the variance of the controller's errors. A `Pursuit` chooses the settings to render.
 
     Args:
-        variance: `[P]`, of the errors of each of the controller's answers.
-        renders: at most so many.
+        variance: `[P]`, of the errors of the controller's settings.
+        renders: the most renders.
     """
     space = path.effect.parameter_space
     excerpt = loudest(x, 2 * encoder.length)[None]
@@ -55,7 +55,7 @@ def refined(
             return found(points, apart(points))
 
         first = apart(points)
-        scale = _HEARD**0.5 / max(float(first[0].norm()), 1e-9)
+        scale = _TRAITS**0.5 / max(float(first[0].norm()), 1e-9)
         pursuit = Pursuit(space, seed, patience=None)
         pursuit.tell(points, *found(points, first))
         drive(pursuit, space, evaluate, renders - len(points), _AT_ONCE)
@@ -64,7 +64,7 @@ def refined(
 
 
 def _around(start: FloatArray, spread: FloatArray, seed: int) -> FloatArray:
-    """`[N, P]`: settings as likely as the controller errs."""
+    """`[N, P]`: random settings with the spread of the controller's errors."""
     drawn = np.random.default_rng([seed, 2]).standard_normal((_FIRST + len(start), len(start)))
     near: FloatArray = np.clip(start + spread * drawn, 0.0, 1.0)
     return near

@@ -1,4 +1,4 @@
-"""How far a recording is from another one of the same performance: the measures that style matching is judged by.
+"""The distance between two recordings of one performance: the metrics that evaluate style matching.
 
 Mel spectra in long windows, and errors of centroid, crest factor, level and loudness: after C. J. Steinmetz, N. J. Bryan and
 J. D. Reiss, "Style transfer of audio effects with differentiable signal processing", JAES 70(9), 2022, doi:10.17743/jaes.2022.0025.
@@ -28,10 +28,10 @@ class Metric:
     """A measure.
 
     Attributes:
-        title: as a table's heading.
+        title: for a table's heading.
         unit: "" for a bare number.
         error: smaller is better, and 0 is equality.
-        about: what it is, for the docs.
+        about: its description, for the docs.
     """
 
     title: str
@@ -55,7 +55,7 @@ METRICS = {
 }
 
 
-#: Of a neper, in which `apart` compares logarithms.
+#: dB per neper; `apart` compares logarithms in neper.
 _DECIBELS = 20.0 / math.log(10.0)
 
 
@@ -67,11 +67,11 @@ _MEL_WINDOW, _MEL_BANDS = 65_536, 128
 _CENTROID_WINDOW = 2048
 
 
-#: Beyond this many dB nobody hears a difference, and a few equal recordings would decide the mean.
+#: Largest value, dB. Beyond it no difference is audible, and a few equal recordings would decide the mean.
 _SAME = 60.0
 
 
-#: Level of silence in dB, and in LUFS, where BS.1770 itself hears nothing.
+#: Level of silence in dB, and in LUFS, where BS.1770 gives no level.
 _SILENCE, _UNHEARD = -100.0, -70.0
 
 
@@ -81,7 +81,7 @@ _PESQ_RATE = 16_000
 def measured(y: Tensor, truth: Tensor, sample_rate: float, *, speech: bool) -> list[dict[str, float]]:
     """All of `METRICS` of each `y: [B, C, T]` against one `truth: [C, T]`, at a rate in Hz.
 
-    NaN where one is not defined: PESQ of music, of silence, or without its library; loudness of less than 0.4 s.
+    NaN if a metric is not defined: PESQ of music, of silence, or without its library; loudness of less than 0.4 s.
     """
     found = _spectral(y, truth[None], sample_rate) | _levels(y, truth[None])
     wanted = _loudness(truth, sample_rate)
@@ -156,7 +156,7 @@ def _pesq(y: Tensor, truth: Tensor, sample_rate: float) -> float:
     heard, wanted = (_at_pesq_rate(x.numpy(), sample_rate) for x in (y, truth))
     try:
         return float(pesq.pesq(_PESQ_RATE, wanted, heard, "wb"))
-    except pesq.PesqError:  # no utterance in it, or too short to have one
+    except pesq.PesqError:  # no utterance, or too short for one
         return math.nan
 
 
@@ -169,7 +169,7 @@ def _at_pesq_rate(x: Audio, sample_rate: float) -> Audio:
 
 @functools.cache
 def pesq_library() -> Any:
-    """The library, or None, with one warning, where it is not installed."""
+    """The library; None, with one warning, if it is not installed."""
     try:
         return library("pesq", "PESQ", "pesq")
     except MissingDependencyError as error:

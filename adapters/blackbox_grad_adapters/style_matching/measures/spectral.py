@@ -1,4 +1,4 @@
-"""The distance that networks are trained on and judged by: spectrograms at six resolutions.
+"""The distance for training and evaluation: spectrograms at six resolutions.
 
 R. Yamamoto, E. Song, J.-M. Kim, "Parallel WaveGAN", ICASSP 2020, arXiv:1910.11480, with the sizes and weights of the original
 system: linear and log magnitude with weight 1, no spectral convergence, no phase.
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from blackbox_grad.errors import AudioError
 
-#: Of the FFTs, which are also the windows' lengths; half of one lies between two.
+#: Sizes of the FFTs and windows, samples. The hop is half a window.
 SIZES = (32, 128, 512, 2048, 8192, 32768)
 
 
@@ -22,10 +22,10 @@ _FLOOR = 1e-8
 
 
 def spectra(x: Tensor, sizes: Sequence[int] = SIZES) -> list[Tensor]:
-    """Magnitudes `[B, C, frames, bins]` of `x: [B, C, T]` at each size; sizes that need more than `T` are left out.
+    """Magnitudes `[B, C, frames, bins]` of `x: [B, C, T]` at each size, without sizes that need more than `T` samples.
 
     Raises:
-        AudioError: all of them do.
+        AudioError: all sizes need more.
     """
     fitting = [size for size in sizes if size // 2 < x.shape[-1]]
     if not fitting:
@@ -36,7 +36,7 @@ def spectra(x: Tensor, sizes: Sequence[int] = SIZES) -> list[Tensor]:
 
 
 def distance(y: Tensor, *target: Tensor, sizes: Sequence[int] = SIZES) -> Tensor:
-    """`[B]`: how far `y: [B, C, T]` is from audio whose `spectra` are `target`.
+    """`[B]`: the distance of `y: [B, C, T]` from audio with the `spectra` `target`.
 
     The value is auraloss's `MultiResolutionSTFTLoss` of each item, in a third of the time.
     """
@@ -54,12 +54,12 @@ def apart(found: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def multi_resolution_stft(y: Tensor, target: Tensor, sizes: Sequence[int] = SIZES) -> Tensor:
-    """`[B]`: how far `y: [B, C, T]` is from `target`."""
+    """`[B]`: the distance of `y: [B, C, T]` from `target`."""
     return distance(y, *spectra(target, sizes), sizes=sizes)
 
 
 def _magnitudes(x: Tensor, size: int) -> Tensor:
-    """`torch.stft` in the middle of reflected ends, by frames: twice as fast."""
+    """`torch.stft` with centred windows and reflected ends, from frames: twice as fast."""
     padded = torch.nn.functional.pad(x, (size // 2, size // 2), mode="reflect")
     spectrum = torch.fft.rfft(padded.unfold(-1, size, size // 2) * torch.hann_window(size, dtype=x.dtype, device=x.device))
     magnitudes: Tensor = (spectrum.real.square() + spectrum.imag.square()).clamp_min(_FLOOR).sqrt()

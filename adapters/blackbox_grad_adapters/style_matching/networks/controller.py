@@ -1,4 +1,4 @@
-"""The controller of one effect: from what the encoder says about two recordings to settings."""
+"""The controller of one effect: from the embeddings of two recordings to settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from blackbox_grad_adapters.style_matching.networks import weight_file
 
-#: Sizes of the hidden layers; "paper" has those of the original.
+#: Sizes of the hidden layers; "paper" has the original's.
 PRESETS = {"small": (256, 128, 64), "paper": (128, 128, 64, 32)}
 
 
@@ -20,15 +20,15 @@ class Controller(nn.Module):
 
     Args:
         latent: size `D` of an embedding.
-        parameters: `P`, how many the effect has.
+        parameters: `P`, the effect's number of parameters.
         widths: sizes of the hidden layers.
-        dropout: share of each hidden layer but the last that is left out in training.
+        dropout: dropout rate in training of each hidden layer but the last.
 
-    Before training it answers with the middle, 0.5, whatever it hears.
+    Before training it always answers 0.5, the middle.
 
     Attributes:
         size: `P`.
-        header: what is known about the training, of a loaded controller.
+        header: facts about the training, for a loaded controller.
     """
 
     def __init__(self, latent: int, parameters: int, widths: Sequence[int] = PRESETS["small"], dropout: float = 0.2) -> None:
@@ -50,13 +50,13 @@ class Controller(nn.Module):
         return into_box(self.head(self.hidden(torch.cat([e_reference - e_input, e_reference], dim=-1))))
 
     def save(self, path: str | os.PathLike[str], header: Mapping[str, Any]) -> None:
-        """Write it, with what shall be known about its training."""
+        """Write it, with facts about its training."""
         dimensions = {"latent": self.latent, "parameters": self.size, "widths": list(self.widths)}
         weight_file.write(path, "controller", self, {**header, "dimensions": dimensions})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Controller:
-        """Read it, ready to answer. Raises `WeightsError`."""
+        """Read it, in evaluation mode. Raises `WeightsError`."""
         header, tensors = weight_file.read(path, "controller")
         controller = weight_file.build(cls, header, tensors, path)
         controller.header = header
@@ -66,9 +66,9 @@ class Controller(nn.Module):
 def into_box(u: Tensor) -> Tensor:
     """`[B, P]` -> `[B, P]` in [0, 1], and a gradient that never vanishes outside.
 
-    A sigmoid far from its middle passes on next to nothing, and a controller that begins near 0 or 1 stays there. This is the
-    identity inside the box. Outside, the gradient that leads further out is left out, the one that leads back stays, and that of
-    half the squared distance to the box, averaged over the batch, is added: the way leads back even where the loss is flat.
+    A sigmoid has almost no gradient far from its middle, so a controller that begins near 0 or 1 stays there. This function is the
+    identity inside the box. Outside, it drops a gradient that leads further out, and keeps one that leads back. It adds the
+    gradient of half the squared distance to the box, averaged over the batch, which leads back even if the loss is flat.
     """
     boxed: Tensor = _IntoBox.apply(u)  # type: ignore[no-untyped-call]
     return boxed
@@ -84,6 +84,6 @@ class _IntoBox(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (beyond,) = ctx.saved_tensors
-        outward = beyond * gradient < 0  # descent goes against the gradient
+        outward = beyond * gradient < 0  # descent moves against the gradient
         inward: Tensor = torch.where(outward, 0.0, gradient) + beyond / len(beyond)
         return inward

@@ -1,7 +1,7 @@
-"""The encoder: a β-VAE that hears one recording and says in a few numbers how it sounds.
+"""The encoder: a β-VAE that embeds the sound of one recording in a few numbers.
 
-Trained once, on recordings through several effects, and then frozen: the controllers of all effects, heard in training or not, work
-with what it says.
+It is trained once, on recordings through several effects, and then frozen. The controllers of all effects, also of effects that
+were not in its training, use its embeddings.
 
 β-VAE: I. Higgins et al., ICLR 2017; cyclic annealing: H. Fu et al., NAACL 2019, arXiv:1903.10145.
 """
@@ -20,15 +20,15 @@ from blackbox_grad_adapters.style_matching.networks import weight_file
 from blackbox_grad_adapters.style_matching.networks.representations import Spectrogram, Statistics
 from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsError
 
-#: name -> what it hears: "statistics" is small and quick; "paper" has the dimensions of the original.
+#: name -> representation: "statistics" is small and fast; "paper" has the dimensions of the original.
 PRESETS: dict[str, Callable[[float, int], Statistics | Spectrogram]] = {"statistics": Statistics, "paper": Spectrogram}
 
 
-#: Windows that are embedded at once.
+#: Windows per batch.
 _MOST = 64
 
 
-#: A window this much quieter than the loudest one of its recording (-40 dB) says nothing.
+#: A window this much quieter than the loudest one of its recording (-40 dB) does not count.
 _QUIET = 0.01
 
 
@@ -42,11 +42,11 @@ class Encoder(nn.Module):
     Args:
         preset: "statistics" or "paper".
         sample_rate: Hz, of the audio.
-        length: samples of the windows that it hears at a time.
+        length: samples of a window.
         latent: size `D` of an embedding.
 
     Attributes:
-        header: what is known about the training, of a loaded encoder.
+        header: facts about the training, for a loaded encoder.
     """
 
     mean: Tensor
@@ -73,18 +73,18 @@ class Encoder(nn.Module):
         return self.standardised(self.representation(windows))
 
     def standardised(self, heard: Tensor) -> Tensor:
-        """`features` of what the representation has made of windows, `[B, …]`."""
+        """`features` of windows that went through the representation, `[B, …]`."""
         return ((heard - self.mean) / self.scale).clamp(-5, 5)
 
     def standardise(self, heard: Tensor) -> None:
-        """Make `features` relative to this training set, `[N, …]` as the representation makes it."""
-        if self.preset == "statistics":  # a spectrogram is standardised by itself
-            # in half precision already, as they are stored
+        """Standardise `features` by this training set, `[N, …]` from the representation."""
+        if self.preset == "statistics":  # a spectrogram is standardised per item
+            # already in half precision, as in the file
             self.mean.copy_(heard.float().mean(dim=0).half())
             self.scale.copy_((heard.float().std(dim=0) + 1e-3).half())
 
     def compare(self, first: Tensor, second: Tensor) -> None:
-        """Learn how far two parts of one recording are apart, `[N, …]` each as the representation makes them."""
+        """Learn the distance between two parts of one recording, `[N, …]` each, from the representation."""
         if len(first):
             traits = [self._trait(self.standardised(heard.float())) for heard in (first, second)]
             self.apart.copy_(((traits[0] - traits[1]).square().mean(dim=0) + _SAME).sqrt().half())
@@ -102,22 +102,21 @@ class Encoder(nn.Module):
     def embed(self, x: Tensor) -> Tensor:
         """Audio `[B, C, T]` of any length and level at `sample_rate` -> `[B, D]`. Channels are averaged.
 
-        What is longer than a window is the mean over windows, half overlapping, without the quiet ones; what is shorter is
-        repeated.
+        Longer audio gives the mean over half-overlapping windows without quiet ones. Shorter audio is repeated.
         """
         return self._averaged(x, lambda windows: self.posterior(self.features(windows))[0])
 
     def traits(self, x: Tensor) -> Tensor:
-        """What an embedding is made from, and more of it: audio as for `embed` -> `[B, F]`.
+        """The features behind an embedding, which hold more than it does: audio as for `embed` -> `[B, F]`.
 
-        In units of the root-mean-square difference of two parts of one recording.
+        Their unit is the root-mean-square difference between two parts of one recording.
         """
         return self._averaged(x, lambda windows: self._trait(self.features(windows))) / self.apart
 
     def _averaged(self, x: Tensor, hear: Callable[[Tensor], Tensor]) -> Tensor:
         """The mean of `hear`, `[N, length]` -> `[N, F]`, over windows of audio `[B, C, T]`."""
         if x.ndim != 3 or 0 in x.shape:
-            raise AudioError(f"audio must have the shape [B, C, T] and samples in it, got {list(x.shape)}")
+            raise AudioError(f"audio must have the shape [B, C, T] with at least one sample, got {list(x.shape)}")
         mono = x.mean(dim=1)
         if mono.shape[1] < self.length:
             mono = mono.repeat(1, -(-self.length // mono.shape[1]))[:, : self.length]
@@ -132,8 +131,8 @@ class Encoder(nn.Module):
         return mean
 
     def losses(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the VAE is trained on: a draw from the posterior `[B, D]`, the mean squared error of its reconstruction, and the
-        Kullback-Leibler divergence from the standard normal distribution in nats an item.
+        """For training the VAE: a sample from the posterior `[B, D]`, the mean squared error of its reconstruction, and the
+        Kullback-Leibler divergence from the standard normal distribution, in nats per item.
         """
         mean, spread = self.posterior(features)
         drawn = mean + torch.randn_like(mean) * torch.exp(spread / 2)
@@ -147,7 +146,7 @@ class Encoder(nn.Module):
         return weight_file.fingerprint(self)
 
     def save(self, path: str | os.PathLike[str], header: Mapping[str, Any]) -> None:
-        """Write it, with what shall be known about its training."""
+        """Write it, with facts about its training."""
         dimensions = {"preset": self.preset, "sample_rate": self.sample_rate, "length": self.length, "latent": self.latent}
         weight_file.write(path, "encoder", self, {**header, "dimensions": dimensions})
 
@@ -161,7 +160,7 @@ class Encoder(nn.Module):
 
 
 def annealed(progress: float, cycles: int = 4) -> float:
-    """The part of β that counts after this part of the training: in each cycle it rises linearly to 1 and then stays there."""
+    """The factor of β at this part of the training: in each cycle it rises linearly to 1 and then stays there."""
     return min(1.0, 2.0 * (progress * cycles % 1.0))
 
 
@@ -197,6 +196,6 @@ def _convolutional(shape: torch.Size, latent: int) -> tuple[nn.Module, nn.Module
     for i in range(4):
         down += [nn.Conv2d(channels[i], channels[i + 1], 3, 2, 1), nn.BatchNorm2d(channels[i + 1]), nn.LeakyReLU()]
     for i in reversed(range(4)):
-        surplus = ((sizes[i][0] + 1) % 2, (sizes[i][1] + 1) % 2)  # a convolution of stride 2 makes one size of two
+        surplus = ((sizes[i][0] + 1) % 2, (sizes[i][1] + 1) % 2)  # a convolution of stride 2 maps two sizes to one
         up += [nn.LeakyReLU(), nn.ConvTranspose2d(channels[i + 1], channels[i], 3, 2, 1, surplus)]
     return nn.Sequential(*down, nn.Flatten(), nn.Linear(inner.numel(), 2 * latent)), nn.Sequential(*up)

@@ -1,6 +1,6 @@
-"""What an encoder hears: audio as numbers in which effects show.
+"""Representations of audio for an encoder, in which effects are visible.
 
-Each turns windows of one length, `[B, T]`, into features, whatever their level is.
+Each turns windows of one length, `[B, T]`, into features that do not depend on the level.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from blackbox_grad.losses import mel_filters
 
 
 class Statistics(nn.Module):
-    """What an effect leaves behind, in statistics over the whole window: `[B, T]` -> `[B, F]`.
+    """Traces of an effect, in statistics over the whole window: `[B, T]` -> `[B, F]`.
 
-    They do not say *when* something was, so two parts of one recording have about the same ones. Every family of effects has
-    some in which it shows:
+    They do not contain *when* something happened, so they are similar for two parts of one recording. Every family of effects
+    changes some of them:
 
     - the log-mel spectrum: its mean, spread and quantiles over time, and the long-term spectrum on a linear axis (filters,
       distortion, ring modulation);
@@ -45,7 +45,7 @@ class Statistics(nn.Module):
         super().__init__()
         self.frame = 2 ** round(np.log2(sample_rate * 1024 / 24000))  # 43 ms
         self.hop = self.frame // 4
-        self.step = max(1, round(0.004 * sample_rate))  # of the long cepstrum
+        self.step = max(1, round(0.004 * sample_rate))  # hop of the long cepstrum
         self.skipped = round(0.002 * sample_rate)
         self.quefrencies = max(2, round(0.010 * sample_rate) // 2 * 2)
         self.echoes = min(200, (length - self.skipped) // self.step)
@@ -129,9 +129,9 @@ class Statistics(nn.Module):
 
 
 class Spectrogram(nn.Module):
-    """The original's: magnitudes of an STFT (4096, hop 1024) to the power of 0.3, standardised per item.
+    """The original's representation: magnitudes of an STFT (4096, hop 1024) to the power of 0.3, standardised per item.
 
-    `[B, T]` -> `[B, 1, frequencies, frames]`. The sizes are in samples, whatever the sample rate.
+    `[B, T]` -> `[B, 1, frequencies, frames]`. The sizes are in samples, at every sample rate.
     """
 
     SIZE, HOP, EXPONENT = 4096, 1024, 0.3
@@ -152,7 +152,7 @@ class Spectrogram(nn.Module):
 
 
 def _power(x: Tensor, size: int | None = None) -> Tensor:
-    """Of the spectrum of the last axis; squaring the parts is three times as fast as `abs`."""
+    """Power spectrum of the last axis; squaring the parts is three times as fast as `abs`."""
     spectrum = torch.fft.rfft(x, size)
     power: Tensor = spectrum.real.square() + spectrum.imag.square()
     return power
@@ -163,7 +163,7 @@ def _decibels(power: Tensor, floor: float) -> Tensor:
 
 
 def _peaks(bins: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The highest bins of `[B, N]`: heights and places (0 to 4), from the highest on."""
+    """The highest bins of `[B, N]`: heights and places (0 to 4), highest first."""
     heights, places = bins.topk(min(count, bins.shape[1]), dim=1)
     return heights, places * (4 / bins.shape[1])
 

@@ -1,4 +1,4 @@
-"""The weights that come with the package, and those of a run's folder: which file is meant."""
+"""Finds the file of weights: in the package, or in a run's folder."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EFFECTS = (*(f"{MDA}/{name}" for name in NINE), *(f"pedalboard-builtin:{name}" f
 
 
 def file_of(address: str, folder: Path = FOLDER) -> Path:
-    """The file with the weights for an effect, there or not."""
+    """The file with the weights for an effect, whether it exists or not."""
     return folder / (re.sub(r"[^a-z0-9]+", "-", address.lower()).strip("-") + SUFFIX)
 
 
@@ -45,10 +45,10 @@ def short_name(address: str) -> str:
 
 
 def address_of(name: str) -> str:
-    """The address of an effect that is named by it, or by the end of one of `EFFECTS` ("Overdrive").
+    """The address of an effect, from the address itself or from the end of one of `EFFECTS` ("Overdrive").
 
     Raises:
-        WeightsError: several of them end so.
+        WeightsError: several of them have this end.
     """
     ending = [address for address in EFFECTS if short_name(address) == name]
     if len(ending) > 1:
@@ -60,7 +60,7 @@ def encoder(path: str | os.PathLike[str] | None = None) -> Encoder:
     """The encoder of a file or of a run's folder; by default the package's.
 
     Raises:
-        WeightsError: it is not there, or damaged.
+        WeightsError: it does not exist, or is damaged.
     """
     if path is None:
         return Encoder.load(FOLDER / ENCODER)
@@ -76,7 +76,7 @@ def controller(name: str | os.PathLike[str]) -> tuple[Controller, Encoder]:
             folder of a run.
 
     Raises:
-        WeightsError: there is none, or its encoder is not there.
+        WeightsError: the controller or its encoder does not exist.
     """
     file = _file(name)
     found = Controller.load(file)

@@ -22,16 +22,16 @@ M = TypeVar("M", bound=nn.Module)
 SUFFIX = ".safetensors"
 
 
-#: Of the header's fields and of the networks; a file of another one is refused.
+#: Version of the header's fields and of the networks; a file of another version is refused.
 FORMAT = 2
 
 
-#: Under this name the header stands in the metadata of the file.
+#: Name of the header in the file's metadata.
 _FIELD = "blackbox_grad.style_matching"
 
 
 class WeightsError(BlackboxGradError, ValueError):
-    """A file of weights is damaged, of another kind, or does not fit what it is used with."""
+    """A file of weights is damaged, of another kind, or does not fit its effect or encoder."""
 
 
 def write(path: str | os.PathLike[str], kind: str, module: nn.Module, header: Mapping[str, Any]) -> None:
@@ -39,8 +39,8 @@ def write(path: str | os.PathLike[str], kind: str, module: nn.Module, header: Ma
 
     Args:
         path: `.safetensors`.
-        kind: what the module is: "encoder" or "controller".
-        header: what it is made from and made of, JSON values.
+        kind: "encoder" or "controller".
+        header: facts about the module and its training, JSON values.
 
     Raises:
         AudioError: the path cannot be written.
@@ -59,17 +59,17 @@ def write(path: str | os.PathLike[str], kind: str, module: nn.Module, header: Ma
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The header and the weights, float32, of a file that `write` has written with this kind.
+    """The header and the weights, float32, of a file of this kind from `write`.
 
     Raises:
-        WeightsError: no such file, or it is damaged, of another kind or of another version.
+        WeightsError: the file does not exist, is damaged, or is of another kind or version.
     """
     path = Path(path)
     safetensors = library("safetensors", "trained weights", "style")
     try:
         with safetensors.safe_open(str(path), "pt") as file:
             text = (file.metadata() or {}).get(_FIELD)
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (it is no dict)
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (it is not a dict)
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file") from error
     except (OSError, safetensors.SafetensorError) as error:
@@ -97,7 +97,7 @@ def build(kind: Callable[..., M], header: Mapping[str, Any], tensors: Mapping[st
         module.load_state_dict(dict(tensors))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
-        raise WeightsError(f"{path}: the weights do not fit what their header says about them: {reason}") from error
+        raise WeightsError(f"{path}: the weights do not fit their header: {reason}") from error
     return module
 
 

@@ -17,19 +17,19 @@ from blackbox_grad_adapters.style_matching.training.loggers import add_audio
 from blackbox_grad_adapters.style_matching.training.settings_stage import Embedded
 from blackbox_grad_adapters.style_matching.training.stage import Stage, loader
 
-#: Of the spectra that are trained on: the smallest and the largest cost time and change little.
+#: Sizes of the spectra for training, without the smallest and the largest, which cost time and change little.
 _SIZES = SIZES[1:-1]
 
 
 class AudioStage(Stage):
     """Learn to sound like the truth: its spectral distance, and its gradient estimated from renders of the effect.
 
-    A setting that cannot be heard from the reference is now answered with the value that does the least harm.
+    If the reference does not reveal a setting, the controller now answers the value that does the least harm.
 
     Args:
         path: the effect.
-        pairs: with audio; the first rows of `train` are what the encoder says about them.
-        judged: pairs to validate on, a batch, the first rows of `validation`.
+        pairs: with audio; the first rows of `train` are their embeddings.
+        judged: validation pairs, a batch, the first rows of `validation`.
         waveform: weight of the mean absolute difference of samples, beside the spectral distance.
     """
 
@@ -96,7 +96,7 @@ class AudioStage(Stage):
             self.log(f"parameters/{name}", value, batch_size=1)
 
     def on_validation_epoch_end(self) -> None:
-        """Some of the pairs, to listen to while it trains."""
+        """Some of the pairs, to listen to during the training."""
         judged = self._judged
         _, y = self.answer(3)
         for i, match in enumerate(y):
@@ -107,12 +107,12 @@ class AudioStage(Stage):
                 add_audio(self.loggers, f"{i}/{name}", audio, self.current_epoch, self.global_step, self._path.sample_rate)
 
     def ratio(self, y: Tensor | None = None) -> float:
-        """Mean distance to the truth of `y`, by default the controller's, over that of the dry input."""
+        """Mean distance of `y`, by default the controller's, to the truth, divided by that of the dry input."""
         y = self.answer()[1] if y is None else y
         return float(multi_resolution_stft(y, self._judged["truth"]).mean()) / self.dry
 
     def answer(self, count: int | None = None) -> tuple[Tensor, Tensor]:
-        """Settings for the first pairs to validate on, `[B, P]`, and the sound with them, `[B, C, T]`."""
+        """Settings for the first validation pairs, `[B, P]`, and the audio rendered at them, `[B, C, T]`."""
         x = self._judged["input"][:count]
         with torch.no_grad():
             e_input, e_reference = (e[: len(x)].to(self.device) for e in self._validation.means())

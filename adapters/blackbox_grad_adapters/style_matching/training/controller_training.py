@@ -1,4 +1,4 @@
-"""How the controller of an effect is trained: on the settings of pairs first, then on the sound, through the effect itself."""
+"""The training of an effect's controller: first on the settings of pairs, then on the sound, through the effect itself."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from blackbox_grad_adapters.style_matching.training.features import heard
 from blackbox_grad_adapters.style_matching.training.settings_stage import SettingsStage, embedded
 from blackbox_grad_adapters.style_matching.training.stage import Fitted, OnEpoch, explained, fit
 
-#: Of the gradient of the sound's distance: small differences of it say little where a setting moves phase.
+#: Estimator of the gradient of the sound's distance: small differences say little if a setting moves phase.
 ESTIMATOR = "spsa:samples=2,sides=1,directions=orthogonal,step=0.05"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is trained, and how.
+    """The amount and the options of a training.
 
     Attributes:
-        pairs: that the first stage learns from.
-        sounds: of these, that the second one renders.
-        judged: pairs to validate on by their sound; four times as many by their settings.
-        settings_epochs, settings_batch, settings_rate: of the first stage; 0 epochs leave it out.
-        audio_epochs, audio_steps, audio_batch, audio_rate: of the second; an epoch is so many steps.
-        patience: epochs of the second stage without a better one after which it ends.
+        pairs: number of pairs that the first stage learns from.
+        sounds: number of these that the second stage renders.
+        judged: number of pairs for validation by sound; four times as many for validation by settings.
+        settings_epochs, settings_batch, settings_rate: of the first stage; 0 epochs skip it.
+        audio_epochs, audio_steps, audio_batch, audio_rate: of the second stage; an epoch has `audio_steps` steps.
+        patience: the second stage ends after this many epochs without improvement.
         waveform: see `AudioStage`.
         widths: of the controller's layers.
         seed: of everything random but the pairs.
@@ -59,17 +59,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trained:
-    """What `train_controller` made.
+    """The result of `train_controller`.
 
     Attributes:
-        controller: the best one, ready to answer.
+        controller: the best one, in evaluation mode.
         path: its effect.
-        stages: what happened, by the stages' names.
-        results: distances to the truth divided by that of the dry input, on the pairs to validate on: "ratio" of the controller,
-            "ratio after settings" before its second stage, "ratio of the middle" of all settings at 0.5; and by parameter the mean
-            "error" and, where settings are random, the "explained" share of their variance.
-        examples: the pairs to validate on.
-        p, y: what the controller makes of them, `[B, P]` and `[B, C, T]`.
+        stages: the history of each stage, by name.
+        results: on the validation pairs, distances to the truth divided by that of the dry input: "ratio" of the controller,
+            "ratio after settings" before its second stage, "ratio of the middle" with all settings at 0.5. By parameter, the mean
+            "error" and, for random settings, the "explained" share of their variance.
+        examples: the validation pairs.
+        p, y: the controller's settings for them and the renders, `[B, P]` and `[B, C, T]`.
         fixed: all pairs have the same settings.
         interrupted: Ctrl-C ended it.
     """
@@ -97,15 +97,15 @@ def train_controller(
     on_progress: Any = None,
     loggers: Sequence[Logger] = (),
 ) -> Trained:
-    """Train the controller of an effect. What was stopped goes on when called again with the same arguments.
+    """Train the controller of an effect. If it was stopped, a call with the same arguments continues.
 
     Args:
-        train, validation: pairs of the effect, from recordings of which no group is on both sides.
+        train, validation: pairs of the effect, from recordings without a common group.
         encoder: frozen.
-        folder: of checkpoints.
-        caches: of pairs; the user's cache folder by default.
+        folder: for checkpoints.
+        caches: folder of the pairs; the user's cache folder by default.
         on_epoch, loggers: see `fit`.
-        on_progress: called while pairs are rendered, as `PairShards.build` does.
+        on_progress: called during the rendering of pairs, as in `PairShards.build`.
     """
     path = EffectPath(train.path.spec, host=train.path.effect.host, estimator=ESTIMATOR)
     torch.manual_seed(plan.seed)
@@ -157,7 +157,7 @@ def train_controller(
         )
         stages[second.name], interrupted = fitted, fitted.interrupted
         if not fitted.best(second.monitor).get(second.monitor, before) < before:
-            controller.load_state_dict(weights)  # it only did harm
+            controller.load_state_dict(weights)  # the second stage only did harm
     controller.eval().requires_grad_(False)
     p, y = second.answer()
     found = controller(*known.means())

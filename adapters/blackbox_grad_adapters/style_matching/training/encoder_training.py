@@ -1,4 +1,4 @@
-"""How the encoder is trained: as a β-VAE of what it hears of several effects, from which their settings can be read."""
+"""The training of the encoder: as a β-VAE on several effects, whose latent also predicts their settings."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from blackbox_grad_adapters.style_matching.training.stage import Fitted, OnEpoch
 
 
 class EncoderStage(Stage):
-    """The VAE's error and divergence, and the error of settings that a readout for each effect finds in draws from the latent.
+    """The VAE's error and divergence, and the error of settings that one readout per effect predicts from latent samples.
 
-    The readouts keep in the latent what tells settings apart and takes up little of the features: the place of an echo is one
-    peak among hundreds of numbers. They are thrown away afterwards.
+    The readouts keep information about settings in the latent, even if it is a small part of the features: the place of an echo is
+    one peak among hundreds of numbers. They are discarded after the training.
 
     Args:
         encoder: already standardised.
-        train, validation: heard pairs of each effect, in the same order.
+        train, validation: the pairs' representations of each effect, in the same order.
         beta: weight of the divergence, for each feature; annealed.
         settings: weight of the error of settings.
     """
@@ -102,7 +102,7 @@ class EncoderStage(Stage):
 
 
 def settings_error(found: Tensor, p: Tensor, clean: Tensor) -> Tensor:
-    """Mean squared error of `[B, P]` over the pairs that went through an effect; clean ones have no settings."""
+    """Mean squared error of `[B, P]` over the pairs with an effect; clean pairs have no settings."""
     return ((found - p).square().mean(dim=1) * (1 - clean)).sum() / (1 - clean).sum().clamp_min(1)
 
 
@@ -121,8 +121,8 @@ def train_encoder(
     on_epoch: OnEpoch | None = None,
     loggers: Sequence[Logger] = (),
 ) -> tuple[Encoder, Fitted]:
-    """Train it; what comes back has its best weights and is frozen."""
-    enough = 1000  # of each effect
+    """Train it. The result has the best weights and is frozen."""
+    enough = 1000  # per effect
     encoder.standardise(torch.cat([part[:enough] for pairs in train for part in (pairs["input"], pairs["reference"])]))
     dry = [(pairs["input"][pairs["clean"]], pairs["reference"][pairs["clean"]]) for pairs in train]
     encoder.compare(*(torch.cat(parts) for parts in zip(*dry, strict=True)))

@@ -1,4 +1,4 @@
-"""Pairs as an encoder hears them: rendered and listened to once, whatever is then trained on them."""
+"""Pairs in an encoder's representation: rendered and computed once, for all trainings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from blackbox_grad_adapters.style_matching.data.pairs import PairDataset
 from blackbox_grad_adapters.style_matching.data.shards import PairShards
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 
-#: Of what `Statistics` and `Spectrogram` compute; another one starts a new cache.
+#: Version of `Statistics` and `Spectrogram`; another version starts a new cache.
 _FORMAT = 1
 
 
@@ -21,7 +21,7 @@ class HeardPair(TypedDict):
     """A `Pair` without its audio; many have `N` in front.
 
     Attributes:
-        input, reference: `[…] float16`, what the encoder's representation makes of them; not standardised.
+        input, reference: `[…] float16`, in the encoder's representation, not standardised.
         p: `[P]`.
         clean: bool.
     """
@@ -37,7 +37,7 @@ class HeardPairs:
 
     Args:
         pairs: the pairs, of the encoder's sample rate and length.
-        encoder: whose representation it is.
+        encoder: the one with the representation.
     """
 
     def __init__(self, pairs: PairDataset, encoder: Encoder) -> None:
@@ -63,10 +63,10 @@ def heard(
     workers: int | None = 0,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> HeardPair:
-    """The first `count` pairs, each tensor with `N = count` in front; from the cache, which is filled first.
+    """The first `count` pairs, each tensor with `N = count` in front. It fills the cache first, and reads them from there.
 
     Args:
-        folder, workers, on_progress: as for `PairShards`. Stopped at any moment, it goes on from the last whole shard.
+        folder, workers, on_progress: as for `PairShards`. If it was stopped, it continues from the last whole shard.
     """
     shards = PairShards(HeardPairs(pairs, encoder), count, folder)
     shards.build(workers, on_progress)

@@ -1,4 +1,4 @@
-"""Where a training is told beside TensorBoard: Weights & Biases, if the user has it."""
+"""Logging beside TensorBoard: Weights & Biases, if the user has it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from blackbox_grad.errors import BlackboxGradError
 
 
 class LoggerError(BlackboxGradError, RuntimeError):
-    """A training cannot be told where it should."""
+    """A logger cannot start."""
 
 
 @contextlib.contextmanager
@@ -22,16 +22,16 @@ def weights_and_biases(project: str | None, folder: Path) -> Iterator[list[Logge
     """A run of Weights & Biases in this project, or nothing without one.
 
     Args:
-        folder: of the training, which names the run. A training that goes on there goes on in the same run.
+        folder: of the training, which names the run. A training that continues there continues the same run.
 
     Raises:
         MissingDependencyError: wandb is not installed.
-        LoggerError: nobody is logged in, or there is no network.
+        LoggerError: the user is not logged in, or there is no network.
     """
     if project is None:
         yield []
         return
-    wandb = library("wandb", "telling Weights & Biases")
+    wandb = library("wandb", "logging to Weights & Biases")
     folder.mkdir(parents=True, exist_ok=True)
     before = sorted((folder / "wandb").glob("*run-*-*"))  # each ends in the run's id
     logger = WandbLogger(
@@ -39,7 +39,7 @@ def weights_and_biases(project: str | None, folder: Path) -> Iterator[list[Logge
         folder,
         id=before[-1].name.rpartition("-")[2] if before else None,
         project=project,
-        settings=wandb.Settings(console="off"),  # what commands print is theirs
+        settings=wandb.Settings(console="off"),  # the output of commands is not part of the log
     )
     try:
         run = logger.experiment
@@ -57,7 +57,7 @@ def weights_and_biases(project: str | None, folder: Path) -> Iterator[list[Logge
 
 
 def add_audio(loggers: Iterable[object], name: str, audio: Tensor, epoch: int, step: int, sample_rate: float) -> None:
-    """A sound `[C, T]`, in mono, where sounds can be heard."""
+    """Add the sound `[C, T]`, in mono, to the logs that can play it."""
     mono, rate = audio.detach().mean(dim=0).cpu(), round(sample_rate)
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):

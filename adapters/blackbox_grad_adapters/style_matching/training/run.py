@@ -22,12 +22,12 @@ from blackbox_grad_adapters.style_matching.training.encoder_training import trai
 from blackbox_grad_adapters.style_matching.training.features import heard
 from blackbox_grad_adapters.style_matching.training.stage import Fitted, OnEpoch, begin
 
-#: Pairs to validate the encoder on, of each effect.
+#: Validation pairs of the encoder, per effect.
 _JUDGED = 256
 
 
-#: Seeds of pairs differ by these. What an encoder was trained on it knows by heart; a controller that learns from it learns from
-#: embeddings that tell more than they do of any other recording.
+#: Offsets of the seeds of pairs, so that a controller does not learn from the encoder's training pairs: the encoder has memorised
+#: them, and their embeddings contain more than those of other recordings.
 _ENCODERS, _JUDGES, _CONTROLLERS = 0, 1, 2
 
 
@@ -37,7 +37,7 @@ OnProgress = Callable[[str, int, int], None]
 def sides(
     folders: Sequence[Path], sample_rate: float = SAMPLE_RATE, on_progress: Callable[[int, int], None] | None = None
 ) -> tuple[Tracks, Tracks]:
-    """Recordings to train and to validate with: of folders, a tenth of them for validation; by default, of the corpora."""
+    """Recordings for training and validation: from folders, a tenth of them for validation; by default, from the corpora."""
     if not folders:
         parts = [[r for c in corpora.on_side(side) for r in c.recordings()] for side in ("train", "validate")]
     else:
@@ -68,7 +68,7 @@ def run_encoder(
 ) -> tuple[Path, Fitted]:
     """Train an encoder on pairs of several effects, and write `encoder.safetensors` into the folder.
 
-    Called again after it was stopped, it goes on. Returns the file and what happened.
+    If it was stopped, the next call continues. Returns the file and the history.
     """
     import torch
 
@@ -132,9 +132,9 @@ def run_controller(
     """Train the controller of an effect, and write `controller.safetensors` into the folder, its encoder beside it.
 
     Args:
-        settings: "random", or those of all pairs, which then are never clean.
+        settings: "random", or the settings of all pairs, which then are never clean.
 
-    Called again after it was stopped, it goes on. Returns the file and what was trained.
+    If it was stopped, the next call continues. Returns the file and the training's result.
     """
     path = EffectPath(effect, encoder.sample_rate, host=host, parameters=parameters)
     train, validation = _pairs(path, tracks, encoder.length, settings, plan.seed, _CONTROLLERS)
@@ -192,7 +192,7 @@ def _origin(tracks: tuple[Tracks, Tracks]) -> dict[str, Any]:
 
 
 def _made(*stages: Fitted) -> dict[str, Any]:
-    """When stages ended, and with what."""
+    """The last epoch and the results of each stage."""
     return {
         "epochs run": [len(fitted.history) for fitted in stages],
         "seconds": round(sum(fitted.history[-1]["seconds"] for fitted in stages if fitted.history), 1),

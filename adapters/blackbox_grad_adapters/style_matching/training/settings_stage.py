@@ -17,7 +17,7 @@ from blackbox_grad_adapters.style_matching.training.stage import Stage, explaine
 
 @dataclass(frozen=True)
 class Embedded:
-    """Pairs as the frozen encoder embeds them: means `[N, D]` and log variances of both recordings, `p: [N, P]`, `clean: [N]`."""
+    """Pairs embedded by the frozen encoder: means `[N, D]` and log variances of both recordings, `p: [N, P]`, `clean: [N]`."""
 
     input: tuple[Tensor, Tensor]
     reference: tuple[Tensor, Tensor]
@@ -28,7 +28,7 @@ class Embedded:
         return self.input[0], self.reference[0]
 
     def draws(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Embeddings drawn from their posteriors: a controller that hears no more than they say cannot learn pairs by heart."""
+        """Random samples from the embeddings' posteriors, so that a controller cannot memorise pairs."""
         first, second = (
             mean[rows] + torch.randn_like(mean[rows]) * torch.exp(s[rows] / 2) for mean, s in (self.input, self.reference)
         )
@@ -36,7 +36,7 @@ class Embedded:
 
 
 def embedded(encoder: Encoder, pairs: HeardPair) -> Embedded:
-    """Heard pairs, embedded."""
+    """Embed pairs, from their representations."""
 
     def of(part: Tensor) -> tuple[Tensor, Tensor]:
         found = [encoder.posterior(encoder.standardised(rows.float())) for rows in part.split(256)]
@@ -48,7 +48,7 @@ def embedded(encoder: Encoder, pairs: HeardPair) -> Embedded:
 
 
 class SettingsStage(Stage):
-    """Learn the settings of pairs, which are known. Needs no render, so thousands of pairs take seconds."""
+    """Learn the known settings of pairs. Needs no render, so thousands of pairs take seconds."""
 
     name, monitor = "settings", "settings/validation"
 

@@ -1,4 +1,4 @@
-"""Training with Lightning: stages in a folder, repeatable, and resumed where they ended."""
+"""Training with Lightning: repeatable stages in a folder, which continue where they stopped."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from blackbox_grad.files import replacing
 from blackbox_grad.interrupts import Interrupt, deferred_interrupts
 from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsError
 
-#: What is told after every epoch: the stage's name, and its newest row.
+#: Called after every epoch with the stage's name and its newest row.
 OnEpoch = Callable[[str, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What `fit` did.
+    """The result of `fit`.
 
     Attributes:
         history: a row for each epoch: "epoch", "seconds" and what the stage logged.
@@ -42,14 +42,14 @@ class Fitted:
     interrupted: bool
 
     def best(self, monitor: str) -> dict[str, float]:
-        """The row of the epoch whose weights were kept; empty if there was none."""
+        """The row of the best epoch, whose weights were kept; empty if there was no epoch."""
         return min(self.history, key=lambda row: row[monitor], default={})
 
 
 class Stage(L.LightningModule):
-    """One stage of a training. A step depends on the weights, the seed and the number of the step, and on nothing else.
+    """One stage of a training. A step depends only on the weights, the seed and the number of the step.
 
-    Subclasses log what they are judged by as `monitor`, the less the better.
+    Subclasses log their validation loss as `monitor`.
 
     Args:
         seed: of everything random.
@@ -69,7 +69,7 @@ class Stage(L.LightningModule):
         torch.manual_seed(self.seed)
 
     def shuffled(self, count: int, batch: int, salt: int = 0) -> tuple[Tensor, ...]:
-        """The numbers below `count` in this epoch's order, in batches. The last one is full too; a few are left out."""
+        """The numbers below `count` in this epoch's order, in full batches; a few numbers are left out."""
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.current_epoch) * 1_009 + salt)
         batch = min(batch, count)
         order = torch.randperm(count, generator=generator)[: count // batch * batch]
@@ -77,7 +77,7 @@ class Stage(L.LightningModule):
 
 
 def loader(items: list[Any]) -> DataLoader[Any]:
-    """Items as they are, one a step."""
+    """Items as they are, one per step."""
     return DataLoader(items, batch_size=None)  # type: ignore[arg-type]
 
 
@@ -92,14 +92,14 @@ def fit(
 ) -> Fitted:
     """Train a stage, and leave it with the weights of its best epoch.
 
-    What was stopped, by Ctrl-C, a kill or a crash, goes on from its last whole epoch when called again, and ends with the same
-    weights as if it had not been stopped; also where the folder was moved. What had ended stays as it is.
+    After Ctrl-C, a kill or a crash, the next call continues from the last whole epoch, and ends with the same weights as without
+    the stop, also if the folder was moved. A finished stage stays as it is.
 
     Args:
-        folder: of checkpoints and of what TensorBoard shows.
-        epochs: at most.
-        patience: epochs without a better one after which it ends.
-        loggers: of Lightning, beside TensorBoard's.
+        folder: for checkpoints and TensorBoard's log.
+        epochs: the most epochs.
+        patience: it ends after this many epochs without improvement.
+        loggers: Lightning loggers beside TensorBoard's.
 
     Raises:
         WeightsError: a checkpoint is damaged, or of another version.
@@ -130,7 +130,7 @@ def fit(
         if resumed.exists():
             history.load_state_dict(_checked(resumed, stage)["callbacks"][history.state_key])
         if patience is None or history.since_best(stage.monitor) < patience:
-            # around `Trainer.fit`, which puts handlers of its own in place and takes them away
+            # around `Trainer.fit`, which installs and removes its own handlers
             with contextlib.suppress(_Stopped), deferred_interrupts(into=interrupt):
                 trainer.fit(stage, ckpt_path=str(resumed) if resumed.exists() else None, weights_only=True)
     if (folder / "best.ckpt").exists():
@@ -159,13 +159,13 @@ def begin(folder: Path, configuration: dict[str, Any]) -> None:
 
 
 def explained(found: Tensor, p: Tensor, clean: Tensor) -> Tensor:
-    """`[P]`: the share of each setting's variance that was found, over pairs with an effect; 1 is all, 0 what the mean gives."""
+    """`[P]`: the share of each setting's variance that was found, over pairs with an effect; 1 is all, 0 is what the mean gives."""
     there, wanted = found[~clean], p[~clean]
     return 1 - (there - wanted).square().mean(dim=0) / wanted.var(dim=0).clamp_min(1e-6)
 
 
 class _Best(ModelCheckpoint):
-    """Keeps the best epoch, and knows it again where the folder was moved."""
+    """Keeps the best epoch, and finds it again if the folder was moved."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         def here(path: str) -> str:
@@ -178,7 +178,7 @@ class _Best(ModelCheckpoint):
 
 
 class _WholeFiles(TorchCheckpointIO):
-    """Writes a checkpoint whole or not at all. Lightning moves it there from elsewhere, and a full disk spoils the last one."""
+    """Writes a checkpoint whole or not at all. Lightning moves it from another folder, and a full disk damages the last one."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         content = io.BytesIO()
@@ -192,7 +192,7 @@ class _Stopped(Exception):
 
 
 class _StopBetweenBatches(L.Callback):
-    """Ctrl-C ends the training with the best so far; pressed again, it is obeyed at once."""
+    """Ctrl-C ends the training with the best so far; a second Ctrl-C ends it at once."""
 
     def __init__(self, interrupt: Interrupt) -> None:
         self._interrupt = interrupt
@@ -203,7 +203,7 @@ class _StopBetweenBatches(L.Callback):
 
 
 class _History(L.Callback):
-    """What was logged, epoch by epoch, kept in checkpoints."""
+    """The logged values of each epoch, kept in checkpoints."""
 
     def __init__(self, stage: Stage, on_epoch: OnEpoch | None) -> None:
         self.rows: list[dict[str, float]] = []
@@ -231,7 +231,7 @@ class _History(L.Callback):
 
 
 def _checked(file: Path, stage: Stage) -> dict[str, Any]:
-    """What is in it, if the stage can go on from it."""
+    """The content of a checkpoint, if the stage can continue from it."""
     content = _checkpoint(file)
     try:
         stage.load_state_dict(content["state_dict"])
@@ -244,10 +244,10 @@ def _checked(file: Path, stage: Stage) -> dict[str, Any]:
 
 
 def _checkpoint(file: Path) -> dict[str, Any]:
-    """Read without running code."""
+    """Read a checkpoint without running code."""
     try:
         content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged archive raises
+    except Exception as error:  # a damaged archive raises many types
         reason = str(error).splitlines()[0]
         raise WeightsError(f"{file}: the checkpoint cannot be read ({reason}); delete it to begin this stage again") from error
     return content
@@ -255,7 +255,7 @@ def _checkpoint(file: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Lightning's advice: steps here render plug-ins, and loaders only hand out numbers."""
+    """Hide Lightning's advice: here, steps render plug-ins, and loaders only hand out numbers."""
     log = logging.getLogger("lightning.pytorch")
     before = log.level
     log.setLevel(logging.ERROR)
