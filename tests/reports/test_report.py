@@ -93,7 +93,7 @@ def test_loud_recordings_are_turned_down_alike(found: Match, audio: np.ndarray) 
     page = Page(render_report(dataclasses.replace(found, audio=loud), audio, loud))
     quiet, full = (decode(player["src"])[0] for player in page.all("audio")[:2])
     np.testing.assert_allclose(4.0 * quiet, full, atol=5 * 2**-15)
-    assert "goes beyond full scale" in page.words
+    assert "exceeds full scale" in page.words
 
 
 def test_more_channels_than_two_are_heard_in_mono(found: Match, audio: np.ndarray) -> None:
