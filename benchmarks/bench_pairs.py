@@ -1,6 +1,6 @@
-"""What making a pair for style matching costs: an excerpt, both halves through the effect, silence and noise refused.
+"""The time to make a pair for style matching: an excerpt, both halves through the effect, without silence and noise.
 
-One host process renders while the caller waits for it, so the time is that of one core. A pair is 5.5 s of audio, 2 × 65 536
+One host process renders while the caller waits for it, so this is the time on one core. A pair is 5.5 s of audio, 2 × 65 536
 samples at 24 kHz; `times_real_time` of the mean is in the JSON of pytest-benchmark (`--benchmark-json`).
 """
 

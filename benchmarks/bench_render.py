@@ -1,6 +1,6 @@
-"""What rendering through a host costs, against a bare loop over the same effect; `make bench` runs it.
+"""The cost of rendering through a host, against a bare loop over the same effect; `make bench` runs it.
 
-A batch is 16 stereo items of 65 536 samples (1.5 s at 44.1 kHz), each at settings of its own.
+A batch is 16 stereo items of 65 536 samples (1.5 s at 44.1 kHz), each at its own settings.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def audio() -> np.ndarray:
 
 
 def some_points(parameters: int) -> np.ndarray:
-    """Settings away from the ends, where some effects blow up."""
+    """Settings away from the ends, where some effects are unstable."""
     return np.random.default_rng(1).uniform(0.3, 0.7, (BATCH, parameters))
 
 

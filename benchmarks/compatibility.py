@@ -1,10 +1,10 @@
 """Which effects keep the promises of `Effect`: runs the conformance kit over them, and writes `docs/measured/plug-ins.md`.
 
     make compatibility                                    # mda-lv2, zam-plugins and Pedalboard's own effects
-    make compatibility ARGS=dawdreamer:ZamTube-vst.so     # one of them anew
+    make compatibility ARGS=dawdreamer:ZamTube-vst.so     # one of them again
 
-Each effect is examined in a process of its own with a time limit, so one that crashes or hangs is a row of the table. Results are
-kept in `build/compatibility.json` as they come: a run that was interrupted goes on.
+Each effect is examined in its own process with a time limit: an effect that crashes or hangs becomes a row of the table. Each
+result goes to `build/compatibility.json` at once, so that an interrupted run can continue.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from blackbox_grad.files import replacing
 
 ROOT = Path(__file__).parent.parent
 
-#: What is known of one effect, as JSON: address, verdict, failed, and once it was opened name, parameters, dead, latency, …
+#: The facts about one effect, as JSON: address, verdict, failed, and if it was opened, name, parameters, dead, latency, …
 Row: TypeAlias = dict[str, Any]
 
 #: title of a section -> the addresses that belong to it
@@ -40,12 +40,12 @@ SECTIONS = {
     "zam-plugins: LV2 in DawDreamer": r"dawdreamer:urn:zamaudio:",
 }
 
-#: Audio whose rendering is timed: seconds, and how often.
+#: Audio for timing a render: seconds, and repetitions.
 TIMED_SECONDS, TIMED_REPEATS = 1.0, 5
 
 
 def examine(address: str, result: Path, seconds: float) -> None:
-    """In a process of its own: check one effect law by law, and write what is known so far after every step."""
+    """In its own process: check one effect law by law, and write the facts so far after every step."""
     import numpy as np
 
     from blackbox_grad import load
@@ -90,7 +90,7 @@ def examine(address: str, result: Path, seconds: float) -> None:
 
 
 def examined(address: str, time_limit: float, seconds: float) -> Row:
-    """The row of one effect, whatever happens to the process that examines it."""
+    """The row of one effect, also if the process that examines it crashes or hangs."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "row.json"
         command = [sys.executable, __file__, "--examine", address, str(result), "--seconds", str(seconds)]
@@ -107,13 +107,13 @@ def examined(address: str, time_limit: float, seconds: float) -> Row:
         row: Row = json.loads(result.read_text("utf-8")) if result.exists() else {"address": address, "failed": {}}
     if during := row.pop("during", "starting"):
         row["failed"][f"it lives through {during}"] = f"its process {ending or 'ended'} during {during}"
-    elif ending:  # everything was examined; what happens at the end of the process harms nobody
+    elif ending:  # everything was examined; a crash at the end of the process does no harm
         row["ending"] = ending
     return row | {"took": round(time.monotonic() - start, 1)}
 
 
 def installed() -> list[str]:
-    """Addresses of all effects that the page is about, in the order of its sections."""
+    """Addresses of all effects on the page, in the order of its sections."""
     from blackbox_grad.inspection import scan
 
     addresses = [found.address for found in scan() if found.status == "listed"]
@@ -135,8 +135,8 @@ def page(rows: list[Row]) -> str:
         f"of its own with a time limit. {versions}; Python {platform.python_version()}, {platform.system()} {platform.machine()}.",
         "",
         "- *repeatability*: largest relative error between renders that should be equal, after any history; 0 is bit-equal.",
-        "- *parameters*: continuous + stepped + toggles; VST2 tells no steps, so there all are continuous. *Not heard* are those "
-        "that never changed the test signal.",
+        "- *parameters*: continuous + stepped + toggles; VST2 reports no steps, so its parameters are all "
+        "continuous. *Inaudible* ones never changed the test signal.",
         "- *latency*: samples that the plug-in reports and `render` takes out.",
         "- *time*: of the processor, for one second of stereo audio at 44.1 kHz; the median of five renders.",
         "",
@@ -170,7 +170,7 @@ def _line(row: Row) -> str:
         return f"| `{effect}` | {verdict} | | | | | |"
     parameters = " + ".join(str(row["kinds"][k]) for k in ("continuous", "stepped", "toggle"))
     if dead := row.get("dead"):
-        parameters += f"; not heard: {_cell(', '.join(dead))}"
+        parameters += f"; inaudible: {_cell(', '.join(dead))}"
     milliseconds = 1e3 * row["time"] if "time" in row else None
     time_ = "" if milliseconds is None else f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.2g} ms"
     repeatability = f"{row['repeatability']:.1g}"
@@ -178,15 +178,15 @@ def _line(row: Row) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that breaks no table and names no folder of this machine."""
+    """Text that fits into a table cell and names no folder of this machine."""
     short = re.sub(r"\s+", " ", text.replace(str(Path.home()), "~"))[:500]
     return short.replace("|", "\\|").replace("<", "&lt;")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("addresses", nargs="*", help="effects to examine anew; by default all installed ones without a result")
-    parser.add_argument("--again", action="store_true", help="examine those with a result too")
+    parser.add_argument("addresses", nargs="*", help="effects to examine again; by default all installed ones without a result")
+    parser.add_argument("--again", action="store_true", help="also examine effects with a result")
     parser.add_argument("--time-limit", type=float, default=300.0, help="seconds for one effect (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=0.25, help="length of the test signal (default: %(default)s)")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "measured" / "plug-ins.md")
@@ -200,7 +200,7 @@ def main() -> int:
 
     results: dict[str, Row] = json.loads(arguments.results.read_text("utf-8")) if arguments.results.exists() else {}
     wanted = arguments.addresses or [a for a in installed() if arguments.again or a not in results]
-    print(f"{len(wanted)} effects to examine; {len(set(results) - set(wanted))} results are known (--again: all anew)")
+    print(f"{len(wanted)} effects to examine; {len(set(results) - set(wanted))} results are known (--again: examine all)")
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with Progress(*columns) as progress:

@@ -1,9 +1,9 @@
 """`make recovery`: does `match` find the settings that made a target?
 
-Every task hides settings drawn from a seed. A parameter can be *told* where another value of it, 0.05 away, could not be made up
-for by the other parameters: from the Jacobian of the loss's features at the hidden settings, what is left of its column after a
-least-squares fit by the others' must be more than a thousandth of the starting loss, which is ten times where `match` ends. And no
-settings that sound the same may have another value of it: where `match` has converged to such, they are shown as twins.
+Every task hides settings that are sampled from a seed. The sound *determines* a parameter if the others cannot compensate for a
+change of it by 0.05. The measure is the Jacobian of the loss's features at the hidden settings: its column is fitted by the other
+columns in least squares. The residual must exceed a thousandth of the starting loss, ten times the loss at which `match` ends.
+If `match` has converged to another value of a parameter that sounds the same, it counts as a *twin* instead.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ EFFECTS = {
 }
 #: Largest error at which a parameter counts as found.
 FOUND = 0.05
-#: Of the starting loss: what a parameter must change, beyond what others can make up for, to be told.
-TOLD = 1e-3
-#: From where settings are drawn.
+#: Share of the starting loss that a determined parameter changes, beyond what others can compensate for.
+DETERMINED = 1e-3
+#: Range of the hidden settings.
 LOW, HIGH = 0.1, 0.9
 SECONDS = 3.0
 
@@ -52,16 +52,16 @@ class Row:
     """One effect and one seed.
 
     Attributes:
-        errors: of the parameters that can be told.
-        untold: those for which others can make up.
-        twins: those with another value in settings that sound the same.
-        apart: how far the sound is from the target, in dB.
+        errors: of the determined parameters.
+        undetermined: parameters that others can compensate for.
+        twins: parameters with another value in settings that sound the same.
+        apart: distance of the sound from the target, dB.
     """
 
     effect: str
     seed: int
     errors: dict[str, float]
-    untold: list[str]
+    undetermined: list[str]
     twins: list[str]
     loss: float
     apart: float
@@ -73,7 +73,7 @@ class Row:
 
 
 def recover(effect: str, seed: int, host: Host, renders: int) -> Row:
-    """Hide settings, and look for them."""
+    """Hide settings, and search for them."""
     audio, rate = _excerpt()
     spec = EffectSpec.of(EFFECTS[effect], rate, "continuous")
     space = host.open(spec).parameters
@@ -84,10 +84,10 @@ def recover(effect: str, seed: int, host: Host, renders: int) -> Row:
         if finite.all() and np.square(target).mean() > 1e-5:  # neither broken nor silent
             break
     found = match(spec, audio, target[0], renders=renders, seed=seed, excerpt=None, host=host)
-    told = _told(spec, host, audio, target[0], hidden[0], found)
+    residual = _residual(spec, host, audio, target[0], hidden[0], found)
     errors = dict(zip(space.names, np.abs(found.point - hidden[0]).tolist(), strict=True))
     loss = found.loss / found.loss_start
-    locally = [name for name, left in zip(space.names, told, strict=True) if left > TOLD]
+    locally = [name for name, left in zip(space.names, residual, strict=True) if left > DETERMINED]
     twins = [name for name in locally if loss <= StrategyNumbers.enough and errors[name] > FOUND]
     return Row(
         effect,
@@ -101,8 +101,8 @@ def recover(effect: str, seed: int, host: Host, renders: int) -> Row:
     )
 
 
-def _told(spec: EffectSpec, host: Host, audio: Audio, target: Audio, hidden: FloatArray, found: Match) -> FloatArray:
-    """`[P]`: what a change of `FOUND` in each parameter, and the best answer of the others, leaves of the starting loss."""
+def _residual(spec: EffectSpec, host: Host, audio: Audio, target: Audio, hidden: FloatArray, found: Match) -> FloatArray:
+    """`[P]`: what a change of `FOUND` in each parameter leaves of the starting loss, after the best compensation by the others."""
     space = found.info.parameters
     objective = Objective(spec, host, audio, loss_for("mrstft", torch.from_numpy(target), spec.sample_rate))
     step = 0.01
@@ -118,12 +118,12 @@ def _told(spec: EffectSpec, host: Host, audio: Audio, target: Audio, hidden: Flo
 
 
 def apart(y: Audio, target: Audio) -> float:
-    """Mean absolute difference of two spectrograms in dB; what lies 60 dB or more below the target's mean power does not count."""
+    """Mean absolute difference of two spectrograms in dB; power 60 dB or more below the target's mean does not count."""
     window = torch.hann_window(2048)
     both = torch.stft(torch.from_numpy(np.concatenate([y, target])), 2048, window=window, return_complex=True).abs().square()
-    mine, wanted = both.chunk(2)
-    floor = 1e-6 * wanted.mean()
-    return float((10 * torch.log10((mine + floor) / (wanted + floor))).abs().mean())
+    mine, due = both.chunk(2)
+    floor = 1e-6 * due.mean()
+    return float((10 * torch.log10((mine + floor) / (due + floor))).abs().mean())
 
 
 def _excerpt() -> tuple[Audio, float]:
@@ -133,7 +133,7 @@ def _excerpt() -> tuple[Audio, float]:
 
 def main(
     effects: Annotated[str, typer.Option(help="Only effects with one of these words in their names.")] = "",
-    seeds: Annotated[int, typer.Option(help="Hidden settings of each effect.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Hidden settings per effect.")] = 3,
     renders: Annotated[int, typer.Option(help="The most renders.")] = 2000,
     page: Annotated[Path | None, typer.Option(help="Write the results into this page.")] = None,
 ) -> None:
@@ -154,24 +154,24 @@ def main(
 
 
 def table(rows: list[Row]) -> str:
-    """As Markdown: a line for each effect."""
+    """A Markdown table with a line for each effect."""
     lines = [
-        "| effect | told | found within 0.05 | median error | largest error | loss | dB apart | renders | missed | twins | "
-        "cannot be told |",
+        "| effect | determined | found within 0.05 | median error | largest error | loss | dB apart | renders | missed | twins | "
+        "not determined |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- | --- |",
     ]
     for effect in dict.fromkeys(row.effect for row in rows):
         own = [row for row in rows if row.effect == effect]
         errors = [error for row in own for error in row.errors.values()]
         missed = [f"{name} (seed {row.seed})" for row in own for name in row.missed]
-        untold = sorted({name for row in own for name in row.untold})
+        undetermined = sorted({name for row in own for name in row.undetermined})
         twins = [f"{name} (seed {row.seed})" for row in own for name in row.twins]
         lines.append(
             f"| {effect} | {len(errors)} | {sum(e <= FOUND for e in errors)} | {np.median(errors or [np.nan]):.4f} | "
             f"{max(errors, default=np.nan):.3f} | {max(row.loss for row in own):.1e} | "
             f"{max(row.apart for row in own):.3f} | "
             f"{np.median([row.renders for row in own]):.0f} | {', '.join(missed) or 'none'} | "
-            f"{', '.join(twins) or 'none'} | {', '.join(untold) or 'none'} |"
+            f"{', '.join(twins) or 'none'} | {', '.join(undetermined) or 'none'} |"
         )
     return "\n".join(lines)
 
@@ -182,7 +182,7 @@ This page is generated by `make recovery`. An effect at hidden settings makes a 
 `match` searches for these settings with its defaults. {seeds} seeds sample the continuous settings between {low} and {high}.
 Errors are of the normalised settings.
 
-- *told*: parameters that the sound determines: if one moved by 0.05, the others could not make up for it. The
+- *determined*: parameters that the sound determines: if one moved by 0.05, the others could not compensate for it. The
   column counts them over all seeds.
 - *twins*: parameters that `match` found at another value with a loss below a ten-thousandth of the start. Both values sound
   the same.

@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py
 
-What is compared takes turns, round after round, so that other load on the machine hits all of it; each figure is a median.
+The contestants take turns, round after round, so that other load on the machine affects all of them. Each figure is a median.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ Render = Callable[[np.ndarray, list[float]], np.ndarray]
 
 @dataclass(frozen=True)
 class Bare:
-    """An effect by its library's own calls: `render(audio [2, T], values [P])`, with its parameters set in the quickest way and
-    in the way that the library's documentation shows."""
+    """An effect by its library's own calls: `render(audio [2, T], values [P])`, with its parameters set in the fastest way, and
+    in the way of the library's documentation."""
 
     address: str
     parameters: tuple[str, ...]
@@ -83,7 +83,7 @@ def mda_overdrive() -> Bare:
 
 
 class PlainLayer(torch.autograd.Function):
-    """A throw-away layer: in this process, an item after the other, parameters by attribute, the audio perturbed too."""
+    """A simple layer: in this process, one item after the other, parameters by attribute, with perturbed audio too."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, p: torch.Tensor, render: Render) -> torch.Tensor:
@@ -109,7 +109,7 @@ class PlainLayer(torch.autograd.Function):
 
 
 def medians(rounds: int, *what: Callable[[], object]) -> list[float]:
-    """Seconds of each, taking turns; as in a loop of its own, with the processor's caches full of its own data."""
+    """Seconds of each, in turns, with the processor's caches full of its own data, as in its own loop."""
     seconds: list[list[float]] = [[] for _ in what]
     for _ in range(rounds):
         for one, times in zip(what, seconds, strict=True):
@@ -144,7 +144,7 @@ def step_row(bare: Bare, samples: int, pool: ProcessPool, rounds: int) -> str:
 
 
 class Timed:
-    """An estimator that notes how long it thinks: what its probes take is left out."""
+    """An estimator that records its own time, without its probes."""
 
     def __init__(self, estimator: Estimator) -> None:
         self.estimator = estimator
@@ -171,7 +171,7 @@ class Timed:
 
 
 def thinking_row(address: str, seconds: float, batch: int, what: str, pool: ProcessPool, rounds: int) -> str:
-    """The share of a training step in which the default estimator thinks, where it emulates and where it does not."""
+    """The default estimator's own share of a training step, with and without emulation."""
     timed = Timed(Auto(items=1))
     layer = DifferentiableEffect(address, SAMPLE_RATE, estimator=timed, host=pool)
     generator = torch.Generator().manual_seed(0)
@@ -183,7 +183,7 @@ def thinking_row(address: str, seconds: float, batch: int, what: str, pool: Proc
     adam = torch.optim.Adam([p], lr=0.01)
     measure = MultiResolutionSTFTLoss()
     shares = []
-    filling = 60 if batch == 1 else 3  # steps until its memory is full
+    filling = 60 if batch == 1 else 3  # steps until the emulator is full
     for step in range(filling + rounds):
         timed.seconds, started = 0.0, time.perf_counter()
         adam.zero_grad()
@@ -200,7 +200,7 @@ def thinking_row(address: str, seconds: float, batch: int, what: str, pool: Proc
 
 
 def scaling(rounds: int) -> float:
-    """Throughput of two hosts over that of one."""
+    """Throughput of two hosts divided by that of one."""
     spec = EffectSpec.of(f"dawdreamer:{OVERDRIVE}")
     audio = np.random.default_rng(0).standard_normal((24, 2, 65536), dtype=np.float32) * 0.1
     points = np.random.default_rng(1).random((24, 3))
@@ -234,7 +234,7 @@ def starting(rounds: int) -> tuple[float, float]:
 
 
 def growth(renders: int = 20_000) -> float:
-    """How much the host that grows most has grown after so many renders, MB."""
+    """Growth of the host that grows most, after this number of renders, MB."""
     spec = EffectSpec.of(f"dawdreamer:{OVERDRIVE}")
     audio = np.zeros((100, 1, 512), np.float32)
     points = np.full((100, 3), 0.5)
@@ -250,7 +250,7 @@ def growth(renders: int = 20_000) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="rounds of each comparison")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds per comparison")
     parser.add_argument("--output", type=Path, default=PAGE, help="the page to write")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # torch's threads wait by spinning, on the cores that the hosts need
@@ -286,7 +286,7 @@ perturbs the audio too. It makes 5 renders an item. With {pool.hosts} hosts and 
 |---|---:|---:|---:|---:|---:|---:|
 {chr(10).join(rows)}
 
-The overhead above 1 has two parts. Each render doubles a mono recording, averages the channels again, looks for samples
+The overhead above 1 has two parts. Each render doubles a mono recording, averages the channels again, checks for samples
 that are not finite, and takes the inner product with the cotangent (0.3 ms at 131 072 samples). Each step copies audio
 and cotangent, computes the estimate and wakes the hosts (about 2 ms). The overhead is largest where a render is quick.
 Figures differ between machines.
@@ -294,7 +294,7 @@ Figures differ between machines.
 ## What the estimator takes
 
 `auto:items=1` computes in this process, on one core. It chooses probes, and emulates the effect where settings are
-fitted to one recording. Renders and losses are part of a step, and not of its own time. The loss is the
+fitted to one recording. Renders and losses are part of a step, but not of its own time. The loss is the
 multi-resolution spectral one of auraloss.
 
 | | effect | recordings | a step | its own time | share |

@@ -1,9 +1,9 @@
-"""Make the weights that come with the package: the encoder, then the controllers. Stopped, it goes on when called again.
+"""Make the weights that come with the package: the encoder, then the controllers. If it was stopped, the next call continues.
 
     python benchmarks/style_weights.py --runs runs/style-weights
 
-Each file's header says from which recordings, seed and versions it was made, how long that took and what came of it;
-`docs/measured/style-weights.md` is a table of that.
+Each file's header holds the recordings, seed and versions of the training, its duration and its results;
+`docs/measured/style-weights.md` is a table of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from blackbox_grad_adapters.style_matching.training.controller_training import P
 COMMAND = "make style-weights"
 PAGE = Path(__file__).parent.parent / "docs" / "measured" / "style-weights.md"
 
-#: Pairs of each effect that the encoder hears.
+#: Pairs per effect in the encoder's training.
 HEARD = 6144
 PLAN = Plan(pairs=3072, sounds=768, judged=64, settings_epochs=12, audio_epochs=12, audio_steps=40, audio_rate=5e-4)
 
@@ -34,7 +34,7 @@ PLAN = Plan(pairs=3072, sounds=768, judged=64, settings_epochs=12, audio_epochs=
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("runs/style-weights"), help="folder of checkpoints")
-    parser.add_argument("--effects", nargs="+", default=shipped.EFFECTS, help="controllers to make; the encoder hears all")
+    parser.add_argument("--effects", nargs="+", default=shipped.EFFECTS, help="controllers to make; the encoder uses all")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     tracks = run.sides([])
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def page() -> str:
-    """What the headers of the package's weights say."""
+    """The facts in the headers of the package's weights."""
     ears = shipped.encoder().header
     there = [address for address in shipped.EFFECTS if shipped.file_of(address).exists()]
     headers = {address: shipped.controller(address)[0].header for address in there}

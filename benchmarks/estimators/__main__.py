@@ -1,6 +1,6 @@
 """python -m benchmarks.estimators: measure what is missing, and show the tables.
 
-python -m benchmarks.estimators                                        # everything, or what is left of it
+python -m benchmarks.estimators                                        # everything that is still missing
 python -m benchmarks.estimators --estimator my_package.Mine:step=0.02  # one estimator, beside the results of the rivals
 python -m benchmarks.estimators --estimator spsa --tasks 'overdrive,zam-*' --parts progress --again
 python -m benchmarks.estimators --parts none --page docs/measured/estimator-benchmarks.md
@@ -24,7 +24,7 @@ from blackbox_grad.errors import BlackboxGradError
 from blackbox_grad.estimators import estimator as find_estimator
 from blackbox_grad.hosts import usable_cores
 
-#: Characters in a line where the tables do not go to a terminal.
+#: Characters in a line if the tables do not go to a terminal.
 _PAPER = 180
 
 
@@ -32,16 +32,16 @@ def main(
     estimator: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only these: registered names or package.module.Class, with options; {m} stands for the renders it may make."
+            help="Only these: registered names or package.module.Class, with options; {m} stands for its number of renders."
         ),
     ] = None,
-    kinds: Annotated[str, typer.Option(help="What they probe.")] = "cotangent,loss",
+    kinds: Annotated[str, typer.Option(help="Kinds of probes.")] = "cotangent,loss",
     tasks: Annotated[str, typer.Option(help="Only tasks with one of these words or patterns in their names.")] = "*",
     parts: Annotated[str, typer.Option(help="Some of progress, quality, amortised; or none.")] = "progress,quality,amortised",
     rates: Annotated[str, typer.Option(help="Only these step sizes of Adam; all of the grid by default.")] = "",
     seeds: Annotated[int, typer.Option(help="Runs of each method with each step size.")] = 1,
-    jobs: Annotated[int, typer.Option(help="Processes; one a core by default.")] = 0,
-    again: Annotated[bool, typer.Option(help="Measure what has a result, too.")] = False,
+    jobs: Annotated[int, typer.Option(help="Processes; one per core by default.")] = 0,
+    again: Annotated[bool, typer.Option(help="Measure again what has a result.")] = False,
     results: Annotated[Path, typer.Option(help="Folder for new results.")] = Path("build/estimators"),
     write_page: Annotated[Path | None, typer.Option("--page", help="Write the page of the docs, with its figures.")] = None,
 ) -> None:
@@ -51,7 +51,7 @@ def main(
     _one_of("kinds", kinds, ["cotangent", "loss"])
     chosen = matching(tasks)
     if not chosen:
-        raise typer.BadParameter(f"--tasks {tasks}: no task is called so; there are {', '.join(TASKS)}")
+        raise typer.BadParameter(f"--tasks {tasks}: no task has this name; there are {', '.join(TASKS)}")
     try:
         wanted = _Wanted(estimator, cast("list[Kind]", kinds.split(",")), chosen, _numbers(rates), seeds)
     except BlackboxGradError as error:
@@ -66,7 +66,7 @@ def main(
             if cells:
                 failed += run(cells, tables[part], jobs or usable_cores(), console, part)
     except KeyboardInterrupt:
-        console.print("stopped; the same command goes on from here")
+        console.print("stopped; the same command continues from here")
         raise typer.Exit(130) from None
     rows = {part: table.rows for part, table in tables.items()}
     if not console.is_terminal:
@@ -94,9 +94,9 @@ def _one_of(option: str, text: str, allowed: list[str]) -> None:
 
 
 class _Wanted:
-    """What is to be measured, of all rivals or of some estimators."""
+    """The measurements to make, for all rivals or for some estimators."""
 
-    #: what tells one measurement from another, in the order of its arguments
+    #: what identifies a measurement, in the order of its arguments
     keys = KEYS | {"quality": ("task", "method", "kind")}
 
     def __init__(self, names: list[str] | None, kinds: list[Kind], tasks: list[str], rates: list[float], seeds: int) -> None:

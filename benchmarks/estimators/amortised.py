@@ -1,7 +1,7 @@
-"""Amortised: a small network hears a recording dry and wet, and predicts the settings; it is trained through the plug-in.
+"""Amortised: a small network gets a recording, dry and wet, and predicts the settings; it is trained through the plug-in.
 
-Trained on excerpts of the bundled guitar, validated on other settings and other recordings. What counts is the validation loss
-after equal numbers of renders: an estimator that needs more of them for a gradient makes fewer steps.
+It is trained on excerpts of the bundled guitar, and validated on other settings and other recordings. The validation loss is
+compared after equal numbers of renders: an estimator that needs more renders for a gradient makes fewer steps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EFFECT = "multiband"
 BATCH = 8
 TRAINING, VALIDATION = 256, 48
 
-#: Renders of training, forward ones counted, after which the validation loss is noted.
+#: Renders in training, with forward renders, after which the validation loss is recorded.
 COUNTS = (1200, 2400, 4800)
 
 #: Learning rates of Adam for the network's weights: the same for all estimators.
@@ -47,7 +47,7 @@ class Examples:
 
 
 def measure(name: str, kind: Kind, rate: float, seed: int) -> list[Row]:
-    """Train, and give the validation loss relative to that of settings in the middle of their ranges, as a row of results."""
+    """Train, and return the validation loss, relative to the loss of settings in the middle of their ranges, as a result row."""
     training, validation = examples()
     layer = layer_for(EFFECT, name)
     torch.manual_seed(seed)
@@ -105,7 +105,7 @@ class Predictor(nn.Module):
 
 @cache
 def examples() -> tuple[Examples, Examples]:
-    """For training and for validation."""
+    """Pairs for training and for validation."""
     generator = torch.Generator().manual_seed(0)
     audio, rate = example()
     guitar = torch.from_numpy(resample(audio.mean(axis=0, keepdims=True), rate, SAMPLE_RATE))

@@ -24,7 +24,7 @@ class Method:
 
     Attributes:
         name: of an estimator, with its options, of an optimiser of nevergrad, "DFO-LS", or "match".
-        kind: what the estimator probes, or "search" for an optimiser that needs no gradient.
+        kind: what the estimator probes, or "search" for an optimiser without gradients.
     """
 
     name: str
@@ -41,10 +41,10 @@ class Method:
         return (0.0,) if self.kind == "search" else RATES
 
 
-#: What published systems do.
+#: The method of published systems.
 PUBLISHED = Method("spsa", "cotangent")
 
-#: Those that are run on all tasks.
+#: Methods that run on all tasks.
 RIVALS: tuple[Method, ...] = (
     PUBLISHED,
     Method("spsa", "loss"),
@@ -66,7 +66,7 @@ RIVALS: tuple[Method, ...] = (
     Method("match", "search"),
 )
 
-#: Those that the table of effects has room for.
+#: Methods that fit into the table of effects.
 COLUMNS = (
     PUBLISHED,
     Method("coordinates", "loss"),
@@ -75,7 +75,7 @@ COLUMNS = (
     Method("match", "search"),
 )
 
-#: Families of estimators whose gradients are compared at equal renders: `{m}` stands for them, `{pairs}` for half as many.
+#: Families of estimators, to compare their gradients at equal renders: `{m}` stands for the renders, `{pairs}` for half of them.
 FAMILIES = (
     "spsa:samples={pairs}",
     "spsa:samples={m},sides=1",
@@ -88,7 +88,7 @@ FAMILIES = (
     f"{_TORCHOPT}:method=antithetic,samples={{pairs}}",
 )
 
-#: Those that a network is trained with.
+#: Methods that train a network.
 TRAINERS: tuple[Method, ...] = (
     PUBLISHED,
     Method(_ORTHOGONAL, "cotangent"),
@@ -101,5 +101,5 @@ TRAINERS: tuple[Method, ...] = (
 
 
 def at_two_renders(family: str) -> str:
-    """The estimator of a family that makes two renders for a gradient; one that is no family as it is."""
+    """The estimator of a family with two renders per gradient; a single estimator passes through."""
     return family.format(m=2, pairs=1) if "{" in family else family

@@ -90,7 +90,7 @@ def _without(lines: report.Lines, heading: str) -> report.Lines:
 
 
 def _effects(found: Sequence[report.Progress]) -> report.Lines:
-    """A column for each rival that stands for others, and the method that is best."""
+    """A column for each representative rival, and the best method."""
     shown = [p for p in found if p.method in methods.COLUMNS]
     lines = []
     effect_of = [task.effect for task in TASKS.values()]

@@ -1,4 +1,4 @@
-"""Progress: the lowest loss that a method has seen after so many renders, forward renders counted."""
+"""Progress: the lowest loss of a method so far, over its renders, with forward renders."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from benchmarks.estimators.searchers import DFOLS, Nevergrad
 from benchmarks.estimators.tasks import Posed, host, layer_for, posed
 from blackbox_grad import match
 
-#: Renders after which the loss is noted.
+#: Renders after which the loss is recorded.
 COUNTS = (10, 20, 50, 100, 150, 200, 300, 500, 700, 1000)
 
-#: Shares of the starting loss to be reached.
+#: Shares of the starting loss to reach.
 LEVELS = (0.5, 0.2, 0.1)
 
 
@@ -27,7 +27,7 @@ class Run:
 
     Attributes:
         losses: the lowest loss after `COUNTS` renders, relative to the starting loss.
-        reached: renders until the loss was `LEVELS` of the starting loss; infinity if it never was.
+        reached: renders until the loss was at `LEVELS` of the starting loss; infinity if it never was.
     """
 
     losses: tuple[float, ...]
@@ -35,7 +35,7 @@ class Run:
 
 
 class _Meter:
-    """The loss of a task, which notes when it is lowest."""
+    """The loss of a task, which records its lowest values."""
 
     def __init__(self, task: Posed, budget: int) -> None:
         self._task, self._budget = task, budget
@@ -47,7 +47,7 @@ class _Meter:
         return host().renders - self._before
 
     def __call__(self, audio: Tensor, target: Tensor | None = None) -> Tensor:
-        """The loss `[B]` of `[B, 1, T]`; it knows its target, which is an argument for those estimators that listen to it."""
+        """The loss `[B]` of `[B, 1, T]`; it knows its target, which is an argument only for estimators that use it."""
         losses = self._task.loss(audio)
         lowest = float(losses.detach().min())
         if self.renders <= self._budget and lowest < self._lowest[-1][1]:
@@ -79,14 +79,14 @@ def progress(task_name: str, name: str, kind: Kind, rate: float, seed: int, budg
         else:
             meter(layer(task.audio, point)).mean().backward()
         assert point.grad is not None
-        point.grad.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)  # where the loss is not finite, momentum leads on
+        point.grad.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)  # if the loss is not finite, momentum continues
         adam.step()
         point.data.clamp_(0.0, 1.0)
     return meter.run()
 
 
 class _Overheard:
-    """The host, and a meter that hears all of its renders."""
+    """The host, with a meter that receives all of its renders."""
 
     def __init__(self, meter: _Meter) -> None:
         self._meter = meter
@@ -105,7 +105,7 @@ class _Overheard:
 def _search(name: str, task: Posed, meter: _Meter, budget: int, seed: int) -> None:
     """`match`, with its own strategy or with another optimiser as searcher, which begins at the task's start.
 
-    `match` and DFO-LS work with residuals, so they have the loss of `match` in place of auraloss; the meter judges all by one.
+    `match` and DFO-LS work with residuals, so they use the loss of `match` in place of auraloss. The meter uses the task's loss.
     """
     audio, target, start = task.audio[0].numpy(), task.target[0].numpy(), task.start[0].numpy()
     residuals = "l1" if task.task.loss == "l1" else "mrstft"

@@ -1,4 +1,4 @@
-"""Quality: the cosine between an estimate at the start of a task and a gradient that can be trusted, against renders."""
+"""Quality: the cosine between an estimate at the start of a task and a trusted gradient, against renders."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from benchmarks.estimators.results import Row
 from benchmarks.estimators.tasks import EFFECTS, host, layer_for, posed
 from blackbox_grad_backends.reference import differentiable
 
-#: Estimates of which the quartiles are taken.
+#: Estimates per quartile.
 REPEATS = 5
 
-#: Steps of the central differences that a trusted gradient is made of.
+#: Steps of the central differences for a trusted gradient.
 _STEPS = (8e-3, 4e-3, 2e-3, 1e-3, 5e-4)
 
-#: With a smaller error than this, no better one is sought.
+#: The search for a trusted gradient ends at a smaller error than this.
 _GOOD = 1e-3
 
 #: A gradient with a larger relative error is not trusted.
@@ -35,16 +35,16 @@ def counts(parameters: int) -> list[int]:
 
 
 def half(parameters: int) -> int:
-    """P/2, and never less than one render."""
+    """P/2, and at least one render."""
     return max(1, math.ceil(parameters / 2))
 
 
 def measure(task: str, family: str, kind: Kind) -> list[Row]:
-    """A row for each number of renders that the family offers. Where no gradient can be trusted, one row, of 0 renders, says so.
+    """A row for each number of renders that the family offers. If no gradient can be trusted, one row with 0 renders.
 
     Args:
         task: its name.
-        family: an estimator with `{m}` in place of its renders, or `{pairs}` in place of half as many; or one as it is.
+        family: an estimator with `{m}` in place of its renders, or `{pairs}` in place of half as many; or a single estimator.
         kind: what it probes.
     """
     trusted, error = trusted_gradient(task)
@@ -66,7 +66,7 @@ def measure(task: str, family: str, kind: Kind) -> list[Row]:
 
 
 def gradient(task_name: str, name: str, kind: Kind, seed: int = 0) -> tuple[NDArray[np.float64], int]:
-    """The estimated gradient of the loss at the start, `[P]`, and the renders beyond the forward one that it took."""
+    """The estimated gradient of the loss at the start, `[P]`, and its renders beyond the forward one."""
     task = posed(task_name)
     layer = layer_for(task.task.effect, name)
     torch.manual_seed(seed)
@@ -82,8 +82,8 @@ def gradient(task_name: str, name: str, kind: Kind, seed: int = 0) -> tuple[NDAr
 def trusted_gradient(task_name: str) -> tuple[NDArray[np.float64], float]:
     """The gradient of the loss at the start, `[P]`, and its relative error; for a reference effect, exact.
 
-    Central differences at a step and at half of it give an error bar, and together a better value (L. F. Richardson, 1911). Of all
-    steps the pair that agrees best is taken, and of both kinds of probes, as their gradients at the point are the same.
+    Central differences at a step and at half of it give an error bar, and together a better value (L. F. Richardson, 1911). The
+    pair that agrees best is taken over all steps, and over both kinds of probes, as their gradients at the point are the same.
     """
     task = posed(task_name)
     backend, _, locator = EFFECTS[task.task.effect].address.partition(":")

@@ -1,6 +1,6 @@
-"""Short excerpts of real recordings: the bundled guitar, and speech and music from Debian's packages, fetched when first used.
+"""Short excerpts of real recordings: the bundled guitar, and speech and music from Debian's packages, fetched at first use.
 
-The packages are corpora for evaluation; nothing here is trained on what it is measured on.
+The packages are corpora for evaluation: no training uses them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From rows of results to what the tables and figures show."""
+"""From rows of results to the content of tables and figures."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from benchmarks.estimators.results import Row
 
 FloatArray = NDArray[np.float64]
 
-#: What the runs of a method are ranked by: the mean logarithm of its relative losses after these many renders …
+#: Runs of a method are ranked by the mean logarithm of its relative losses after these numbers of renders …
 RANKED = (100, 300, 1000)
 
-#: … in which losses below this count as equal.
+#: … where losses below this count as equal.
 _ENOUGH = 1e-3
 
 #: Losses that differ by less than this factor are a draw.
@@ -32,13 +32,13 @@ _SEARCH = Method("CMA", "search")
 
 @dataclass
 class Progress:
-    """The runs of one method with one step size a task.
+    """The runs of one method, with one step size per task.
 
     Attributes:
-        method: which.
-        rate: the step size; NaN where each task has its own.
+        method: the method.
+        rate: the step size; NaN if each task has its own.
         losses: `[N, len(COUNTS)]`: relative losses on `N` tasks.
-        reached: `[N, len(LEVELS)]`: renders to reach a level; infinity where it never was.
+        reached: `[N, len(LEVELS)]`: renders to reach a level; infinity if it was never reached.
     """
 
     method: Method
@@ -52,7 +52,7 @@ class Progress:
         return float(_scores(self.losses).mean())
 
     def at(self, renders: int) -> FloatArray:
-        """`[N]`: the losses after so many renders."""
+        """`[N]`: the losses after this number of renders."""
         return self.losses[:, COUNTS.index(renders)]
 
     def to(self, level: float) -> FloatArray:
@@ -65,7 +65,7 @@ class Progress:
         return int((mine * _DRAW < others).sum()), int((others * _DRAW < mine).sum())
 
     def relative(self, other: Progress, level: float = 0.2) -> float:
-        """The median over the tasks that one of the two solves of the ratio of renders to this level."""
+        """The ratio of renders to this level: the median over the tasks that at least one of the two solves."""
         mine, others = self.to(level), other.to(level)
         solved = np.isfinite(mine) | np.isfinite(others)
         return float(np.median(mine[solved] / others[solved])) if solved.any() else float("nan")
@@ -78,7 +78,7 @@ def _scores(losses: FloatArray) -> FloatArray:
 
 
 def by_method(rows: Sequence[Row], tasks: Sequence[str], per_task: bool = False) -> list[Progress]:
-    """Every method that has been run on all of `tasks`, best first, with its best step size: one for all tasks, or one for each."""
+    """Every method that ran on all of `tasks`, best first, with its best step size: one for all tasks, or one for each."""
     runs: dict[Method, dict[tuple[str, float], list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         runs[Method(row["method"], row["kind"])][row["task"], float(row["rate"])].append(row)
@@ -100,7 +100,7 @@ def by_method(rows: Sequence[Row], tasks: Sequence[str], per_task: bool = False)
 
 
 def _median(rows: Sequence[Row], prefix: str, columns: Sequence[float]) -> list[float]:
-    """Over the seeds."""
+    """Median over the seeds."""
     return [float(np.median([row[f"{prefix}{column:g}"] for row in rows])) for column in columns]
 
 
@@ -140,8 +140,8 @@ class Quality:
         method: the family, and what it probes.
         share: `[N]`: renders beyond the forward one, divided by the number of parameters.
         cosine: `[N]`: medians of repeated estimates.
-        at_half: `[M]`: those with P/2 renders.
-        at_full: `[M]`: those with P renders.
+        at_half: `[M]`: cosines with P/2 renders.
+        at_full: `[M]`: cosines with P renders.
         untrusted: tasks left out.
     """
 
@@ -154,7 +154,7 @@ class Quality:
 
 
 def by_family(rows: Sequence[Row], tasks: Sequence[str]) -> list[Quality]:
-    """Every family that has been measured on all of `tasks`."""
+    """Every family that was measured on all of `tasks`."""
     families: dict[Method, list[Row]] = defaultdict(list)
     for row in rows:
         if row["task"] in tasks:
@@ -204,7 +204,7 @@ def amortised_lines(rows: Sequence[Row]) -> Lines:
 
 
 def terminal_tables(rows: Mapping[str, Sequence[Row]], tasks: Sequence[str]) -> list[Table]:
-    """What has been measured on all of `tasks`."""
+    """The tables of everything that was measured on all of `tasks`."""
     count = f"{len(tasks)} tasks" if len(tasks) != 1 else tasks[0]
     shown = {
         f"Progress on {count}: medians; the step is the best for all of them": progress_lines(

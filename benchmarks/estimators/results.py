@@ -1,4 +1,4 @@
-"""Where results are kept: CSV files with a row a measurement, always whole, so that a run goes on where it ended."""
+"""The results: CSV files with one row per measurement, always whole, so that a run continues where it ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from blackbox_grad.files import replacing
 #: The results behind the page of the docs.
 COMMITTED = Path(__file__).parent / "results"
 
-#: Columns that say what was measured; the others say what was found.
+#: Columns that identify a measurement; the others hold its result.
 KEYS = {
     "progress": ("task", "method", "kind", "rate", "seed"),
     "quality": ("task", "method", "kind", "renders"),
@@ -24,11 +24,11 @@ Row = dict[str, Any]
 
 
 class Table:
-    """Rows of one part of the bench, those of the docs among them.
+    """Rows of one part of the bench, including the rows of the docs.
 
     Args:
         part: a key of `KEYS`.
-        folder: where new rows go.
+        folder: for new rows.
     """
 
     def __init__(self, part: str, folder: Path) -> None:
@@ -46,7 +46,7 @@ class Table:
         return list((self._given | self._own).values())
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Keep these, in place of others of the same measurement."""
+        """Add rows, and replace older ones of the same measurement."""
         self._own |= {self._key(row): row for row in rows}
         text = io.StringIO()
         columns = list(next(iter(self._own.values())))

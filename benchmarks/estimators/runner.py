@@ -1,4 +1,4 @@
-"""Measurements spread over processes. What is measured is kept at once, so Ctrl-C loses no more than the last seconds."""
+"""Measurements spread over processes. Each result is kept at once, so Ctrl-C loses only the last seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.estimators.results import Row, Table
 #: A measurement: a function that can be pickled, and its arguments. It returns rows.
 Cell = tuple[Callable[..., list[Row]], tuple[Any, ...]]
 
-#: Rows, or why there are none.
+#: Rows, and the error if there are none.
 Answer = tuple[list[Row], str]
 
 
@@ -36,10 +36,10 @@ def run(cells: Sequence[Cell], table: Table, jobs: int, console: Console, title:
 
 
 def _answers(cells: Sequence[Cell], jobs: int) -> Iterator[Answer]:
-    """An answer for each cell, as they come.
+    """An answer for each cell, in order of arrival.
 
-    Each process has a connection of its own. With the shared queues of `multiprocessing.Pool`, a process that is killed while it
-    answers would leave a lock behind that nobody opens.
+    Each process has its own connection. With the shared queues of `multiprocessing.Pool`, a process that is killed while it answers
+    would leave a lock that no process opens.
     """
     if jobs == 1:
         yield from map(_measured, cells)
@@ -76,15 +76,15 @@ def _start() -> tuple[Connection, multiprocessing.process.BaseProcess]:
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs,), daemon=True)
     process.start()
-    theirs.close()  # or its death would not be seen here
+    theirs.close()  # otherwise the parent would not notice its death
     return ours, process
 
 
 def _serve(connection: Connection) -> None:
-    """In a process of its own: measure what comes, until nothing comes any more."""
+    """In its own process: measure each cell that arrives, until the connection closes."""
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes the connection
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, and then closes the connection
     torch.set_num_threads(1)
     while True:
         try:

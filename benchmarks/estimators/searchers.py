@@ -1,4 +1,4 @@
-"""Optimisers of others as searchers, so that they drive `match` like its own."""
+"""Optimisers of other libraries as searchers, so that they drive `match` like its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from blackbox_grad.parameters import FloatArray, ParameterSpace
 
-#: Residuals that DFO-LS is given: sums of random signs times many.
+#: Number of residuals for DFO-LS: each is a sum of many residuals with random signs.
 _RESIDUALS = 512
 
 
@@ -27,7 +27,7 @@ class Nevergrad:
         seed: of the optimiser.
         start: `[P]`: where it begins.
         name: of the optimiser.
-        budget: renders that it may expect.
+        budget: the number of renders that it plans for.
     """
 
     def __init__(self, space: ParameterSpace, seed: int, start: FloatArray, name: str, budget: int) -> None:
@@ -43,7 +43,7 @@ class Nevergrad:
         return f"nevergrad {self._name}"
 
     def ask(self, count: int) -> FloatArray:
-        """One at a time: it learns from each."""
+        """One at a time: the optimiser learns from each."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # cma's, at every point that nevergrad moved into the box
             self._asked = [self._optimiser.ask()]
@@ -61,7 +61,7 @@ class DFOLS:
 
     C. Cartis, J. Fiala, B. Marteau, L. Roberts, "Improving the flexibility and robustness of model-based derivative-free
     optimization solvers", ACM Trans. Math. Softw. 45(3), 2019, doi:10.1145/3338517. Its solver calls the function itself, so it
-    runs on a thread that waits for what is told.
+    runs on a thread that waits for `tell`.
 
     Args:
         space: of the settings.
@@ -96,7 +96,7 @@ class DFOLS:
             self._asked.put(None)
 
     def ask(self, count: int) -> FloatArray:
-        """One at a time, until the solver has come to its end."""
+        """One at a time, until the solver ends."""
         if not self._solver.is_alive() and self._solver.ident is None:
             self._solver.start()
         point = self._asked.get()
@@ -106,7 +106,7 @@ class DFOLS:
         self._told.put(self._hashed(residuals[0].double().numpy()))
 
     def _hashed(self, residuals: FloatArray) -> FloatArray:
-        """`[R]` -> `[512]`, as an emulator sketches them."""
+        """`[R]` -> `[512]`, as in the emulator's sketch."""
         if len(residuals) <= _RESIDUALS:
             return residuals
         if self._signs is None:

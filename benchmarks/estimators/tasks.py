@@ -23,9 +23,9 @@ class Subject:
     """An effect of the bench.
 
     Attributes:
-        address: of the effect; its continuous parameters are searched.
-        ranges: from where settings are drawn for some parameters; for all others from `RANGE`.
-        fixed: values of parameters that are not searched.
+        address: of the effect; the search is over its continuous parameters.
+        ranges: ranges of random settings for some parameters; the others have `RANGE`.
+        fixed: values of parameters that stay.
     """
 
     address: str
@@ -37,7 +37,7 @@ RANGE = (0.1, 0.9)
 
 EFFECTS = {
     "overdrive": Subject(_MDA + "Overdrive"),
-    # with more feedback it blows up
+    # with more feedback it is unstable
     "delay": Subject(_MDA + "Delay", {"Feedback": (0.1, 0.5), "Fb Tone": (0.3, 0.7)}),
     "ambience": Subject(_MDA + "Ambience"),
     "combo": Subject(_MDA + "Combo"),
@@ -52,7 +52,7 @@ EFFECTS = {
     "zam-comp": Subject("pedalboard:ZamCompX2.vst3"),
     # the parameter runs to 8 s, the recordings to 0.68 s
     "zam-delay": Subject("pedalboard:ZamDelay.vst3", {"Time": (0.005, 0.05), "Feedback": (0.1, 0.6)}),
-    # the slowest: 25 ms a render, where others take one
+    # the slowest: 25 ms per render; others take 1 ms
     "zam-geq31": Subject("pedalboard:ZamGEQ31.vst3"),
     "multicomp": Subject("pedalboard:ZaMultiComp.vst3", fixed={f"ZamComp {band} ON": 1.0 for band in (1, 2, 3)}),
     "compressor": Subject("pedalboard-builtin:Compressor"),
@@ -146,12 +146,12 @@ def matching(pattern: str) -> list[str]:
 
 @cache
 def host() -> ProcessPool:
-    """Where this process renders: several processes work on tasks, so each has one host."""
+    """The host of this process: several processes work on tasks, so each has one host."""
     return ProcessPool(hosts=1, time_limit=20.0)
 
 
 def layer_for(effect: str, estimator: str | Estimator | None = None) -> DifferentiableEffect:
-    """A layer of its own, as an estimator may keep a memory."""
+    """A new layer, as an estimator may have state."""
     chosen = {} if estimator is None else {"estimator": estimator}
     subject = EFFECTS[effect]
     return DifferentiableEffect(
@@ -160,11 +160,11 @@ def layer_for(effect: str, estimator: str | Estimator | None = None) -> Differen
 
 
 class Posed:
-    """A task made ready.
+    """A task with its audio and settings.
 
     Attributes:
         audio: `[1, 1, T]`.
-        hidden, start: `[1, P] float64` in [0, 1]: the settings behind the target, and those to begin with.
+        hidden, start: `[1, P] float64` in [0, 1]: the settings that made the target, and the settings to start from.
         target: `[1, 1, T]`.
         loss: `[B, 1, T]` -> `[B]`; 0 at the hidden settings.
         initial: the loss at the start.
@@ -194,7 +194,7 @@ class Posed:
 
 @cache
 def posed(name: str) -> Posed:
-    """The task of this name, made ready once in each process."""
+    """The task of this name, prepared once in each process."""
     return Posed(TASKS[name])
 
 

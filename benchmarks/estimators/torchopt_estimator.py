@@ -2,15 +2,15 @@
 
 J. Ren et al., "TorchOpt: an efficient library for differentiable optimization", JMLR 24(367), 2023, arXiv:2211.06934.
 
-Used as it is, version 0.7.3, with what one has to know:
+Used as it is, version 0.7.3. Its properties:
 
 - The function must return one number, so a batch is estimated item by item.
 - Nothing holds the probes in the box. Here they are clipped to it, and the estimate, which divides by the intended distance, is
   too small near a face.
 - "forward" multiplies by the step where it should divide, so its length is wrong by the step squared (Adam does not mind), and
   from the second sample on compares with the previous difference instead of the value at the point: more than one sample is worse.
-- "antithetic" evaluates the function at the point too, and does not use it. That is not counted here: the forward render is there.
-- The directions are normal: a step of `sigma` moves every parameter by about as much, but sometimes by thrice that.
+- "antithetic" also evaluates the function at the point, and does not use it. This is not counted: the forward render gives it.
+- The directions are normal: a step of `sigma` moves every parameter by about as much, but sometimes by three times as much.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`make recovery` tells what is found, what is missed, and what cannot be told."""
+"""`make recovery` shows which settings are found, which are missed, and which the sound does not determine."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from blackbox_grad import InProcessHost, default_host
 
 
 @pytest.mark.slow
-def test_hidden_settings_are_found_and_what_cannot_be_told_is_named(monkeypatch):
+def test_hidden_settings_are_found_and_undetermined_ones_are_named(monkeypatch):
     row = recover("Distortion", 0, default_host(), renders=150)
     assert list(row.errors) == ["drive_db"]
     assert row.missed == []
-    # two gains in a row: only their sum is heard
+    # two gains in a row: only their sum is audible
     monkeypatch.setitem(EFFECTS, "gains", "reference:gain | reference:gain | reference:biquad")
     row = recover("gains", 0, InProcessHost(), renders=150)
-    assert len(row.untold) == 2
-    assert all("Gain" in name for name in row.untold)
+    assert len(row.undetermined) == 2
+    assert all("Gain" in name for name in row.undetermined)
 
 
 def test_what_is_missed_is_named():
