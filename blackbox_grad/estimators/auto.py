@@ -1,4 +1,4 @@
-"""The estimator that is used when none is named, composed of others."""
+"""The default estimator, composed of others."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Auto:
         samples: probes of each item; never more than audible parameters.
         items: batches of so many items or fewer are fitted with `Chords`. 0, the default: every estimate is right on average.
         step: of parameters that the inspection recommends none for, in (0, 0.5].
-        inspection: what `inspect_effect` found, for `Inspected`. "measure" leaves that to the layer, when it is made: up to two
-            minutes, once, as it is remembered until the plug-in's file changes. By default there is none, for gradients must not
-            depend on what was measured on a machine before.
+        inspection: the result of `inspect_effect`, for `Inspected`. "measure": the layer measures its effect when it is made, which
+            takes up to two minutes, once: the result is cached until the plug-in's file changes. By default there is none, because
+            gradients must not depend on earlier measurements on a machine.
 
     An `Auto` belongs to one layer. What it remembers makes two equal calls differ; two equal runs, from new layers, are equal.
     """
@@ -49,7 +49,7 @@ class Auto:
 
     @property
     def step(self) -> float:
-        """Of parameters that an inspection recommends none for. After a change nothing is remembered."""
+        """The step of parameters without a recommended one. A change clears the memory."""
         return self._step
 
     @step.setter
@@ -67,11 +67,11 @@ class Auto:
         return f"Auto(samples={self.samples}, items={self.items}, step={self.step}, inspection={found})"
 
     def promises(self, parameters: int) -> Promises:
-        """Of a function that the inspection tells nothing about, and that has no sound."""
+        """The promises for a function without an inspection and without sounds."""
         return promises_of(self._composed, parameters)
 
     def for_effect(self, spec: EffectSpec) -> Auto:
-        """The one to use for an effect: with its inspection, if that was left to the layer."""
+        """The estimator for an effect: with its inspection, for `inspection="measure"`."""
         if self.inspection == "measure":
             found = inspect_effect(spec)
             if found.stopped == "interrupted":

@@ -1,4 +1,4 @@
-"""What an estimator is, what it returns, and what it may promise."""
+"""The interface of estimators, their result, and their promises."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from blackbox_grad.estimators.problem import Problem
 
 @dataclass(frozen=True)
 class Estimate:
-    """What an estimator found.
+    """An estimator's result.
 
     Attributes:
         gradient: `[B, P]`: the estimate of `∂φ/∂p`.
-        audio: `[B, C, T]`: an estimate of `∂φ/∂x`, where the estimator makes one.
+        audio: `[B, C, T]`: an estimate of `∂φ/∂x`, if the estimator makes one.
     """
 
     gradient: Tensor

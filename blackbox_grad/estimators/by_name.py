@@ -1,6 +1,6 @@
 """Estimators by name: `"spsa:samples=4"` becomes an estimator.
 
-A third party registers its own without touching the core, in its `pyproject.toml`:
+A third party registers its own estimator in its `pyproject.toml`, without touching the core:
 
     [project.entry-points."blackbox_grad.estimators"]
     mine = "my_package:MyEstimator"
@@ -29,7 +29,7 @@ def estimator_names() -> list[str]:
 def estimator(description: str | Estimator, spec: EffectSpec | None = None) -> Estimator:
     """An estimator from `"name"` or `"name:option=value,option=value"`; an estimator passes through.
 
-    A name with a dot is a class that is not registered, in a module that can be imported: `"my_package.Mine:step=0.02"`.
+    A name with a dot is a class that is not registered, in an importable module: `"my_package.Mine:step=0.02"`.
 
     With `spec` it is the one for this effect: what the estimator's method `for_effect` returns, if it has one.
 
@@ -45,6 +45,6 @@ def _estimator(description: str | Estimator) -> Estimator:
         if isinstance(description, type):
             raise EstimatorError(f"{description.__name__} is a class; give an instance: {description.__name__}()")
         if not callable(getattr(description, "estimate", None)):
-            raise EstimatorError(f"{description!r} is no estimator: it has no method estimate(problem)")
+            raise EstimatorError(f"{description!r} is not an estimator: it has no method estimate(problem)")
         return description
     return cast("Estimator", made(ESTIMATORS, "estimator", description, EstimatorError))

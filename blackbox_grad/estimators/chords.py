@@ -182,7 +182,7 @@ class _View:
 
     @property
     def trust(self) -> float:
-        """How well the loss follows the distance: their rank correlation, and 1 before there is enough to tell."""
+        """How well the loss follows the distance: their rank correlation; 1 as long as there are too few."""
         if not self.ready:
             return 1.0
         losses, distances = np.array(self.pairs).T
@@ -193,7 +193,7 @@ class _View:
 
 @dataclass(frozen=True)
 class _Step:
-    """What was asked about an item in the step before: `point: [P]`, the loss there, `sound: [C, T]`."""
+    """The step before, of one item: `point: [P]`, the loss there, `sound: [C, T]`."""
 
     point: FloatArray
     loss: float
@@ -261,7 +261,7 @@ def _same_loss(problem: Problem, items: list[_Item]) -> bool:
 
 
 def _fingerprint(problem: Problem, item: int) -> bytes:
-    """What an item of a batch is known by."""
+    """What identifies an item of a batch."""
     assert problem.effect is not None
     assert problem.loss is not None
     digest = hashlib.blake2b(repr(problem.space.names).encode(), digest_size=16)

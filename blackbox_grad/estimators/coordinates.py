@@ -1,7 +1,7 @@
-"""Finite differences of a few parameters an item, drawn at random: those that matter often, the others seldom.
+"""Finite differences of a few random parameters per item: influential ones often, the others seldom.
 
-Most of a gradient lies along few parameters. A probe that moves one alone tells its slope exactly, and what strong parameters do
-does not drown what weak ones do, as it does where all are moved at once.
+Most of a gradient lies along few parameters. A probe that moves one alone gives its slope exactly. Strong parameters do not hide
+weak ones, as they do if all move at once.
 
 Yu. Nesterov, "Efficiency of coordinate descent methods on huge-scale optimization problems", SIAM J. Optim. 22(2), 2012,
 doi:10.1137/100802001. The probabilities are those of least variance: P. Zhao, T. Zhang, "Stochastic optimization with importance
@@ -30,19 +30,19 @@ _EVEN = 0.2
 class Coordinates:
     """Differences along single parameters, `samples` of them for each item, divided by the probability of drawing them.
 
-    The estimate is right on average whatever the probabilities are; these say how far single estimates are from the average. They
-    follow the slopes found before, in all items: a parameter is drawn in proportion to the root mean square of its slopes. At
-    first, all are drawn equally often. With `samples` >= P each is probed once, and nothing is random but the side.
+    The estimate is right on average for all probabilities; they only set the variance of single estimates. They follow the earlier
+    slopes, in all items: a parameter is drawn in proportion to the root mean square of its slopes. At first, all are drawn equally
+    often. With `samples` >= P each is probed once, and nothing is random but the side.
 
-    What is remembered belongs to one effect and one loss: use one `Coordinates` for each layer. It makes two equal calls differ;
-    two equal runs, from new estimators, are equal.
+    Its memory belongs to one effect and one loss: use one `Coordinates` for each layer. It makes two equal calls differ; two equal
+    runs, from new estimators, are equal.
 
     Args:
         samples: probes of each item; never more than parameters.
         step: in (0, 0.5], of the normalised range; or one for each parameter, by name, and 0.01 for those that are not named. A
             stepped parameter moves by whole levels. The side is drawn, unless a face of the box is near.
-        memory: in [0, 1): what is left of the past after every estimate. 0: nothing is remembered, all are drawn equally often.
-        influence: what is expected of the slopes' sizes, by name, in any unit; 0 or more. It counts until a slope was seen.
+        memory: in [0, 1): the weight of the past after every estimate. 0: no memory, all are drawn equally often.
+        influence: expected sizes of the slopes, by name, in any unit; 0 or more. It counts until a slope was measured.
 
     A parameter whose probe is not finite gets the gradient 0.
     """
@@ -75,7 +75,7 @@ class Coordinates:
         )
 
     def informed(self, steps: Mapping[str, float], influence: Mapping[str, float]) -> Coordinates:
-        """The same with a step for each parameter, and with what is expected of their slopes."""
+        """The same with a step for each parameter, and with their expected slopes."""
         return Coordinates(self.samples, steps, self.memory, influence)
 
     def estimate(self, problem: Problem) -> Estimate:
@@ -108,7 +108,7 @@ class Coordinates:
         self._squares, self._counts = torch.zeros(2, len(expected), dtype=torch.float64)
 
     def _importance(self) -> Tensor:
-        """`[P]`: the size of the slopes, in any unit: of those seen, and at most what is expected of those that were not."""
+        """`[P]`: the size of the slopes, in any unit: the measured size, or else at most the expected one."""
         seen = self._counts > 0
         found = self._squares / torch.where(seen, self._counts, 1.0)
         known = seen & (self._expected > 0)

@@ -1,4 +1,4 @@
-"""An estimator that knows what an inspection has measured."""
+"""An estimator that uses the results of an inspection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from blackbox_grad.estimators.problem import Problem
 from blackbox_grad.estimators.steps import LARGEST_STEP, USUAL_STEP, check_step
 from blackbox_grad.inspection.results import Inspection, ParameterInspection
 
-#: A parameter matters if it changes the sound by this part of what the most influential one does.
+#: A parameter matters if its influence is at least this part of the largest.
 _MATTERS = 0.1
 
 
@@ -27,12 +27,12 @@ class Inspected:
     the influential ones are probed more often from the beginning, where the estimator has a method
     `informed(steps, influence) -> Estimator`; `Coordinates`, `SPSA` and `Chords` have one.
 
-    Where cotangents are probed though a loss that is linearised says nothing about a parameter that matters, a warning says so.
+    It warns if it probes cotangents, and a linearised loss says nothing about a parameter that matters.
 
     Args:
         estimator: an `Estimator`, or its name with options.
-        inspection: what `inspect_effect` found.
-        step: of parameters that the inspection recommends none for, in (0, 0.5].
+        inspection: the result of `inspect_effect`.
+        step: of parameters without a recommended step, in (0, 0.5].
     """
 
     def __init__(self, estimator: str | Estimator, inspection: Inspection, step: float = USUAL_STEP) -> None:
@@ -58,11 +58,11 @@ class Inspected:
         return f"Inspected({self.estimator!r}, <inspection of {self.inspection.address}>)"
 
     def promises(self, parameters: int) -> Promises:
-        """The estimator's, of a function that the inspection tells nothing about."""
+        """The estimator's promises, for a function that was not inspected."""
         return promises_of(self.estimator, parameters)
 
     def for_effect(self, spec: EffectSpec) -> Inspected:
-        """Raises `EstimatorError` for another effect than the one that was inspected."""
+        """Raises `EstimatorError` for an effect other than the inspected one."""
         if self.inspection.address != spec.address:
             raise EstimatorError(f"the inspection is of {self.inspection.address}, and the effect is {spec.address}")
         return self
@@ -82,7 +82,7 @@ class Inspected:
         return Estimate(gradient)
 
     def _inform(self, names: Sequence[str], measured: dict[str, ParameterInspection]) -> Estimator:
-        """Slopes differ less than influence over a whole range does: as its root, on the whole."""
+        """Slopes differ less than influence over a whole range: about as its root."""
         inform = getattr(self.estimator, "informed", None)
         if inform is None:
             return self.estimator
@@ -93,7 +93,7 @@ class Inspected:
         return informed
 
     def _warn_of_cotangents(self, measured: Collection[ParameterInspection]) -> None:
-        """Once, if cotangent probes say nothing about a parameter that matters."""
+        """Warn once, if cotangent probes say nothing about a parameter that matters."""
         influence = {p.name: p.influence or 0.0 for p in measured}
         lost = [p.name for p in measured if p.probe_kind == "loss" and influence[p.name] > _MATTERS * max(influence.values())]
         if lost and not self._warned:

@@ -1,7 +1,7 @@
 """The audio's gradient through a linear time-invariant effect: adjoint filtering with the measured impulse response.
 
 Where `f(x) = h * x + o` (filters, equalisers, delays, reverbs; `o` is what the effect adds by itself), the Jacobian is the Toeplitz
-matrix of `h`, whatever `x` is, and its transpose is the same filter run backwards in time, inputs and outputs exchanged:
+matrix of `h`, for every `x`, and its transpose is the same filter run backwards in time, inputs and outputs exchanged:
 `x̄[s] = Σ_t h[t - s]ᵀ ȳ[t]`. Adjoints as filters, and the dot-product test for them: J. F. Claerbout, "Earth Soundings Analysis:
 Processing versus Inversion", 1992, chapter 5.
 """
@@ -91,15 +91,15 @@ class LTI:
         base: Tensor,
         answer: Tensor,
     ) -> None:
-        """Raise where `f(x) - f(base)` is not `h * (x - base)`, `x, y: [N, C, T]`."""
-        tolerance = self.tolerance + torch.finfo(effect.output.dtype).eps  # which counts in half precision
-        given, heard = x - base, y - answer
-        error = _norm(heard - response.filter(given))
-        wrong = ~(error <= tolerance * _norm(heard) + _ROUNDING * (_norm(given) + _norm(y)))
+        """Raise if `f(x) - f(base)` is not `h * (x - base)`, `x, y: [N, C, T]`."""
+        tolerance = self.tolerance + torch.finfo(effect.output.dtype).eps  # matters in half precision
+        given, change = x - base, y - answer
+        error = _norm(change - response.filter(given))
+        wrong = ~(error <= tolerance * _norm(change) + _ROUNDING * (_norm(given) + _norm(y)))
         if not wrong.any():
             return
         worst = int(wrong.nonzero()[0])
-        predicted = float(error[worst] / _norm(heard[worst]))
+        predicted = float(error[worst] / _norm(change[worst]))
         # four more renders say why: the same, half of it, the same later, and silence, to take off what the effect adds by itself
         given, later = given[worst], max(1, x.shape[-1] // 3)
         delayed = torch.nn.functional.pad(given, (later, 0))[:, : x.shape[-1]]
@@ -144,8 +144,8 @@ class _Response:
         return self._apply(self._spectrum.transpose(0, 1), cotangent.flip(-1)).flip(-1)
 
     def _apply(self, spectrum: Tensor, x: Tensor) -> Tensor:
-        heard = torch.fft.rfft(x, self._size)
-        product = sum(of_channel * heard[:, i, None] for i, of_channel in enumerate(spectrum))
+        spectra = torch.fft.rfft(x, self._size)
+        product = sum(of_channel * spectra[:, i, None] for i, of_channel in enumerate(spectrum))
         filtered: Tensor = torch.fft.irfft(product, self._size)
         return filtered[..., : x.shape[-1]]
 

@@ -1,4 +1,4 @@
-"""What an estimator is given: a scalar function of the parameters for each item of a batch, to be probed at chosen points."""
+"""The estimator's input: a scalar function of the parameters for each item of a batch, which it probes at chosen points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simultaneous perturbation: all parameters are moved at once, so a gradient costs a few renders however many there are.
+"""Simultaneous perturbation: all parameters move at once, so a gradient costs a few renders for any number of parameters.
 
 J. C. Spall, "Multivariate stochastic approximation using a simultaneous perturbation gradient approximation",
 IEEE Trans. Automatic Control 37(3), 1992, doi:10.1109/9.119632.
@@ -24,15 +24,15 @@ class SPSA:
 
     Args:
         samples: directions of each item, `K`.
-        sides: 2: a pair of renders a direction, on both sides of the point (2·K probes). 1: one render a direction,
-            compared with the forward render, which is there already (K probes).
+        sides: 2: a pair of renders per direction, on both sides of the point (2·K probes). 1: one render per direction,
+            compared with the forward render, which exists already (K probes).
         directions: "rademacher": independent signs. "orthogonal": rows of a randomised Hadamard matrix, which share no
             information; with K >= P they determine the gradient of an affine function exactly.
         step: in (0, 0.5], of the normalised range; or one for each parameter, by name, and 0.01 for those that are not named. A
             stepped parameter moves by whole levels.
 
-    Every item of a batch has directions of its own. Near a face of the box a parameter moves only as far as the box allows, and the
-    divisor is the distance really travelled. Directions with a probe that is not finite are left out.
+    Every item of a batch has its own directions. Near a face of the box a parameter moves only as far as the box allows, and the
+    divisor is the distance really travelled. The estimate leaves out directions with a probe that is not finite.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Steps of parameters: how far each can be moved, and which steps make sense."""
+"""Steps of parameters: how far each can move, and which steps are allowed."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def reach(problem: Problem, step: Step) -> tuple[Tensor, Tensor]:
 
 
 def check_steps(name: str, step: Step) -> Step:
-    """One step that makes sense, or one for each parameter."""
+    """One valid step, or one for each parameter."""
     if isinstance(step, Mapping):
         return {parameter: check_step(name, own, parameter) for parameter, own in step.items()}
     return check_step(name, step)
 
 
 def check_step(name: str, step: float, parameter: str = "") -> float:
-    """A step size that makes sense: in (0, 0.5]."""
+    """A valid step size: in (0, 0.5]."""
     if not (isinstance(step, Real) and 0.0 < step <= LARGEST_STEP):
         where = f" of {parameter!r}" if parameter else ""
         raise EstimatorError(f"{name}: step={step!r}{where} must lie in (0, 0.5]; parameters run from 0 to 1")

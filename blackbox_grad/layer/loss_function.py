@@ -1,4 +1,4 @@
-"""A loss for each item, from whatever a caller's loss function returns."""
+"""A loss for each item, from a caller's loss function."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ LossFunction: TypeAlias = Callable[..., Tensor]
 
 
 def autocast_as_now(device: torch.device) -> Callable[[], contextlib.AbstractContextManager[object]]:
-    """What brings autocast back as it is now."""
+    """A context that restores the present autocast."""
     try:
         if torch.is_autocast_enabled(device.type):
             return functools.partial(torch.autocast, device.type, torch.get_autocast_dtype(device.type))
-    except RuntimeError:  # a device that knows none
+    except RuntimeError:  # a device without autocast
         pass
     return contextlib.nullcontext
 

@@ -1,7 +1,7 @@
 """`DifferentiableEffect`: an effect as an ordinary differentiable torch module.
 
-Autograd, `torch.compile`, autocast and devices treat the plug-in like any other operation. What it does happens in a host, whatever
-thread autograd calls from.
+Autograd, `torch.compile`, autocast and devices treat the plug-in like any other operation. The plug-in runs in a host, so
+autograd may call from any thread.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class DifferentiableEffect(nn.Module):
 
     Args:
         effect: an address ("pedalboard:ZamTube.vst3", "dawdreamer:http://drobilla.net/plugins/mda/Delay", a chain `a | b`),
-            or an `EffectSpec`, which then brings `sample_rate`, `parameters` and `fixed` itself.
+            or an `EffectSpec`, which has its own `sample_rate`, `parameters` and `fixed`.
         sample_rate: Hz.
         parameters: the free parameters, in the order of `p`: names, "continuous" (default) or "all".
-        fixed: values of others, by name: normalised, or text with a unit ("350 ms").
+        fixed: values of other parameters, by name: normalised, or text with a unit ("350 ms").
         estimator: of the gradient of the parameters: an `Estimator`, or its name with options ("spsa:samples=4,step=0.05");
             by default `Auto()`, with two probes of each item, right on average.
         audio_gradient: for `x`, if it requires a gradient: "none" (no gradient; the default, with a warning), "straight-through"

@@ -1,7 +1,7 @@
-"""What autograd and `torch.compile` see of an effect: rendering and its vector-Jacobian product.
+"""An effect for autograd and `torch.compile`: rendering and its vector-Jacobian product.
 
-Eagerly they are one autograd function. For a compiler they are two opaque operators, which find their renderer by a number, because
-an operator takes tensors and plain values only.
+In eager mode they are one autograd function. For a compiler they are two opaque operators. These find their renderer by a number,
+because an operator takes only tensors and plain values.
 """
 
 from __future__ import annotations

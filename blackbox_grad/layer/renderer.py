@@ -1,6 +1,6 @@
-"""`Renderer`: a spec and a host, from which renders, problems and gradients of torch tensors come. It is no `nn.Module`.
+"""`Renderer`: makes renders, problems and gradients of torch tensors from a spec and a host. It is not an `nn.Module`.
 
-`DifferentiableEffect` and `match` are made of it, and a front end for another framework begins here.
+`DifferentiableEffect` and `match` use it, and a front end for another framework begins here.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Renderer:
             raise ParameterError(f"{self.spec.address}: {error}") from None
 
     def share(self, x: Tensor) -> Audio:
-        """`x` as float32, where the host can read it: what several renders use is copied once."""
+        """`x` as float32 in memory that the host can read, so that several renders of it make one copy."""
         return self.host.share(_audio_array(x))
 
     def render(self, x: Tensor, p: Tensor, audio: Audio | None = None) -> tuple[Tensor, Tensor]:
@@ -138,7 +138,7 @@ class Renderer:
         return y.to(x), finite
 
     def forward(self, x: Tensor, p: Tensor, audio: Audio | None = None) -> tuple[Tensor, Tensor]:
-        """`render`, with `on_nonfinite` obeyed."""
+        """`render`, and what `on_nonfinite` asks for."""
         y, finite = self.render(x, p, audio)
         if self.on_nonfinite == "raise" and not finite.all():
             item = int((~finite).nonzero()[0])
@@ -159,7 +159,7 @@ class Renderer:
         generator: torch.Generator,
         audio: Audio | None = None,
     ) -> Problem:
-        """What an estimator of the vector-Jacobian product at `p` is given.
+        """The problem for an estimator of the vector-Jacobian product at `p`.
 
         Args:
             x, p: as for `render`.
@@ -181,7 +181,7 @@ class Renderer:
             return torch.from_numpy(self.host.probe_batch(self.spec, shared(), points.numpy(), weights()))
 
         def value() -> Tensor:
-            with np.errstate(invalid="ignore", over="ignore"):  # a loss that is not finite is no news here
+            with np.errstate(invalid="ignore", over="ignore"):  # a loss may be not finite here
                 products = [inner_product(a, b) for a, b in zip(_audio_array(y), weights(), strict=True)]
             return torch.tensor(products, dtype=torch.float64)
 
@@ -201,7 +201,7 @@ class Renderer:
         audio: Audio | None = None,
         evaluate: Probe | None = None,
     ) -> Problem:
-        """What an estimator of the gradient of a loss is given, where the loss itself is probed.
+        """The problem for an estimator of the gradient of a loss, with probes of the loss itself.
 
         Args:
             x, p, y, finite, cotangent, generator, audio: as for `cotangent_problem`.
@@ -251,7 +251,7 @@ class Renderer:
             return _nan_where_not(*self.render(audio, points))
 
         def known() -> Tensor:
-            return torch.where(finite, value().cpu().double(), torch.nan)  # that of silence says nothing of the effect
+            return torch.where(finite, value().cpu().double(), torch.nan)  # the loss of silence says nothing about the effect
 
         effect = ProblemEffect(x, _nan_where_not(y.detach(), finite), cotangent, rendered)
         return Problem(self.points(p), self.space, generator, counted, known, effect, loss)

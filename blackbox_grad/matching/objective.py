@@ -102,7 +102,7 @@ class Objective:
         return losses, residuals
 
     def problem(self, points: FloatArray, kind: ProbeKind, generator: torch.Generator) -> tuple[Problem, FloatArray]:
-        """What an estimator is given at `points: [B, P]`, and the losses there, `[B]`."""
+        """The estimator's problem at `points: [B, P]`, and the losses there, `[B]`."""
         points = self.space.snap(points)
         y, finite = self._render(points)
         y.requires_grad_()

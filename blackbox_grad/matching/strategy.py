@@ -48,7 +48,7 @@ class StrategyNumbers:
         near_best: a valley with a loss up to this multiple of the best is polished again, with all parameters free.
         valley_polish: renders without success that end that.
         round: a round of emulation, polish and lines goes on as long as each leaves less than this part of the loss.
-        attempt: an attempt that leaves more than this part of the loss has brought nothing.
+        attempt: an attempt that leaves more than this part of the loss has failed.
         attempts: so many of these in a row end the search,
         good, attempts_when_good: and so many if the loss is below this part of the loss at the start.
     """
@@ -77,7 +77,7 @@ class StrategyNumbers:
 
 
 class Strategy(ScriptedSearcher):
-    """One attempt after the other, until some in a row have brought nothing.
+    """One attempt after the other, until several in a row have failed.
 
     An attempt begins with quasi-random settings. Then a `Pursuit`, a `Polish` from its best settings, and a `LineSearch` through
     these take turns while they help.
@@ -86,13 +86,13 @@ class Strategy(ScriptedSearcher):
         space: of the settings.
         seed: of all randomness.
         limit: renders allowed.
-        start: what was found at the defaults.
+        start: the results at the defaults.
         numbers: of the strategy.
 
     Attributes:
         phase: "search", "emulation", "polish" or "lines"; "lines" includes the polish of the valleys found on them.
         method, reason: what it did, and why.
-        lowest: the lowest loss told so far.
+        lowest: the lowest loss so far.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class Strategy(ScriptedSearcher):
         return polish
 
     def _search_lines(self, pursuit: Pursuit, lines: LineSearch, before: float) -> Script:
-        """Along the lines; then into other valleys that they show."""
+        """Search along the lines, then in other valleys on them."""
         numbers, count = self.numbers, len(self.space)
         until = self._renders + numbers.lines.of(count)
         yield from self._drive(lines, numbers.line_proposals, lambda: self._renders < until and self.lowest > self._enough)
@@ -194,7 +194,7 @@ class Strategy(ScriptedSearcher):
             searcher.tell(points, *found)
 
     def _rendered(self, points: FloatArray) -> Generator[FloatArray, Found, Found]:
-        """What is found at `points: [N, P]`. The pursuit learns from every render."""
+        """The results at `points: [N, P]`. The pursuit learns from every render."""
         points = self.space.snap(points)
         losses, residuals = yield points
         self._renders += len(points)

@@ -1,4 +1,4 @@
-"""Where in the unit box to render next, by ask and tell. Knows parameter spaces and arrays, and nothing else."""
+"""Where in the unit box to render next, by ask and tell. Knows only parameter spaces and arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a render is worth most, by what an emulator predicts."""
+"""Acquisition: the settings whose render promises most, by an emulator's prediction."""
 
 from __future__ import annotations
 

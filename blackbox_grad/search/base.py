@@ -1,6 +1,6 @@
-"""Ask and tell: where to render next, and what was found there.
+"""Ask and tell: a searcher proposes settings, and learns their losses.
 
-A searcher never renders. Whoever drives it asks for settings, renders them, and tells the losses:
+A searcher never renders. Its driver asks for settings, renders them, and tells the losses:
 
     while len(points := searcher.ask(8)):
         losses, residuals = evaluate(points)
@@ -19,23 +19,23 @@ from torch import Tensor
 from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import ParameterSpace
 
-#: What is told of `N` renders: the losses `[N]`, infinite where a render was not finite, and `N` times residuals `[R]`, whose
+#: The results of `N` renders: the losses `[N]`, infinite where a render was not finite, and `N` times residuals `[R]`, whose
 #: absolute values add up to the loss.
 Found: TypeAlias = tuple[FloatArray, Sequence[Tensor]]
 
-#: A search written as one function: it yields the settings that it wants to know, `[N, P]`, and is sent what was found there.
+#: A search written as one function: it yields settings to render, `[N, P]`, and receives the results.
 Script: TypeAlias = Generator[FloatArray, Found, None]
 
 
 class Searcher(Protocol):
-    """Looks for the settings with the lowest loss."""
+    """Searches for the settings with the lowest loss."""
 
     def ask(self, count: int) -> FloatArray:
-        """The settings to render next, `[≤ count, P]` in [0, 1]; none where it has come to its end."""
+        """The settings to render next, `[≤ count, P]` in [0, 1]; none at its end."""
         ...
 
     def tell(self, points: FloatArray, losses: FloatArray, residuals: Sequence[Tensor]) -> None:
-        """What was found.
+        """Learn the results of renders.
 
         Args:
             points: `[N, P]`: settings that `ask` gave, in its order, stepped parameters at their levels.
@@ -48,7 +48,8 @@ class Searcher(Protocol):
 class ScriptedSearcher(ABC):
     """A searcher whose plan is one function, `script`.
 
-    A script yields as many settings as it needs at once. They may be asked for in parts; the script goes on when all are told.
+    A script yields as many settings as it needs at once. `ask` may return them in parts; the script continues when all results
+    are there.
     """
 
     def __init__(self, space: ParameterSpace) -> None:
@@ -59,7 +60,7 @@ class ScriptedSearcher(ABC):
 
     @abstractmethod
     def script(self) -> Script:
-        """The plan. It is not run before the first `ask`."""
+        """The plan. It starts at the first `ask`."""
 
     def ask(self, count: int) -> FloatArray:
         if not self._begun:

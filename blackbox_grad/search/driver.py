@@ -1,4 +1,4 @@
-"""The one loop that asks a searcher, renders, and tells it what was found."""
+"""The one loop that asks a searcher, renders, and tells it the results."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from blackbox_grad.search.base import Found, Searcher
 def drive(
     searcher: Searcher, space: ParameterSpace, evaluate: Callable[[FloatArray], Found], renders: int, at_once: int
 ) -> bool:
-    """Drive a searcher until it asks for nothing more, or the renders are used up; whether it came to its end.
+    """Drive a searcher until it asks for nothing more, or the renders are used up. Returns whether it came to its end.
 
     Args:
         searcher: anything with `ask` and `tell`.
         space: of the settings.
-        evaluate: what is found at `[N, P]`; stepped parameters are at their levels.
-        renders: allowed.
-        at_once: at most so many are asked for at a time.
+        evaluate: from settings `[N, P]`, stepped parameters at their levels, to the results.
+        renders: the most renders.
+        at_once: the most settings to ask for at a time.
 
     Raises:
         EstimatorError: it asked for settings that cannot be rendered.

@@ -1,6 +1,6 @@
 """An emulator: predicts from the settings rendered so far what an effect does at settings that were never rendered.
 
-A loss is one number a render; the sound it was computed from is thousands. A Gaussian process through the *features of the sound*
+A loss is one number per render; the sound behind it is thousands. A Gaussian process through the *features of the sound*
 learns from all of them, and the loss of its prediction costs no render. Many outputs with one kernel: S. Conti, A. O'Hagan,
 "Bayesian emulation of complex multi-output and dynamic computer models", J. Stat. Plan. Inference 140(3), 2010,
 doi:10.1016/j.jspi.2009.08.006. Search with one: R. Astudillo, P. I. Frazier, "Bayesian optimization of composite functions",
@@ -48,7 +48,7 @@ class Emulator:
 
     Attributes:
         points, losses: `[N, P], [N]`: the renders it has learnt from and kept.
-        random: for whoever draws candidates.
+        random: generator for candidates.
     """
 
     def __init__(self, space: ParameterSpace, seed: int = 0) -> None:
@@ -100,7 +100,7 @@ class Emulator:
         """Make ready to predict. The kernel is fitted again when a quarter of the renders is new."""
         self._at = self.coordinates.of(self.points)
         self._products = self._inner / self._inner.diagonal().mean().clamp(min=1e-300)
-        if not self._inner.any():  # all sounds are the target: nothing is to be learnt
+        if not self._inner.any():  # all sounds equal the target: there is nothing to learn
             self._new = 0
         elif len(self) < 30 or 4 * self._new > len(self):
             self._fit_kernel()

@@ -1,7 +1,7 @@
 """Mutations of the best settings, longer after a success and shorter after a failure: the (1+1) evolution strategy.
 
-H.-P. Schwefel, "Numerical optimization of computer models", Wiley 1981. It needs no model of the effect, so it goes on where a
-model is no help.
+H.-P. Schwefel, "Numerical optimization of computer models", Wiley 1981. It needs no model of the effect, so it also works where a
+model does not help.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Pursuit:
     mutation also takes the place of a proposal that is known, or nearer than 1e-4 to a known one, as the last steps to a
     minimum are.
 
-    It learns from all that it is told, settings that it did not ask for included.
+    It learns from all results, also at settings that it did not ask for.
 
     Args:
         space: of the settings.
@@ -65,12 +65,12 @@ class Pursuit:
 
     @property
     def best(self) -> FloatArray:
-        """The settings with the lowest loss told so far, `[P]`."""
+        """The settings with the lowest loss so far, `[P]`."""
         return self.emulator.best
 
     @property
     def lowest(self) -> float:
-        """The lowest loss told so far; infinity before any."""
+        """The lowest loss so far; infinity before any."""
         return self.emulator.lowest
 
     def ask(self, count: int) -> FloatArray:
@@ -104,8 +104,8 @@ class Pursuit:
         if self._lines is not None:
             asked = [i for i, point in enumerate(points) if any(np.array_equal(point, other) for other in self._on_lines)]
             self._lines.tell(points[asked], losses[asked])
-            told = points[asked]
-            self._on_lines = [p for p in self._on_lines if not any(np.array_equal(p, other) for other in told)]
+            known = points[asked]
+            self._on_lines = [p for p in self._on_lines if not any(np.array_equal(p, other) for other in known)]
         self.emulator.add(points, losses, residuals)
 
     def _proposal(self, kind: str, best: FloatArray) -> FloatArray:
