@@ -137,9 +137,9 @@ def _recordings(match: Match, audio: Audio, target: Audio, length: int) -> tuple
 def flac(audio: Audio, sample_rate: float) -> str:
     """`[C, T]` as 16-bit FLAC in a data URI, which every browser plays. Averages more than two channels to one."""
     soundfile = library("soundfile", "the report")
-    heard = audio if audio.shape[0] <= 2 else audio.mean(axis=0, keepdims=True)
+    stereo = audio if audio.shape[0] <= 2 else audio.mean(axis=0, keepdims=True)
     file = io.BytesIO()
-    soundfile.write(file, np.clip(heard, -1.0, 1.0).T, round(sample_rate), format="FLAC", subtype="PCM_16")
+    soundfile.write(file, np.clip(stereo, -1.0, 1.0).T, round(sample_rate), format="FLAC", subtype="PCM_16")
     return "data:audio/flac;base64," + base64.b64encode(file.getvalue()).decode()
 
 

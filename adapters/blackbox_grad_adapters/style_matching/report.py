@@ -66,7 +66,7 @@ def write_run_report(path: str | os.PathLike[str], trained: Trained, command: st
     results, names = trained.results, trained.path.names
     rate = trained.path.sample_rate
     pairs = trained.examples
-    heard = []
+    shown = []
     for i in range(min(examples, len(trained.p))):
         parts = {
             "Input": pairs["input"][i],
@@ -80,7 +80,7 @@ def write_run_report(path: str | os.PathLike[str], trained: Trained, command: st
             for name, found, right in zip(names, trained.p[i], pairs["p"][i], strict=True)
         ]
         title = f"Pair {i + 1}" + (": the reference is dry" if clean else "")
-        heard.append(Example(title, _sounds({name: audio.numpy() for name, audio in parts.items()}, rate, _small), settings))
+        shown.append(Example(title, _sounds({name: audio.numpy() for name, audio in parts.items()}, rate, _small), settings))
     facts = [
         ("distance / dry", f"{results['ratio']:.2f}", "to the truth; no effect gives 1"),
         ("after settings", f"{results['ratio after settings']:.2f}", "before the stage on the sound"),
@@ -95,7 +95,7 @@ def write_run_report(path: str | os.PathLike[str], trained: Trained, command: st
         address=trained.path.spec.address,
         facts=facts,
         pictures=[_curves(trained), *_parameters(trained)],
-        examples=heard,
+        examples=shown,
         errors=[(name, error, results.get("explained", {}).get(name)) for name, error in results["error"].items()],
         frequency_ticks=figures.frequency_ticks(rate),
         command=command,

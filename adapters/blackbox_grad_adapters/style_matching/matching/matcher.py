@@ -164,18 +164,17 @@ class StyleMatcher:
             AudioError: a recording is silent, or holds NaN or infinity.
         """
         audio, other = audible(x, "the input"), audible(reference, "the reference")
-        heard, wanted = (
+        dry, goal_audio = (
             torch.from_numpy(self._resampled(a, rate))[None]
             for a, rate in ((audio, sample_rate), (other, reference_rate or sample_rate))
         )
-        p = self.predict(heard, wanted)
+        p = self.predict(dry, goal_audio)
         if refine:
-            p = self.refine(heard[0], wanted[0], p[0], refine, seed)[None]
+            p = self.refine(dry[0], goal_audio[0], p[0], refine, seed)[None]
         with torch.no_grad():
-            goal = self.encoder.traits(wanted)
+            goal = self.encoder.traits(goal_audio)
             distances = [
-                float((self.encoder.traits(a) - goal).square().mean().sqrt())
-                for a in (self.path(heard, p), self.path.dry(heard))
+                float((self.encoder.traits(a) - goal).square().mean().sqrt()) for a in (self.path(dry, p), self.path.dry(dry))
             ]
         return StyleMatch(
             y=self._render(audio, sample_rate, p),

@@ -153,9 +153,9 @@ def _pesq(y: Tensor, truth: Tensor, sample_rate: float) -> float:
     pesq = pesq_library()
     if pesq is None or min(float(_peak(x[None])) for x in (y, truth)) <= _SILENCE:
         return math.nan
-    heard, wanted = (_at_pesq_rate(x.numpy(), sample_rate) for x in (y, truth))
+    degraded, reference = (_at_pesq_rate(x.numpy(), sample_rate) for x in (y, truth))
     try:
-        return float(pesq.pesq(_PESQ_RATE, wanted, heard, "wb"))
+        return float(pesq.pesq(_PESQ_RATE, reference, degraded, "wb"))
     except pesq.PesqError:  # no utterance, or too short for one
         return math.nan
 

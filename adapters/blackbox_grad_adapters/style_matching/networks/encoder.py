@@ -72,21 +72,21 @@ class Encoder(nn.Module):
         """`[B, length]` -> `[B, …]`, of about zero mean and unit variance over the training set."""
         return self.standardised(self.representation(windows))
 
-    def standardised(self, heard: Tensor) -> Tensor:
+    def standardised(self, rows: Tensor) -> Tensor:
         """`features` of windows that went through the representation, `[B, …]`."""
-        return ((heard - self.mean) / self.scale).clamp(-5, 5)
+        return ((rows - self.mean) / self.scale).clamp(-5, 5)
 
-    def standardise(self, heard: Tensor) -> None:
+    def standardise(self, rows: Tensor) -> None:
         """Standardise `features` by this training set, `[N, …]` from the representation."""
         if self.preset == "statistics":  # a spectrogram is standardised per item
             # already in half precision, as in the file
-            self.mean.copy_(heard.float().mean(dim=0).half())
-            self.scale.copy_((heard.float().std(dim=0) + 1e-3).half())
+            self.mean.copy_(rows.float().mean(dim=0).half())
+            self.scale.copy_((rows.float().std(dim=0) + 1e-3).half())
 
     def compare(self, first: Tensor, second: Tensor) -> None:
         """Learn the distance between two parts of one recording, `[N, …]` each, from the representation."""
         if len(first):
-            traits = [self._trait(self.standardised(heard.float())) for heard in (first, second)]
+            traits = [self._trait(self.standardised(rows.float())) for rows in (first, second)]
             self.apart.copy_(((traits[0] - traits[1]).square().mean(dim=0) + _SAME).sqrt().half())
 
     @staticmethod
@@ -113,8 +113,8 @@ class Encoder(nn.Module):
         """
         return self._averaged(x, lambda windows: self._trait(self.features(windows))) / self.apart
 
-    def _averaged(self, x: Tensor, hear: Callable[[Tensor], Tensor]) -> Tensor:
-        """The mean of `hear`, `[N, length]` -> `[N, F]`, over windows of audio `[B, C, T]`."""
+    def _averaged(self, x: Tensor, embed: Callable[[Tensor], Tensor]) -> Tensor:
+        """The mean of `embed`, `[N, length]` -> `[N, F]`, over windows of audio `[B, C, T]`."""
         if x.ndim != 3 or 0 in x.shape:
             raise AudioError(f"audio must have the shape [B, C, T] with at least one sample, got {list(x.shape)}")
         mono = x.mean(dim=1)
@@ -123,11 +123,11 @@ class Encoder(nn.Module):
         windows = mono.unfold(1, self.length, self.length // 2)  # [B, W, length], a view
         parts, levels = [], []
         for some in windows.split(max(1, _MOST // len(mono)), dim=1):
-            parts.append(hear(some.flatten(0, 1)).unflatten(0, some.shape[:2]))
+            parts.append(embed(some.flatten(0, 1)).unflatten(0, some.shape[:2]))
             levels.append(some.square().mean(dim=2).sqrt())
         found, level = torch.cat(parts, dim=1), torch.cat(levels, dim=1)
-        heard = (level >= _QUIET * level.amax(dim=1, keepdim=True)).to(found)
-        mean: Tensor = (found * heard[..., None]).sum(dim=1) / heard.sum(dim=1, keepdim=True)
+        loud = (level >= _QUIET * level.amax(dim=1, keepdim=True)).to(found)
+        mean: Tensor = (found * loud[..., None]).sum(dim=1) / loud.sum(dim=1, keepdim=True)
         return mean
 
     def losses(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
