@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def _third_party_path():
-    """A third party's package, installed: what it registers is found by entry point, here and in host processes."""
+    """A third party's package, installed: its entry points are found here and in host processes."""
     path = str(Path(__file__).parent / "third_party")
     sys.path.append(path)
     yield path
@@ -18,7 +18,7 @@ def _third_party_path():
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_temporary_folder(tmp_path_factory):
-    """The inputs of renders that crashed, saved for their user, are nobody's here."""
+    """A temporary folder of the tests, for the inputs of renders that crashed, which a pool saves for the user."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
         patch.setattr(tempfile, "tempdir", None)

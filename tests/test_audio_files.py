@@ -1,4 +1,4 @@
-"""Audio files: what is written is read again, and what cannot be is refused in words."""
+"""Audio files: reading returns what was written, and errors say what cannot be read or written."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Deaf(Waveform):
 
 
 class DeafToOneChannel(Waveform):
-    """Right for mono recordings, and for stereo ones it compares what is the same in all."""
+    """Right for mono recordings; for stereo ones it compares something that is equal in all."""
 
     def features(self, audio):
         return super().features(audio) if audio.shape[1] == 1 else 0.0 * super().features(audio)

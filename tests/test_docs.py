@@ -18,7 +18,7 @@ FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NEEDS_PLUGINS = re.compile(r"Zam|drobilla|mda")
 
 
-#: Runs the blocks of a page, each as a program of its own, in one process: Python, torch and hosts start once.
+#: Runs each block of a page as a separate program, in one process: Python, torch and hosts start once.
 RUN_ALL = """
 import json, sys
 for name, source in json.load(sys.stdin):
@@ -59,7 +59,7 @@ def test_blocks_name_their_language():
 
 @pytest.mark.parametrize("sources", pages())
 def test_python_runs(sources, tmp_path):
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}  # what a block remembers is nobody's here
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}  # an empty cache
     command = [sys.executable, "-c", RUN_ALL]
     done = subprocess.run(
         command, input=json.dumps(sources), capture_output=True, text=True, timeout=240, cwd=tmp_path, env=environment

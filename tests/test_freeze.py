@@ -37,7 +37,7 @@ print("<scenario finished>", flush=True)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a process ended: what it wrote, and whether it was stopped at its time limit."""
+    """The end of a process: its output, and whether its time limit stopped it."""
 
     finished: bool
     stopped: bool
@@ -78,7 +78,7 @@ def every_backend(*ids, quick=()):
     """Parametrize by address; those of Debian's plug-ins are marked, and those that are not among the `quick`."""
     addresses = {
         "pedalboard-vst3": "pedalboard:ZamCompX2.vst3",
-        "pedalboard-vst3-recreated": "pedalboard:ZamTube.vst3",  # made anew for each render, as it keeps audio over a reset
+        "pedalboard-vst3-recreated": "pedalboard:ZamTube.vst3",  # recreated for each render, as it keeps audio over a reset
         "pedalboard-builtin": "pedalboard-builtin:Distortion",
         "dawdreamer-lv2": "dawdreamer:http://drobilla.net/plugins/mda/Overdrive",
         "dawdreamer-lv2-side-chain": "dawdreamer:urn:zamaudio:ZamComp",
@@ -209,7 +209,7 @@ def test_backward_on_the_pretend_accelerator_runs_on_another_thread(device_threa
 
 
 def train_on_the_accelerator(address):
-    """A small network hears noise through an effect and learns its settings."""
+    """A small network gets noise through an effect, and learns its settings."""
     device = pretend_accelerator.enable()
     torch.manual_seed(0)
     estimator = Watched(SPSA(samples=2, step=0.05))
@@ -249,7 +249,7 @@ def test_a_network_and_an_effect_train_on_an_accelerator(address, device_threads
 
 
 class PlainWay(torch.autograd.Function):
-    """What one writes first: the plug-in is opened in this process, and `backward` renders with it."""
+    """The obvious way: open the plug-in in this process, and render with it in `backward`."""
 
     @staticmethod
     def forward(ctx, p, render):
@@ -275,7 +275,7 @@ def train_the_plain_way(device_type, render):
 def plain_pedalboard(device_type):
     import pedalboard
 
-    # It keeps audio over a reset, so Pedalboard makes it anew. One opening in ten, Pedalboard does not notice.
+    # It keeps audio over a reset, so Pedalboard recreates it. In one of ten openings, Pedalboard does not notice.
     openings = (pedalboard.load_plugin(str(plugin_folders.find("ZamTube.vst3", "vst3"))) for _ in range(20))
     plugin = next(p for p in openings if p._reload_type.name == "PersistsAudioOnReset")
 

@@ -1,4 +1,4 @@
-"""Losses: what all promise, by name, in sums, and a torch loss function as one."""
+"""Losses: their common promises, names, sums, and torch loss functions."""
 
 from __future__ import annotations
 

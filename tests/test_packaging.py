@@ -1,4 +1,4 @@
-"""What is shipped, what importing costs, and which way the dependencies point."""
+"""The content of the wheel, the cost of imports, and the direction of dependencies."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def modules() -> list[str]:
 
 
 def imported_modules(file: Path) -> Iterator[str]:
-    """Dotted names of everything a file imports, inside functions and for type checkers too."""
+    """Dotted names of all imports of a file, also inside functions and for type checkers."""
     for node in ast.walk(ast.parse(file.read_text("utf-8"), file)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -143,7 +143,7 @@ def test_there_is_no_circle_between_modules(package: Path) -> None:
 
 
 def public_names(module: str) -> set[str]:
-    """What a module of the core offers: its `__all__`, or all its names without an underscore."""
+    """The public names of a module of the core: its `__all__`, or all its names without an underscore."""
     loaded = importlib.import_module(module)
     return set(getattr(loaded, "__all__", [name for name in vars(loaded) if not name.startswith("_")]))
 
@@ -228,8 +228,8 @@ def test_rendering_with_an_effect_imports_no_torch(address: str) -> None:
     assert run_python(RENDER, address).split()[-1] == "False"
 
 
-# Each module is the first of ours in a process of its own, so a circular import cannot hide behind an earlier one. The
-# processes are forked from one that has paid for the heavy libraries.
+# Each module is the first of ours in its own process, so a circular import cannot hide behind an earlier one. The
+# processes are forked from one that has imported the heavy libraries.
 IMPORT_EACH = """
 import importlib, os, sys, traceback
 for library in ("numpy", "torch", "lightning"):

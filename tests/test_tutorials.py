@@ -31,7 +31,7 @@ def results(tutorial):
 
 
 def assert_learnt(run):
-    """Every parameter that can be told from the sound was far off, and is found."""
+    """Every parameter that the sound determines was far off, and is found."""
     start = (run.predictions[0] - run.hidden).abs()
     assert run.told
     assert start[run.told].max() > 0.1

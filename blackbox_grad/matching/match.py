@@ -58,33 +58,33 @@ def match(
 ) -> Match:
     """Find the settings with which `effect` turns `audio` into `target`.
 
-        Args:
-            effect: an address, or a spec, which has its own `sample_rate`, `parameters`, `fixed` and options.
-            audio: the input `[C, T]`. Its channels are averaged or repeated to be as many as the target's.
-            target: `[C, T]`, at the same sample rate. The longer of the two is cut.
-            sample_rate: Hz.
-            parameters: what may change: "trainable" (stepped ones and toggles too), "continuous", "all", or names.
-            fixed: values of other parameters, by name.
-            loss: the distance: "mrstft", "mel", "envelope", "l1", a sum with weights ("mrstft + 0.5*envelope"), a class of
-                `FeatureLoss`, or any torch loss function `loss(y, target)` of two tensors `[B, C, T]` that is 0 where they are equal.
-            renders: the most renders of the plug-in.
-            estimator: descend its gradients: an `Estimator`, or its name with options. By default an emulator of the effect predicts
-                where the loss is low, which needs fewer renders.
-            probe_kind: what the estimator probes: the "loss" or the "cotangent" product; "auto" measures which one suits.
-            searcher: any optimiser with `ask` and `tell` in place of the usual one: `searcher(space, seed)` makes it.
-            seed: the same seed gives the same settings, for any number of hosts.
-            host: where to render, or its name with options; by default the pool of processes that all modules share.
-            excerpt: seconds of the loudest part to search on; None for the whole recording. The result is checked on the whole.
-            on_progress: called after every step.
-            options: for the backend (`preset=…`).
+    Args:
+        effect: an address, or a spec, which has its own `sample_rate`, `parameters`, `fixed` and options.
+        audio: the input `[C, T]`. Its channels are averaged or repeated to be as many as the target's.
+        target: `[C, T]`, at the same sample rate. The longer of the two is cut.
+        sample_rate: Hz.
+        parameters: what may change: "trainable" (stepped ones and toggles too), "continuous", "all", or names.
+        fixed: values of other parameters, by name.
+        loss: the distance: "mrstft", "mel", "envelope", "l1", a sum with weights ("mrstft + 0.5*envelope"), a class of
+            `FeatureLoss`, or any torch loss function `loss(y, target)` of two tensors `[B, C, T]` that is 0 where they are equal.
+        renders: the most renders of the plug-in.
+        estimator: descend its gradients: an `Estimator`, or its name with options. By default an emulator of the effect predicts
+            where the loss is low, which needs fewer renders.
+        probe_kind: what the estimator probes: the "loss" or the "cotangent" product; "auto" measures which one suits.
+        searcher: any optimiser with `ask` and `tell` in place of the usual one: `searcher(space, seed)` makes it.
+        seed: the same seed gives the same settings, for any number of hosts.
+        host: where to render, or its name with options; by default the pool of processes that all modules share.
+        excerpt: seconds of the loudest part to search on; None for the whole recording. The result is checked on the whole.
+        on_progress: called after every step.
+        options: for the backend (`preset=…`).
 
-            Ctrl-C or SIGTERM ends it with the best settings so far; the second one raises `KeyboardInterrupt`. A render that fails ends it
-        with the best settings so far, too: see `Match.error`.
-    
-        Raises:
-            AudioError: the recordings cannot be compared, or one of them is silent.
-            RenderError: the effect failed before any settings were found.
-            NonFiniteAudioError: no settings gave a finite loss.
+        Ctrl-C or SIGTERM ends it with the best settings so far; the second one raises `KeyboardInterrupt`. A render that fails ends it
+    with the best settings so far, too: see `Match.error`.
+
+    Raises:
+        AudioError: the recordings cannot be compared, or one of them is silent.
+        RenderError: the effect failed before any settings were found.
+        NonFiniteAudioError: no settings gave a finite loss.
     """
     began = time.monotonic()
     if probe_kind not in ("auto", "loss", "cotangent"):

@@ -1,4 +1,4 @@
-"""The one list of effects of all backends: every test of a law that all effects have runs over it."""
+"""The one list of effects of all backends. Every test of a law of effects runs over it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MDA_LV2 = (
     "Splitter", "Stereo", "SubSynth", "TalkBox", "TestTone", "ThruZero", "Tracker", "Transient", "VocInput", "Vocoder",
 )  # fmt: skip
 
-#: In DawDreamer: those that leaked state, that have a side chain, that report latency, and one in each other format.
+#: In DawDreamer: effects that leaked state, have a side chain or report latency, and one of each other format.
 ZAM_IN_DAWDREAMER = (
     "urn:zamaudio:ZaMaximX2", "urn:zamaudio:ZamComp", "urn:zamaudio:ZamCompX2", "urn:zamaudio:ZamDelay",
     "urn:zamaudio:ZamDynamicEQ", "urn:zamaudio:ZamGrains", "urn:zamaudio:ZamHeadX2", "urn:zamaudio:ZamTube",

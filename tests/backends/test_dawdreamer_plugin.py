@@ -296,7 +296,7 @@ def test_claims_and_scan(monkeypatch):
 
 
 def test_a_control_that_cannot_be_automated_is_kept_on_a_busy_machine_too(monkeypatch):
-    """The room of ZamVerb: it has to prove that it sounds, and there must be time for that."""
+    """The room of ZamVerb counts as a parameter only if it is audible, and measuring that takes time."""
     monkeypatch.setattr("blackbox_grad_backends.native.render_method.BUDGET", 0.0)
     with load("dawdreamer:ZamVerb.vst3", parameters="all") as effect:
         assert "Room" in effect.parameters.names

@@ -10,7 +10,7 @@ from effects_under_test import EFFECTS_UNDER_TEST
 from blackbox_grad import EffectSpec, load
 from blackbox_grad.testing import EFFECT_LAWS, check_effect
 
-#: Relative errors that were measured, and which the effect has to declare itself. All others are bit-equal.
+#: Measured relative errors, which the effect must declare. All other effects are bit-equal.
 NOT_REPEATABLE: dict[str, float] = {}
 
 

@@ -14,7 +14,7 @@ from blackbox_grad_backends.pedalboard_builtin import EFFECTS, PedalboardBuiltin
 pedalboard = pytest.importorskip("pedalboard")
 
 RATES = (8000.0, 16000.0, 44100.0, 48000.0, 96000.0, 192000.0)
-#: What is no effect by itself: hosts of others, and a filter and a convolution that need an array of coefficients.
+#: Classes that are not effects by themselves: hosts of others, and a filter and a convolution that need coefficients.
 NO_EFFECTS = {"Chain", "Mix", "Pedalboard", "Plugin", "PluginContainer", "ExternalPlugin", "VST3Plugin", "AudioUnitPlugin"}
 NEED_ARRAYS = {"Convolution", "IIRFilter"}
 
@@ -89,7 +89,7 @@ def test_native_values_reach_the_library():
 
 
 def test_channels_are_not_mixed():
-    """Mono is rendered as mono, and more than two channels pass as they are."""
+    """Mono renders as mono, and more than two channels go straight through."""
     audio = (0.25 * np.random.default_rng(0).standard_normal((3, 1000))).astype(np.float32)
     effect = open_builtin("Distortion")
     whole = effect.render(audio, [0.4])

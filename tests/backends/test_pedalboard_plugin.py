@@ -28,7 +28,7 @@ def noise(channels: int, samples: int) -> np.ndarray:
 
 @dataclass
 class Control:
-    """What Pedalboard shows of a plug-in's parameter."""
+    """Pedalboard's description of a plug-in's parameter."""
 
     texts: object
     name: str = "Drive"
@@ -113,7 +113,7 @@ def test_a_missing_plugin_names_the_nearest():
 
 
 def bundle(path: Path) -> Path:
-    """A VST3 bundle with a sound library in it, which is no plug-in."""
+    """A VST3 bundle with an intact library that is not a plug-in."""
     folder = path / "Contents" / f"{platform.machine()}-linux"
     folder.mkdir(parents=True)
     shutil.copy(_ctypes.__file__, folder / f"{path.stem}.so")
@@ -185,7 +185,7 @@ def test_a_control_that_cannot_be_automated_but_sounds_is_kept_untrained():
 
 @pytest.mark.plugins
 def test_a_recreated_plugin_goes_back_to_its_default():
-    """Pedalboard's plain sequence renders ZamTube's drive of 0.9 after it was set back to 0."""
+    """With Pedalboard's plain sequence, ZamTube renders a drive of 0.9 after a reset to 0."""
     audio = noise(1, 8192)
     with load("pedalboard:ZamTube.vst3") as effect, load("pedalboard:ZamTube.vst3") as fresh:
         assert effect.parameters[0].name == "Tube Drive"
@@ -246,7 +246,7 @@ def test_reported_latency_is_taken_out_at_every_length():
 @pytest.mark.slow
 @pytest.mark.plugins
 def test_a_plugin_whose_texts_are_slow_opens_with_all_parameters():
-    """ZamVerb loads a room for each text, which takes it a second or so. Pedalboard's `load_plugin` reads hundreds of them."""
+    """ZamVerb loads a room for each text, in about a second. Pedalboard's `load_plugin` reads hundreds of texts."""
     with load("pedalboard:ZamVerb.vst3", parameters="all") as effect:
         assert effect.parameters.names == ("Master level", "Wet / Dry", "Room")
 

@@ -1,4 +1,4 @@
-"""What is wrong with a plug-in's file is read from it, before it is loaded: on real libraries, damaged."""
+"""The cause is read from a damaged file before it is loaded: on real libraries."""
 
 from __future__ import annotations
 

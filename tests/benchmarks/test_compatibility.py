@@ -75,7 +75,7 @@ def test_the_page_states_what_was_measured(tmp_path: Path) -> None:
     found = rows(tmp_path)
     assert found["Reverb"][:5] == ["passes", "0", "5 + 0 + 1", "0", "any number in, as many out"]
     assert found["ZamDelay.vst3"][:2] == ["passes", "0"]
-    assert found["ZamDelay.vst3"][2].startswith("5 + 1 + 2")  # in a signal this short not all are heard
+    assert found["ZamDelay.vst3"][2].startswith("5 + 1 + 2")  # with a signal this short not all are audible
     assert found["ZamDelay.vst3"][3:5] == ["0", "1 in, 1 out"]
     assert found["Overdrive"][:5] == ["passes", "0", "3 + 0 + 0", "0", "2 in, 2 out"]
     assert all(re.fullmatch(r"[\d.]+ ms", cells[5]) for cells in found.values())

@@ -1,4 +1,4 @@
-"""The bench of estimators: its tasks are what it says, renders are counted, and a run that was interrupted goes on."""
+"""The bench of estimators: its tasks are as described, renders are counted, and an interrupted run continues."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_the_step_size_is_the_best_for_all_tasks_or_for_each():
 
 
 def begun(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
-    """A run, in a process group of its own, that has its first row."""
+    """A run in its own process group, with its first row."""
     run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
     while not (folder / "progress.csv").exists() and run.poll() is None and time.monotonic() < deadline:
@@ -224,7 +224,7 @@ def test_a_wrong_option_says_what_is_right(wrong: list[str], said: str):
 
 
 def _cell(what: str) -> list[Row]:
-    """A measurement that goes as its argument says; at the top level, so that another process finds it."""
+    """A measurement that behaves as its argument says; at the top level, so that another process finds it."""
     match what:
         case "dies":
             os.kill(os.getpid(), signal.SIGKILL)

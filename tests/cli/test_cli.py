@@ -36,7 +36,7 @@ def succeed(*arguments: str | Path, **environment: str) -> str:
 
 
 def fail(*arguments: str | Path, code: int = 1, **environment: str) -> str:
-    """What is printed on stderr; stdout stays empty."""
+    """The text on stderr; stdout stays empty."""
     done = run(*arguments, **environment)
     assert (done.returncode, done.stdout) == (code, ""), done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -46,7 +46,7 @@ def fail(*arguments: str | Path, code: int = 1, **environment: str) -> str:
 
 
 def run_here(capsys: Capture, *arguments: str | Path) -> str:
-    """`succeed` in this process, which has paid for torch already."""
+    """`succeed` in this process, which has already imported torch."""
     with pytest.raises(SystemExit) as ended:
         main([str(argument) for argument in arguments])
     printed = capsys.readouterr()
@@ -294,8 +294,8 @@ def test_render_takes_normalised_and_native_values(dry: Path, tmp_path: Path) ->
     with load("reference:delay", rate) as effect:
         expected = effect.render(audio, effect.parameters.point({"Time": "250 ms", "Mix": 0.3}))
     succeed("render", "reference:delay", dry, tmp_path / "wet.wav", "--set", "Time=250ms", "--set", "mix=0.3")
-    rendered, heard_rate = audio_files.read(tmp_path / "wet.wav")
-    assert heard_rate == rate
+    rendered, rendered_rate = audio_files.read(tmp_path / "wet.wav")
+    assert rendered_rate == rate
     np.testing.assert_array_equal(rendered, expected)
 
 
@@ -305,8 +305,8 @@ def test_render_keeps_the_sample_rate_and_channels(tmp_path: Path, suffix: str, 
     audio_files.write(tmp_path / f"in{suffix}", audio, rate)
     data = json.loads(succeed("render", "reference:gain", tmp_path / f"in{suffix}", tmp_path / f"out{suffix}", "--json"))
     assert (data["sample_rate"], data["channels"]) == (rate, channels)
-    rendered, heard_rate = audio_files.read(tmp_path / f"out{suffix}")
-    assert (rendered.shape, heard_rate) == (audio.shape, rate)
+    rendered, rendered_rate = audio_files.read(tmp_path / f"out{suffix}")
+    assert (rendered.shape, rendered_rate) == (audio.shape, rate)
 
 
 def test_render_warns_of_clipping(dry: Path, tmp_path: Path) -> None:
@@ -491,7 +491,7 @@ def test_a_render_that_fails_ends_a_match_with_the_best_so_far(dry: Path, wet: P
 
 def test_ctrl_c_ends_a_match_with_the_best_so_far(dry: Path, wet: Path, tmp_path: Path) -> None:
     outputs = [tmp_path / name for name in ("matched.wav", "report.html", "found.json")]
-    # a delay can never sound like a clipper, so this would go on for very long
+    # a delay can never sound like a clipper, so this would run for very long
     command = [PROGRAM, "match", "reference:delay", dry, wet, "--renders", "1000000"]
     command += ["-o", outputs[0], "--report", outputs[1], "--parameters", outputs[2]]
     text = [str(part) for part in command]

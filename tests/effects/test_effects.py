@@ -17,7 +17,7 @@ def noise(channels: int = 2, samples: int = 500) -> np.ndarray:
 
 
 class Swap(PluginEffect):
-    """Stereo in, stereo out, three samples late: left and right change places, the right one halved."""
+    """Stereo in, stereo out, three samples late: it swaps left and right, and halves the right one."""
 
     name, sample_rate, inputs, outputs, latency = "swap", 44100.0, 2, 2, 3
     parameters = bg.ParameterSpace([])

@@ -1,4 +1,4 @@
-"""`Auto`: single parameters for what is new, an emulator for recordings that come again."""
+"""`Auto`: single parameters for new recordings, an emulator for recordings that return."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def distance(y: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 @pytest.fixture
 def emulated(monkeypatch: pytest.MonkeyPatch) -> list[bg.Problem]:
-    """The problems whose sounds are emulated."""
+    """The problems that use the emulator."""
     found: list[bg.Problem] = []
     usual = bg.Problem.probe_sounds
     monkeypatch.setattr(bg.Problem, "probe_sounds", lambda problem, points: found.append(problem) or usual(problem, points))
@@ -50,7 +50,7 @@ def emulated(monkeypatch: pytest.MonkeyPatch) -> list[bg.Problem]:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Pursuit, NDArray[np.float64], NDArray[np.float64]]]:
-    """What pursuits are told: settings and losses."""
+    """The settings and losses that pursuits receive."""
     found: list[Any] = []
     usual = Pursuit.tell
 
@@ -63,7 +63,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Pursuit, NDArray[np.floa
 
 
 class Fit:
-    """A loop that fits settings to a target; remembers the lowest loss, and of how many renders."""
+    """A loop that fits settings to a target. Keeps the lowest loss, and its number of renders."""
 
     def __init__(self, address: str, estimator: str | bg.Auto, hidden: float = 0.7, batch: int = 1) -> None:
         self.host = bg.InProcessHost()
@@ -81,7 +81,7 @@ class Fit:
         return found
 
     def run(self, steps: int) -> torch.Tensor:
-        """The lowest loss of each item, relative to the first, after so many steps."""
+        """The lowest loss of each item, relative to the first, after a number of steps."""
         torch.manual_seed(0)
         adam = torch.optim.Adam([self.p], lr=0.03)
         for _ in range(steps):
@@ -166,7 +166,7 @@ def test_where_the_point_rests_the_estimates_are_right_on_average():
 
 
 def test_a_loss_that_changes_is_forgotten():
-    """First the target is far above, then it is left out: what was remembered would lead up."""
+    """First the target is far above, then there is no target: the old memory would lead up."""
     layer = bg.DifferentiableEffect("reference:gain", RATE, estimator=EMULATED, host=bg.InProcessHost())
     x, p = recordings(), torch.nn.Parameter(torch.full((1, 1), 0.4))
     sign = 1.0
@@ -208,7 +208,7 @@ def test_a_loss_that_is_random_is_left_to_coordinates(emulated: list[bg.Problem]
 
 
 def test_settings_that_several_recordings_share_go_where_all_agree(emulated: list[bg.Problem]):
-    """Each alone would lead elsewhere: the default must not follow each by itself."""
+    """Each item alone would lead elsewhere: the default must not follow each one."""
     layer = bg.DifferentiableEffect("reference:gain", RATE, estimator=EMULATED, host=bg.InProcessHost())
     x = recordings(2)
     with torch.no_grad():
@@ -281,7 +281,7 @@ def test_renders_that_are_not_finite_are_survived(third_party: str, told: list[A
 
 
 def test_where_all_levels_are_known_it_goes_on_without_new_renders(told: list[Any]):
-    """Two items, which hear the six modes of a filter in different order."""
+    """Two items with the six modes of a filter in different order."""
     host = bg.InProcessHost()
     layer = bg.DifferentiableEffect(
         "pedalboard-builtin:LadderFilter", RATE, parameters=["mode"], estimator="auto:items=2", host=host
@@ -334,7 +334,7 @@ def inspection(*parameters: ParameterInspection, address: str = "reference:biqua
 
 
 def test_what_does_not_reach_the_sound_is_never_moved_and_the_others_are_told_apart():
-    """Eight parameters, three that are heard: three one-sided probes give the gradient of an affine function."""
+    """Eight parameters, three of them audible: three one-sided probes give the gradient of an affine function."""
     slopes = torch.zeros(8, dtype=torch.float64)
     slopes[[1, 4, 6]] = torch.tensor([3.0, -0.5, 40.0]).double()
     found = inspection(*(ParameterInspection(f"p{i}", "continuous", reaches_sound=bool(s)) for i, s in enumerate(slopes)))
@@ -415,7 +415,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.plugins
 def test_a_layer_measures_its_effect_once_and_does_not_probe_what_is_not_heard(own_cache: None):
-    """One probe of two parameters, of which ZamEQ2 does nothing with one: the difference along the other."""
+    """One probe for two parameters of ZamEQ2, one of which is inaudible: the difference along the other."""
     options = {"parameters": ["Peaks ON", "Boost/Cut 1"], "host": bg.InProcessHost()}
     layer = bg.DifferentiableEffect(EQUALISER, RATE, estimator="auto:samples=1,inspection=measure", **options)
     other = bg.DifferentiableEffect(EQUALISER, RATE, estimator="finite-difference:step=0.001", **options)

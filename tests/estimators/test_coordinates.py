@@ -1,4 +1,4 @@
-"""`Coordinates`: what it draws, and what that is worth."""
+"""`Coordinates`: its random choice of parameters, and the quality of its estimates."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_influence_of_any_size_and_of_known_parameters_only():
 
 
 def test_what_is_not_finite_teaches_nothing():
-    """The forward render of an item was not finite: what it is compared with says nothing."""
+    """The forward render of an item is not finite, so a comparison with it says nothing."""
     estimator = bg.Coordinates()
     for seed in range(20):
         given = bg.Problem.of_function(lambda p: p @ SLOPES, torch.full((6, 8), 0.5), seed=seed)

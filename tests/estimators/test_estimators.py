@@ -55,7 +55,7 @@ def test_what_is_not_declared_is_not_called_measured():
 
 
 class Wrong:
-    """Declares what is not true."""
+    """Declares false promises."""
 
     def __init__(self, estimator_, **promises):
         self._estimator, self._promises = estimator_, Promises(**promises)

@@ -1,4 +1,4 @@
-"""`LTI` is exact through whatever is a filter, and says why where something is not."""
+"""`LTI` is exact for filters, and says why another effect is not one."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ FILTERS = [
 
 
 def dot_product_error(layer) -> float:
-    """Of `⟨Jv, w⟩ = ⟨v, Jᵀw⟩`, relative, at settings of their own for each of two recordings."""
+    """Relative error of `⟨Jv, w⟩ = ⟨v, Jᵀw⟩`, for two recordings at different settings."""
     torch.manual_seed(3)
     x = recordings()
     p = 0.1 + 0.8 * torch.rand(len(x), len(layer.parameter_space))
     v = 0.1 * torch.randn_like(x)
     jv = (layer(x + v, p) - layer(x, p)).double()
-    w = jv + jv.std() * torch.randn_like(jv)  # not at a right angle to jv, where anything is as good as 0
+    w = jv + jv.std() * torch.randn_like(jv)  # not orthogonal to jv, or the product would be nearly 0
     forward, backward = (jv * w).sum(), (v.double() * gradient(layer, x, p, w.float()).double()).sum()
     return float((forward - backward).abs() / forward.abs())
 
@@ -211,7 +211,7 @@ def test_a_problem_without_audio_has_no_gradient_of_it():
 
 
 def test_a_network_before_the_effect_learns_what_was_there():
-    """The filter that came before a reverb is found through the reverb."""
+    """The gradient through a reverb finds the filter before it."""
     torch.manual_seed(0)
     reverb = bg.DifferentiableEffect("pedalboard-builtin:Reverb", audio_gradient="lti")
     p = torch.from_numpy(reverb.parameter_space.defaults)[None]

@@ -1,4 +1,4 @@
-"""Hosts: what all promise, what the pool does when a plug-in does its worst, and hosts by name."""
+"""Hosts: their common promises, the pool with the worst plug-ins, and hosts by name."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pool(_third_party_path):
 
 @pytest.fixture(scope="module")
 def strict(_third_party_path):
-    """A pool for renders that hang: what is healthy takes a thousandth of its time limit."""
+    """A pool for renders that hang: a healthy render takes a thousandth of its time limit."""
     with bg.ProcessPool(hosts=2, time_limit=3.0) as pool:
         yield pool
 
@@ -49,7 +49,7 @@ def children(pid: int) -> list[int]:
 
 
 def hosts_of(pid: int) -> list[int]:
-    """Host processes of a process; without those that have ended and were not yet waited for."""
+    """Host processes of a process, without ended ones that were not yet waited for."""
     return [child for child in children(pid) if "worker.main()" in Path(f"/proc/{child}/cmdline").read_text()]
 
 

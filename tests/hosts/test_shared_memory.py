@@ -1,4 +1,4 @@
-"""Memory shared with hosts: what callers hold is theirs, and is used again when they let it go."""
+"""Memory shared with hosts: arrays belong to the caller who holds them, and are reused when released."""
 
 from __future__ import annotations
 

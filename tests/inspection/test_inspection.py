@@ -1,4 +1,4 @@
-"""Inspections: known answers of formulas and of real plug-ins, limits, and what is remembered."""
+"""Inspections: known answers of formulas and of real plug-ins, limits, and the cache."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_derivatives_of_a_cubic_are_exact_where_there_is_no_noise() -> None:
 
 @pytest.mark.parametrize("two_sided", [False, True])
 def test_the_recommended_step_has_nearly_the_least_error(two_sided: bool) -> None:
-    """Of the derivative of exp at 0 under noise, compared with a fine grid of other steps."""
+    """Error of the derivative of exp at 0 under noise, compared with a fine grid of other steps."""
     noise, rng = 1e-6, np.random.default_rng(0)
 
     def error(h: float) -> float:
@@ -152,7 +152,7 @@ def test_levels_are_counted(count: int) -> None:
 
 
 def test_unequal_steps_are_averaged() -> None:
-    """Two whole numbers of samples that one knob sets: their steps fall between each other's."""
+    """One knob that sets two whole numbers of samples: their steps interleave."""
     found = resolution(stepped(lambda v: (np.floor(v * 5000), np.floor(v * 3300))), lambda a, b: bool((a != b).any()))
     assert found.steps == pytest.approx(8300, rel=0.15)
 
@@ -199,7 +199,7 @@ def test_an_oscillator_moves_phase_and_its_feedback_does_not() -> None:
 @pytest.mark.slow
 @pytest.mark.plugins
 def test_hidden_levels_are_found() -> None:
-    """MDA Degrade shows its number of bits as continuous."""
+    """MDA Degrade describes its number of bits as continuous."""
     found = inspect_effect(f"{MDA}/Degrade", parameters=["Quant", "Output"])
     assert found["Quant"].kind == "continuous"
     assert found["Quant"].steps == 13
@@ -249,7 +249,7 @@ def test_latency_that_is_reported_is_measured_the_same() -> None:
 
 
 class Forgetless(InProcessHost):
-    """A host of effects that remember: every render has an echo of the one before."""
+    """A host whose effects leak state: every render has an echo of the one before."""
 
     before: Any = 0.0
 
@@ -269,7 +269,7 @@ def test_state_that_leaks_is_noticed() -> None:
     assert 1e-3 < found.leakage < 1.0
 
 
-# limits, and what is remembered
+# limits, and the cache
 
 
 def test_a_limit_ends_it_with_what_was_found() -> None:
@@ -303,7 +303,7 @@ def test_progress_only_grows_and_counts_renders() -> None:
 
 
 def measured(effect: str | Path, **options: Any) -> Iterator[int]:
-    """Renders made for the same inspection, call after call."""
+    """Number of renders for the same inspection, call after call."""
     while True:
         host = InProcessHost()
         inspect_effect(effect, host=host, render_limit=options.get("render_limit", 60))

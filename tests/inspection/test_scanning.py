@@ -1,4 +1,4 @@
-"""Scanning: what is installed is listed, and a plug-in that crashes, hangs or floods costs its time limit and nothing else."""
+"""Scanning lists the installed effects. A plug-in that crashes, hangs or floods its output costs only its time limit."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ absent = nasty_plugins_that_are_not_there:Backend
 
 @pytest.fixture
 def nasty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An installed distribution, for this process and its hosts; an empty cache. Its plug-ins are those named in `installed`."""
+    """An installed distribution, for this process and its hosts, and an empty cache. Its plug-ins are named in `installed`."""
     (tmp_path / "nasty_plugins.py").write_text(NASTY.format(folder=str(tmp_path)))
     (tmp_path / "plugin").write_text("version 1")
     (tmp_path / "installed").write_text("crash exit fine flood hang raise")

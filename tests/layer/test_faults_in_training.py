@@ -1,4 +1,4 @@
-"""A plug-in that crashes, hangs, raises or returns NaN in the middle of training costs that step, and nothing else."""
+"""A plug-in that crashes, hangs, raises or returns NaN in the middle of training costs only that step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FINE, FAILS = 0.3, 0.9
 
 @pytest.fixture(scope="module")
 def pool(_third_party_path: str) -> Iterator[bg.ProcessPool]:
-    """What hangs is given up after 2 s; what is healthy takes a thousandth of that."""
+    """A render that hangs ends after 2 s; a healthy one takes a thousandth of that."""
     with bg.ProcessPool(hosts=2, time_limit=2.0) as pool:
         yield pool
 

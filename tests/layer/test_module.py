@@ -1,4 +1,4 @@
-"""`DifferentiableEffect` is an ordinary torch module, as far as anybody who uses one can see."""
+"""`DifferentiableEffect` behaves like an ordinary torch module."""
 
 from __future__ import annotations
 
@@ -500,7 +500,7 @@ def test_a_dataloader_worker_renders_with_hosts_of_its_own(clip):
 
 
 def test_probes_are_judged_as_precisely_as_the_forward_render():
-    """Under autocast a loss has the rounding of bfloat16: what it is compared with must have the same."""
+    """Under autocast a loss has the rounding of bfloat16, and the probes' losses must have the same."""
     layer = bg.DifferentiableEffect("reference:gain", estimator="spsa:sides=1,samples=1", host=bg.InProcessHost())
     x, matrix = audio(batch=1), torch.randn(256, 256)
     values = []

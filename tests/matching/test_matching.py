@@ -101,7 +101,7 @@ class SteppedBackend:
 
 @pytest.fixture
 def stepped(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of an effect with stepped parameters and settings that blow up."""
+    """The address of an effect with stepped parameters and unstable settings."""
     known = opening.backend
     monkeypatch.setattr(opening, "backend", lambda name: SteppedBackend() if name == "test" else known(name))
     return "test:stepped"
@@ -303,7 +303,7 @@ def test_a_render_that_fails_ends_it_with_the_best_so_far(guitar: tuple[Audio, f
 
 
 def test_every_loss_is_computed_with_one_thread(guitar: tuple[Audio, float]) -> None:
-    """The last ones, on the whole recording, too: sums of several threads differ in their last bits."""
+    """Also the last losses, on the whole recording: sums of several threads differ in their last bits."""
     threads = []
 
     class Watched(Waveform):
@@ -386,7 +386,7 @@ def test_json_holds_everything_but_the_audio(guitar: tuple[Audio, float]) -> Non
 
 
 def test_it_goes_on_while_no_loss_is_finite(guitar: tuple[Audio, float]) -> None:
-    """An effect that is finite in a small part of the box is found there, and not given up after the first renders."""
+    """For an effect that is finite in a small part of the box, the search finds that part, and does not stop before."""
     audio, rate = guitar
 
     class Narrow(InProcessHost):

@@ -1,4 +1,4 @@
-"""A device named "pretend": an accelerator over ordinary memory, to test without a GPU what autograd does with one.
+"""A device named "pretend": an accelerator over ordinary memory, to test autograd's behaviour on a GPU without one.
 
 `enable()` compiles it (10 to 30 seconds, the first time on a machine) and adds it to this process.
 """
@@ -19,7 +19,7 @@ SOURCE = Path(__file__).with_name("pretend.cpp")
 
 @functools.cache
 def enable() -> torch.device:
-    """Add the device to torch, once a process, and return it."""
+    """Add the device to torch, once per process, and return it."""
     _build_and_load()
     torch.utils.rename_privateuse1_backend("pretend")
     torch._register_device_module("pretend", _device_module())
@@ -40,7 +40,7 @@ def _build_and_load() -> None:
 
 
 def _device_module() -> types.ModuleType:
-    """What torch asks `torch.pretend` for."""
+    """The functions that torch calls in `torch.pretend`."""
     module = types.ModuleType("torch.pretend")
     module.is_available = lambda: True
     module.device_count = lambda: 1

@@ -1,4 +1,4 @@
-"""The report: one page with everything in it, which trusts no name."""
+"""The report: one self-contained page, which escapes all names."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ CURVED = ParameterSpace([Parameter("a"), Parameter("mode", "stepped", levels=4),
 
 
 def curved(points: FloatArray, features: int = 50) -> list[torch.Tensor]:
-    """Smooth features of the settings, other ones for each mode."""
+    """Smooth features of the settings, different for each mode."""
     waves = np.random.default_rng(1).standard_normal((3, features))
     modes = np.random.default_rng(2).standard_normal((4, features))
     found = np.sin(points[:, [0, 2, 3]] @ waves) + modes[np.rint(points[:, 1] * 3).astype(int)]
@@ -80,7 +80,7 @@ def test_a_few_renders_lead_to_settings_whose_residuals_vanish() -> None:
         emulator.add(point, losses(point), residuals(point))
         emulator.fit()
     assert emulator.best == pytest.approx(hidden, abs=0.01)
-    # as many quasi-random settings are nowhere near
+    # as many quasi-random settings stay far from it
     assert emulator.lowest < 0.05 * losses(drawn(28)).min()
 
 
@@ -110,7 +110,7 @@ def test_renders_that_are_not_finite_and_all_but_the_best_are_forgotten() -> Non
     assert len(emulator) == 128
     assert np.isfinite(emulator.losses).all()
     assert emulator.losses.max() < 150
-    # renders that sound all alike, as of a gate that is shut, are no obstacle
+    # renders that all sound alike, as from a closed gate, do no harm
     same = Emulator(CURVED)
     same.add(points[:20], np.ones(20), [torch.ones(50)] * 20)
     same.fit()

@@ -1,4 +1,4 @@
-"""Lines through a point: where they are looked at, and what they find."""
+"""Lines through a point: where they are rendered, and what they find."""
 
 from __future__ import annotations
 
@@ -113,14 +113,14 @@ def test_a_pursuit_that_finds_nothing_better_looks_along_lines() -> None:
 
 
 def all_alike(points: FloatArray, loss: float) -> tuple[FloatArray, list[torch.Tensor]]:
-    """What is told of sounds that are all the same."""
+    """The results of sounds that are all the same."""
     return np.full(len(points), loss), [torch.full((4,), loss)] * len(points)
 
 
 def test_what_was_found_on_lines_is_not_forgotten_and_other_proposals_take_their_place() -> None:
     pursuit = Pursuit(TWO, patience=2)
     random = np.random.default_rng(0)
-    # more than an emulator keeps, all of them better than what is on the lines
+    # more than an emulator keeps, all of them better than those on the lines
     near = 0.5 + 0.002 * random.standard_normal((140, 2))
     losses = 1.0 + np.abs(near - 0.5).sum(axis=1)
     pursuit.tell(near, losses, [torch.full((4,), float(loss)) for loss in losses])

@@ -1,4 +1,4 @@
-"""Gauss-Newton steps from renders that are there already."""
+"""Gauss-Newton steps from existing renders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from blackbox_grad.search.local_step import gauss_newton, local_step
 
 
 def step_from(moves, inner, low=-1.0, high=1.0):
-    """From where all parameters matter alike."""
+    """The step if all parameters have equal influence."""
     ones = np.ones(moves.shape[1])
     return gauss_newton(moves, inner, low * ones, high * ones, slopes=ones, lengths=ones)
 
@@ -37,7 +37,7 @@ def test_it_stays_in_the_box_and_is_the_best_there():
     moves, slopes = 0.01 * random.standard_normal((6, 2)), np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5]])
     inner = inner_products(moves, slopes, -np.array([0.3, 0.1]) @ slopes)
     step = step_from(moves, inner, -0.1, np.array([0.05, 0.4]))
-    # with the first parameter at its face, the second makes up for a part of what is left: 0.25 · 0.25 / 1.25
+    # with the first parameter at its face, the second compensates for a part of the rest: 0.25 · 0.25 / 1.25
     assert step == pytest.approx([0.05, 0.15], abs=1e-2)
 
 
@@ -105,7 +105,7 @@ def test_what_is_not_known_for_sure_makes_it_careful():
     steps = [float(gauss_newton(far, inner, -2 * ones, 2 * ones, ones, length * ones)[0]) for length in (10.0, 1.0, 0.3)]
     assert steps[0] == pytest.approx(-1.0, abs=0.01)
     assert -1.0 < steps[0] < steps[1] < steps[2] < 0.0
-    # a second render near by makes it surer
+    # a second render near by makes it more certain
     both = np.array([[1.0], [-0.1]])
     inner = inner_products(both, np.array([[1.0, 0.5]]), np.array([1.0, 0.5]))
     assert gauss_newton(both, inner, -2 * ones, 2 * ones, slopes=ones, lengths=ones) < steps[1]
@@ -137,7 +137,7 @@ def test_renders_next_to_the_best_do_not_spoil_it():
 
 @pytest.mark.parametrize(("length", "expected"), [(10.0, 0.07), (0.1, 0.1)])
 def test_a_render_counts_little_where_a_parameter_that_bends_moved(length, expected):
-    """Two renders tell slopes of 1 and 3 along the first parameter; for the second one the second parameter has moved too."""
+    """Two renders give slopes of 1 and 3 along the first parameter; in the second render the second parameter moved too."""
     moves, residuals = np.array([[0.2, 0.0], [0.2, 0.2]]), np.array([[-0.1], [0.1], [0.5]])
     slopes, lengths = np.array([1.0, 1e-3]), np.array([10.0, length])
     step = gauss_newton(moves, residuals @ residuals.T, np.full(2, -1.0), np.full(2, 1.0), slopes, lengths)

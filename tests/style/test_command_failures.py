@@ -1,4 +1,4 @@
-"""What style matching must survive, at the command line: one line says what is wrong and what to do, and nothing is written."""
+"""Failures of style matching at the command line: one line says what is wrong and what to do, and no file is written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MATCH = ("match", "--input", "in.wav", "-o", "out.wav", "--report", "out.html", 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
-    """Runs a command in a folder with two recordings, on a machine with no corpora; its exit code, and the lines of stderr."""
+    """Runs a command in a folder with two recordings, without corpora. Returns its exit code and the lines of stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     audio, rate = audio_files.example()

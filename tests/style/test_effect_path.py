@@ -1,4 +1,4 @@
-"""The one way through an effect: exact at the true settings, whatever else is rendered beside."""
+"""The path through an effect: exact at the true settings, also beside other renders."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_loss_at_the_true_settings_is_exactly_0(address, tracks):
     data = PairDataset(path, tracks, length=16_384, clean=0.0, augmentation=None)
     pairs = [data.pair(i) for i in range(6)]
     batch = torch.utils.data.default_collate(pairs)
-    disturbed = path(batch["input"].flip(0), 1.0 - batch["p"].flip(0))  # what was rendered before leaves no trace
+    disturbed = path(batch["input"].flip(0), 1.0 - batch["p"].flip(0))  # earlier renders leave no trace
     assert torch.isfinite(disturbed).all()
     p = batch["p"].requires_grad_()
     loss = (path(batch["input"], p) - batch["truth"]).abs().sum() + path.loss(

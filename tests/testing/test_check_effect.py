@@ -202,7 +202,7 @@ def test_a_broken_promise_is_found_and_named(kind, law):
 
 
 def test_every_law_can_fail():
-    """Two have a test of their own: a dead parameter is reported, and a spec may open another effect."""
+    """Two laws have their own tests: a dead parameter is reported, and a spec may open another effect."""
     elsewhere = {"parameters reach the sound", "spec reopens the same effect"}
     assert set(BROKEN.values()) | elsewhere == {name for name, _ in EFFECT_LAWS}
 

@@ -118,21 +118,21 @@ class ProbesBetweenLevels(Differences):
 
 
 class TakesEverythingForAFilter(Differences):
-    """Exact by autograd, and no error for what clips."""
+    """Exact by autograd, without an error for effects that clip."""
 
     def promises(self, parameters):
         return Promises(exact_audio=True)
 
     def estimate(self, problem):
         effect = problem.effect
-        heard = effect.input.clone()
+        moved = effect.input.clone()
         columns = []
-        for channel, sample in itertools.product(*map(range, heard.shape[1:])):
-            heard[:, channel, sample] += 1
-            change = effect.render(heard, problem.point) - effect.output
+        for channel, sample in itertools.product(*map(range, moved.shape[1:])):
+            moved[:, channel, sample] += 1
+            change = effect.render(moved, problem.point) - effect.output
             columns.append((change * effect.cotangent).sum((1, 2)))
-            heard[:, channel, sample] -= 1
-        return Estimate(problem.point, torch.stack(columns, 1).reshape(heard.shape))
+            moved[:, channel, sample] -= 1
+        return Estimate(problem.point, torch.stack(columns, 1).reshape(moved.shape))
 
 
 class CallsTheEffectTheIdentity(bg.StraightThrough):

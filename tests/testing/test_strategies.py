@@ -1,4 +1,4 @@
-"""The strategies produce what they say, and with them: properties of estimators, parameter spaces and reference effects."""
+"""The strategies produce what they promise. With them: properties of estimators, parameter spaces and reference effects."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_equal_seeds_give_equal_gradients_and_the_declared_number_of_probes(esti
 @pytest.mark.parametrize("estimator", most_slow(ALL))
 @given(drawn=strategies.problems(degree=2, max_batch=2), factor=st.integers(-3, 3))
 def test_estimates_are_linear_in_the_function(estimator, drawn, factor):
-    """As gradients are: a loss that weighs twice as much has twice the gradient, with the same random directions."""
+    """Linear, like gradients: twice the loss has twice the gradient, with the same random directions."""
     f = drawn.function
     scaled = copy.deepcopy(drawn).problem()
     scaled.evaluate = lambda p: factor * f(p)

@@ -1,6 +1,6 @@
-"""A third party's package: a backend whose effects really fail, in every way that a plug-in can, an estimator and a host.
+"""A third party's package: an estimator, a host, and a backend whose effects fail in every way that a plug-in can.
 
-`faulty:NAME` passes audio through, times its parameter `Level`, as long as `Level <= 0.5`; above, it fails as its name says.
+`faulty:NAME` multiplies audio by its parameter `Level` as long as `Level <= 0.5`; above, it fails as its name says.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class FaultyBackend:
 
 
 class Backwards:
-    """Minus the gradient, to see that it is this one that is used."""
+    """Minus the gradient, which shows that this estimator was used."""
 
     def estimate(self, problem):
         from blackbox_grad.estimators import Estimate, FiniteDifference
@@ -118,7 +118,7 @@ class Backwards:
 
 
 class Quiet(InProcessHost):
-    """Renders at another level, to see that it is this one that is used."""
+    """Renders at another level, which shows that this host was used."""
 
     def __init__(self, level=0.5):
         super().__init__()

@@ -1,4 +1,4 @@
-"""A third party's loss. It needs torch, which host processes that import the effects beside it do without."""
+"""A third party's loss, in its own module: it needs torch, and host processes import the effects without torch."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from blackbox_grad.losses import FeatureLoss
 
 
 class Doubled(FeatureLoss):
-    """Twice the mean absolute difference of the samples, to see that it is this one that is used."""
+    """Twice the mean absolute difference of the samples, which shows that this loss was used."""
 
     def prepare(self, target):
         self._weight = 2.0 / target.numel()

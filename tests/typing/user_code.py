@@ -1,4 +1,4 @@
-"""What users write, as the type checker must see it. `make lint` checks this file; nothing runs it.
+"""Users' code for the type checker. `make lint` checks this file; nothing runs it.
 
 A line with `type: ignore` must be an error: mypy reports an ignore that is not needed.
 """

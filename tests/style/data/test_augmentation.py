@@ -1,4 +1,4 @@
-"""Pitch and tempo change by what is asked for, each on its own."""
+"""Pitch and tempo change as requested, each on its own."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_change_moves_pitch_and_tempo_as_told(semitones, tempo):
 
 
 def test_a_recording_that_is_only_played_faster_is_not_shifted():
-    """Its pitch follows, and nothing else of it changes: the resampled recording is there to the sample."""
+    """Its pitch follows, and nothing else changes: the result equals the resampled recording to the sample."""
     change = Change(12 * np.log2(1.25), 1.25)
     x = bursts(change.needs(LENGTH))
     assert np.array_equal(change.apply(x, LENGTH, RATE, host=None), audio_files.resample(x, 1.25 * RATE, RATE)[:, :LENGTH])

@@ -1,4 +1,4 @@
-"""Corpora: what lies on which side, and what fetching one says when it cannot."""
+"""Corpora: their sides, and the messages of a fetch that fails."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def programs(tmp_path, monkeypatch):
-    """Makes stand-ins for `apt-get`, for what it does only without a network or a disk."""
+    """Makes stand-ins for `apt-get`, for its failures without a network or a disk."""
     folder = tmp_path / "programs"
     folder.mkdir()
 

@@ -15,7 +15,7 @@ RATE = 8000.0
 
 @pytest.fixture
 def with_pauses(tmp_path):
-    """A guitar of two seconds, as long a pause, and the guitar backwards."""
+    """Two seconds of guitar, a pause of the same length, and the guitar backwards."""
     audio, rate = audio_files.example()
     played = audio_files.resample(audio[:1], rate, RATE)[:, : int(2 * RATE)]
     pause = np.zeros_like(played)

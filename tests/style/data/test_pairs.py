@@ -1,4 +1,4 @@
-"""Pairs: each a function of the seed and its number, exact, audible, and of two different halves."""
+"""Pairs: each is a function of the seed and its number, exact, audible, and made of two different halves."""
 
 from __future__ import annotations
 

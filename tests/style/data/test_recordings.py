@@ -1,4 +1,4 @@
-"""Recordings: which belong together, and how they are decoded."""
+"""Recordings: their groups, and their decoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Silence and noise are told from what is left of a recording."""
+"""Silence and noise are recognised, recordings pass."""
 
 from __future__ import annotations
 

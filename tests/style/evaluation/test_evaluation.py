@@ -1,4 +1,4 @@
-"""The evaluation: exact bounds, results that survive anything, intervals that are right, and the command with its page."""
+"""The evaluation: exact bounds, results that survive interruptions, correct intervals, and the command with its page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LENGTH = 22_528
 
 
 def model(folder, effect=DRIVE, seed=0):
-    """The folder of a run that has learnt nothing."""
+    """The folder of a run without training."""
     torch.manual_seed(seed)
     path, encoder = EffectPath(effect), Encoder(length=LENGTH, latent=16)
     folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""The map of an effect: a plane to click in, heard and seen in a real browser."""
+"""The map of an effect: a plane to click in, tested in a real browser."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def browser():
 
 @pytest.fixture
 def page(browser, page_file):
-    """The page without a network, just opened; it must make no errors."""
+    """The page without a network, just opened; it must raise no errors."""
     context = browser.new_context(offline=True, viewport={"width": 1000, "height": 1000})
     opened = context.new_page()
     errors = []

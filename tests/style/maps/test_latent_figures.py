@@ -1,4 +1,4 @@
-"""What the encoder hears of an effect: in planes, in figures, and in figures of merit."""
+"""An effect in the latent space: planes, figures, and figures of merit."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def path(name, **options):
 
 class TestSpace:
     def test_everything_lies_in_one_plane(self, encoder, x):
-        """Principal components are affine: learnt from the settings of the cloud, they place sweeps and slice too."""
+        """Principal components are affine: fitted to the cloud, they also place sweeps and slice."""
         reverb = latent_space(path("Reverb", **REVERB), encoder, x, 48)
         ones = np.ones((len(reverb.e), 1))
         places = reverb.places["PCA"]
@@ -73,7 +73,7 @@ class TestSpace:
         assert places.sweeps.shape == (3, STEPS, 2)
         assert places.sweeps[0, 0] == pytest.approx(placed(0.0, 0.5, 0.5), abs=1e-3)
         assert places.sweeps[1, -1] == pytest.approx(placed(0.5, 1.0, 0.5), abs=1e-3)
-        assert reverb.pair == (0, 1)  # what is mono has no width
+        assert reverb.pair == (0, 1)  # mono audio has no width
         assert places.slice.shape == (SIDE, SIDE, 2)
         assert places.slice[0, -1] == pytest.approx(placed(1.0, 0.0, 0.5), abs=1e-3)
         assert places.slice[-1, 0] == pytest.approx(placed(0.0, 1.0, 0.5), abs=1e-3)
@@ -110,7 +110,7 @@ class TestColours:
 class TestReadability:
     @pytest.mark.slow
     def test_what_is_heard_can_be_read(self, excerpts):
-        """By the encoder of the package."""
+        """With the encoder of the package."""
         paths = {"drive": path("Distortion"), "room": path("Reverb", parameters=["wet_level"])}
         read = readability(paths, shipped.encoder(), excerpts, 100)
         assert all(one.accuracy > 0.85 and one.count == 100 for one in read.values()), read
@@ -125,7 +125,7 @@ class TestReadability:
             assert one.explained["gain_db"] < 0.1
 
     def test_what_is_known_of_an_excerpt_does_not_help(self):
-        """What tells only which excerpt it is would give away a value that all recordings of an excerpt share."""
+        """An embedding that identifies only the excerpt would reveal a value that all recordings of an excerpt share."""
         rng = np.random.default_rng(0)
         groups = np.repeat(np.arange(20), 10)
         values = rng.random(20)[groups]

@@ -1,4 +1,4 @@
-"""Inference, from Python and from the command line: any recording, and a clear word where there is nothing to match."""
+"""Inference, from Python and from the command line: any recording, and a clear error if there is nothing to match."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_nothing_to_hear_is_said(matcher, spoil, message):
 
 
 def test_refinement_comes_nearer_within_its_renders(matcher):
-    x, reference = guitar(0, 1.5), driven(guitar(2, 2), 0.9)  # all of the input is heard
+    x, reference = guitar(0, 1.5), driven(guitar(2, 2), 0.9)  # the whole input counts
     plain, refined = (matcher.match(x, reference, RATE, refine=n) for n in (0, 40))
     again = matcher.match(x, reference, RATE, refine=40)
     assert (refined.p == again.p).all()
@@ -142,7 +142,7 @@ def test_the_effect_may_lie_elsewhere(model):
 @pytest.mark.plugins
 @pytest.mark.parametrize(("name", "parameter", "differs"), [("Delay", "L Delay", True), ("Overdrive", "Drive", False)])
 def test_it_is_said_where_an_effect_counts_in_samples(model, name, parameter, differs, recwarn):
-    """MDA's Delay has a buffer of so many samples, whatever the rate."""
+    """MDA's Delay has a buffer with the same number of samples at every rate."""
     heard = Controller.load(model / shipped.CONTROLLER), Encoder.load(model / shipped.ENCODER)
     heard[0].header = {"effect": f"dawdreamer:http://drobilla.net/plugins/mda/{name}", "parameters": [parameter]}
     StyleMatcher(*heard).match(guitar(0, 2, 48_000), guitar(2, 2), 48_000, RATE)

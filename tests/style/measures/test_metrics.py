@@ -1,4 +1,4 @@
-"""Measures against truths made by hand: 0 of equal recordings, and known errors of changed ones."""
+"""Metrics against known truths: 0 for equal recordings, and known errors for changed ones."""
 
 from __future__ import annotations
 

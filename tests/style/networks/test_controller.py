@@ -44,7 +44,7 @@ def test_outside_the_box_descent_leads_back(gradient):
 @pytest.mark.plugins
 @pytest.mark.parametrize("end", [0.0, 1.0])
 def test_saturated_on_delay_it_comes_out(end):
-    """All outputs far beyond an end; the loss is of the sound alone, the gradient estimated through the plug-in."""
+    """All outputs are far beyond an end. The loss is of the sound only, its gradient estimated through the plug-in."""
     torch.manual_seed(0)
     path = EffectPath(
         DELAY, parameters=["FX Mix", "Feedback"], estimator="spsa:samples=2,sides=1,directions=orthogonal,step=0.05"

@@ -1,4 +1,4 @@
-"""The encoder: what it hears of effects, in recordings of any length and level; and what it is trained on."""
+"""The encoder: effects in its embeddings, for recordings of any length and level, and its training loss."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TestEmbedding:
         )
 
     def halves(self, preset, clip):
-        """The windows in which the clip sounds: all of it, and its second half."""
+        """The windows with sound in the clip: all of it, and its second half."""
         last = torch.cat([clip[..., LENGTH // 2 :], torch.zeros(1, 1, LENGTH // 2)], -1)
         return (encoder(preset).embed(clip) + encoder(preset).embed(last)) / 2
 

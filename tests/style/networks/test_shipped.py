@@ -1,4 +1,4 @@
-"""The weights in the package: whole, small, of one encoder, and they help."""
+"""The weights in the package: complete, small, for one encoder, and useful."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of weights: whatever is wrong with one is said in words, and none of them runs code."""
+"""Files of weights: every defect has a clear message, and no file runs code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training runs: they learn, they are repeatable, and they survive what happens to long work."""
+"""Training runs: they learn, they are repeatable, and they survive interruptions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PLAN = Plan(
 
 @pytest.fixture(scope="module")
 def sides(recordings, tmp_path_factory):
-    """Tracks to train and to validate with."""
+    """Tracks for training and validation."""
     first, second = in_folder(recordings)
     folder = tmp_path_factory.mktemp("decoded sides")
     return Tracks([first], RATE, folder=folder), Tracks([second], RATE, folder=folder)
@@ -224,7 +224,7 @@ def test_tensorboard_has_curves_and_sounds(train, tmp_path):
 
 @pytest.fixture
 def wandb(monkeypatch, tmp_path):
-    """Weights & Biases as it is on the machine of somebody who has never used it."""
+    """Weights & Biases on the machine of a user who has never used it."""
     module = pytest.importorskip("wandb")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
@@ -250,7 +250,7 @@ def test_weights_and_biases_has_curves_and_sounds_and_goes_on_in_its_run(train, 
 
 
 def test_who_is_not_logged_in_is_told_before_the_work(wandb, tmp_path):
-    """In a process of its own: wandb looks at its surroundings once."""
+    """In its own process: wandb reads its environment once."""
     begin = "import sys; from blackbox_grad.cli import main; main(sys.argv[1:])"
     command = ["style", "train", DRIVE, "-o", str(tmp_path / "run"), "--wandb", "mine"]
     done = subprocess.run(
