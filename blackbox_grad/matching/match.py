@@ -78,7 +78,7 @@ def match(
         on_progress: called after every step.
         options: for the backend (`preset=…`).
 
-        Ctrl-C or SIGTERM ends it with the best settings so far; the second one raises `KeyboardInterrupt`. A render that fails ends it
+    Ctrl-C or SIGTERM ends it with the best settings so far; the second one raises `KeyboardInterrupt`. A render that fails ends it
     with the best settings so far, too: see `Match.error`.
 
     Raises:
