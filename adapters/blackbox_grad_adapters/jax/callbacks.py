@@ -39,7 +39,8 @@ class Callbacks:
             x, p: `[B, C, T]` and `[B, P]`.
         """
         merged = _Merged(x.ndim - 3, x, p)
-        return merged.split(*self.renderer.forward(*merged.tensors))
+        audio, point = merged.tensors
+        return merged.split(*self.renderer.forward(audio, point))
 
     def gradients(
         self, wanted: Array, seed: Array, x: Array, p: Array, y: Array, finite: Array, cotangent: Array

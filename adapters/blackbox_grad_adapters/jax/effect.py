@@ -5,23 +5,18 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
 
 from blackbox_grad import EffectSpec, Estimator, Host, ParameterSpace, Renderer
-from blackbox_grad.dependencies import library
 from blackbox_grad.effects import as_spec
 from blackbox_grad.errors import AudioError, ParameterError
 from blackbox_grad.parameters import Selection
 from blackbox_grad_adapters.jax.callbacks import Callbacks
 from blackbox_grad_adapters.jax.loss import estimated, per_item
 from blackbox_grad_adapters.jax.primitive import call
-
-if TYPE_CHECKING:
-    import jax
-    import jax.numpy as jnp
-else:
-    jax = library("jax", "the JAX front end", "jax")
-    jnp = library("jax.numpy", "the JAX front end", "jax")
 
 
 class JaxEffect:
@@ -95,7 +90,8 @@ class JaxEffect:
         """
         x, p, single = self._checked(x, p)
         y = _rendered(self._callbacks, x.astype(jnp.float32), p.astype(jnp.float32), _seed(key)).astype(x.dtype)
-        return y[0] if single else y
+        result: jax.Array = y[0] if single else y
+        return result
 
     def loss(self, x: Any, p: Any, loss_fn: Callable[..., Any], *targets: Any, key: Any = None) -> jax.Array:
         """`loss_fn(effect(x, p), *targets)`, its gradient estimated from differences of the *loss itself*.

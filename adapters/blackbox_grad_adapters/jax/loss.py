@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
-from blackbox_grad.dependencies import library
+import jax
+import jax.numpy as jnp
+
 from blackbox_grad.errors import EstimatorError
 from blackbox_grad_adapters.jax.callbacks import Callbacks
 from blackbox_grad_adapters.jax.primitive import call
-
-if TYPE_CHECKING:
-    import jax
-    import jax.numpy as jnp
-else:
-    jax = library("jax", "the JAX front end", "jax")
-    jnp = library("jax.numpy", "the JAX front end", "jax")
 
 #: `losses(y: [B, C, T], *targets: [B, …]) -> [B]`
 LossPerItem: TypeAlias = Callable[..., Any]

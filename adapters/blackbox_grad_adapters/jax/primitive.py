@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 from numpy.typing import NDArray
 
-from blackbox_grad.dependencies import library
 from blackbox_grad.errors import SecondDerivativeError
-
-if TYPE_CHECKING:
-    import jax
-    import jax.extend.core as jax_extend_core
-    import jax.interpreters.ad as jax_ad
-    import jax.interpreters.batching as jax_batching
-    import jax.interpreters.mlir as jax_mlir
-    import jax.numpy as jnp
-else:
-    jax = library("jax", "the JAX front end", "jax")
-    jnp = library("jax.numpy", "the JAX front end", "jax")
-    jax_extend_core = library("jax.extend.core", "the JAX front end", "jax")
-    jax_ad, jax_batching, jax_mlir = (
-        library(f"jax.interpreters.{name}", "the JAX front end", "jax") for name in ("ad", "batching", "mlir")
-    )
 
 Array: TypeAlias = NDArray[Any]
 
@@ -34,7 +22,7 @@ Callback: TypeAlias = Callable[..., Sequence[Array]]
 # `jax.pure_callback` hands its callback arrays of JAX, which are copied by the same threads that wait for the callback. On a
 # machine of one core, or with as many programs as cores, reading them never ends (github.com/jax-ml/jax/issues/24255). Here the
 # callback is handed arrays of NumPy.
-_call = jax_extend_core.Primitive("blackbox_grad_call")
+_call = Primitive("blackbox_grad_call")
 _call.multiple_results = True
 
 
@@ -64,7 +52,7 @@ def _lowered(ctx: Any, *arrays: Any, callback: Callback, results: Any) -> Any:
         return tuple(callback(*(np.asarray(a) for a in given)))
 
     kinds = list(ctx.avals_in), list(ctx.avals_out)
-    return jax_mlir.emit_python_callback(ctx, called, None, list(arrays), *kinds, has_side_effect=False)[0]
+    return mlir.emit_python_callback(ctx, called, None, list(arrays), *kinds, has_side_effect=False)[0]
 
 
 def _mapped(arrays: Sequence[Any], axes: Sequence[int | None], *, callback: Callback, results: Any) -> Any:
@@ -83,6 +71,6 @@ def _differentiated(*_: Any, **__: Any) -> Any:
 
 _call.def_impl(_eagerly)
 _call.def_abstract_eval(_abstractly)
-jax_mlir.register_lowering(_call, _lowered)
-jax_batching.primitive_batchers[_call] = _mapped
-jax_ad.primitive_jvps[_call] = _differentiated
+mlir.register_lowering(_call, _lowered)
+batching.primitive_batchers[_call] = _mapped
+ad.primitive_jvps[_call] = _differentiated
