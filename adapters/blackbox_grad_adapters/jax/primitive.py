@@ -64,8 +64,8 @@ def _mapped(arrays: Sequence[Any], axes: Sequence[int | None], *, callback: Call
 
 def _differentiated(*_: Any, **__: Any) -> Any:
     raise SecondDerivativeError(
-        "the gradient of an effect is an estimate and cannot be differentiated again; put jax.lax.stop_gradient around the "
-        "gradient before it enters a loss"
+        "the gradient of an effect is an estimate and cannot be differentiated again; where it enters a loss as a constant, take "
+        "it at jax.lax.stop_gradient(p)"
     )
 
 
