@@ -426,24 +426,27 @@ def test_an_error_in_a_probe_of_the_loss_mode_arrives(third_party):
 ON_ONE_CORE = """
 import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-import jax, jax.numpy as jnp
+import jax, jax.numpy as jnp, numpy as np
 import blackbox_grad as bg
 from blackbox_grad_adapters.jax import JaxEffect
 effect = JaxEffect("reference:gain", host=bg.InProcessHost(), estimator="spsa")
-x = jnp.ones((4, 2, 100_000))
-loss = lambda p: jnp.mean((effect(x, p) - x) ** 2) + effect.loss(x, p, lambda y, t: jnp.mean((y - t) ** 2), x)
-step = jax.jit(lambda p: jnp.clip(p - 0.1 * jax.grad(loss)(p), 0, 1))
-p = jnp.full((4, 1), 0.5)
-for _ in range(5):
-    p = step(p)
-print(p.shape)
+x, p = jnp.ones((4, 2, 50_000)), jnp.full((4, 1), 0.5)
+
+@jax.jit
+def gradient(x, p):
+    def loss(p):
+        return jnp.mean((effect(x, p) - x) ** 2) + effect.loss(x, p, lambda y, t: jnp.mean((y - t) ** 2), x)
+    return jax.grad(loss)(p)
+
+found = [gradient(x + 0.01 * step, p) for step in range(20)]
+print(np.isfinite(found).all())
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs a way to leave cores unused")
 def test_long_audio_on_one_core_does_not_hang():
     done = subprocess.run([sys.executable, "-c", ON_ONE_CORE], capture_output=True, text=True, timeout=120)
-    assert done.stdout == "(4, 1)\n", done.stderr
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_many_threads_and_a_pool_do_not_hang():

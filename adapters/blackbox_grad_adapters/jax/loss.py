@@ -60,7 +60,7 @@ def estimated(
 def _forward(callbacks: Callbacks, losses: LossPerItem, *arguments: Any) -> Any:
     values = jax.tree.map(lambda argument: argument.value, arguments, is_leaf=_is_argument)
     wanted = tuple(() if arguments[i].perturbed else None for i in (1, 2))  # a structure, so it is known while tracing
-    return estimated(callbacks, losses, *values), (values, wanted)
+    return jnp.zeros(len(values[3]), jnp.float32), (values, wanted)
 
 
 def _is_argument(argument: Any) -> bool:
