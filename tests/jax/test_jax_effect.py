@@ -457,7 +457,7 @@ def test_many_threads_and_a_pool_do_not_hang():
         by_loss = jax.jit(jax.grad(lambda p: effect.loss(x, p, mse, x)))
         expected = by_waveform(p), by_loss(p)
         with ThreadPoolExecutor(8) as threads:
-            found = list(threads.map(lambda i: (by_waveform, by_loss)[i % 2](p), range(32)))
+            found = list(threads.map(lambda i: np.asarray((by_waveform, by_loss)[i % 2](p)), range(32)))
     for i, gradient in enumerate(found):
         np.testing.assert_array_equal(gradient, expected[i % 2])
 
