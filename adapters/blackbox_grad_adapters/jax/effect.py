@@ -30,7 +30,8 @@ class JaxEffect:
         fixed: values of others, by name: normalised, or text with a unit ("350 ms").
         estimator: of the gradient of the parameters: an `Estimator`, or its name with options ("spsa:samples=4,step=0.05").
         audio_gradient: of the gradient of `x`, in the same way: "lti", "straight-through"; None for 0.
-        host: where effects are rendered; by default a pool of processes that everything shares.
+        host: where effects are rendered; by default a pool of processes that everything shares. Under `jit` a call returns before
+            it has rendered: `jax.block_until_ready(y)` before you close a host.
         on_nonfinite: what to do when a render holds NaN or infinity: "raise" `NonFiniteAudioError`, or put "silence" in its
             place (its gradient is then 0).
         options: for the backend (`preset=…`).
