@@ -58,6 +58,30 @@ def test_what_matters_is_probed_more_often():
     assert share.sum() == pytest.approx(2.0)
 
 
+def test_parameters_are_drawn_in_proportion_to_the_root_mean_square_of_their_slopes():
+    """Two of equal root mean square, one of which matters in half of the items only, and one of half of that."""
+    often, seldom = torch.tensor([2.0, 0.0, 1.0]).double(), torch.tensor([2.0, 8.0**0.5, 1.0]).double()
+    asked: list[torch.Tensor] = []
+
+    def given(batch: int, seed: int = 0) -> bg.Problem:
+        slopes = torch.where(torch.arange(batch)[:, None] % 2 == 0, often, seldom)
+
+        def function(p: torch.Tensor) -> torch.Tensor:
+            asked.append(p)
+            return (p * slopes).sum(-1)
+
+        return bg.Problem.of_function(function, torch.full((batch, 3), 0.5), seed=seed)
+
+    estimator = bg.Coordinates(samples=1)
+    for seed in range(20):
+        estimator.estimate(given(300, seed))
+    asked.clear()
+    estimator.estimate(given(6000))
+    share = (asked[0] != 0.5).any(0).double().mean(0)
+    # a fifth of the draws is spread evenly
+    assert share.tolist() == pytest.approx([0.8 * part + 0.2 / 3 for part in (0.4, 0.4, 0.2)], abs=0.03)
+
+
 def test_what_it_remembers_is_worth_as_much_as_many_probes():
     fresh, informed = bg.Coordinates(), bg.Coordinates(influence={f"p{i}": abs(float(s)) for i, s in enumerate(SLOPES)})
     orthogonal = bg.SPSA(samples=2, sides=1, directions="orthogonal")
