@@ -31,7 +31,7 @@ class Sampling:
         first = np.full((int(self._middle and count > 0), len(self._space)), 0.5)
         self._middle = self._middle and not len(first)
         if count <= len(first):
-            return first
+            return self._space.snap(first)
         drawn = self._sobol.draw(count - len(first), dtype=torch.float64).numpy()
         # rounding alone would give the outer levels half a share each
         steps = self._space.steps
