@@ -16,6 +16,7 @@ EXTRAS_test := all,test,bench
 EXTRAS_bench := all,test,bench
 EXTRAS_lint := all,test,bench,lint
 EXTRAS_docs := docs
+EXTRAS_mutants := all,test,mutants
 INSTALLED := $(VENV)/.installed
 
 # install packages where that can be done
@@ -29,11 +30,11 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all bench estimators recovery style-speed compatibility tutorial style-weights lint format docs wheel plugins browser constraints clean distclean
+.PHONY: help demo test test-all bench estimators recovery style-speed compatibility tutorial style-weights mutants lint format docs wheel plugins browser constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  ARGS=… is passed on to demo, test, test-all, bench, estimators, compatibility and docs: make test ARGS='-k spsa'"
+	@echo "  ARGS=… is passed on to demo, test, test-all, bench, estimators, compatibility, mutants and docs: make test ARGS='-k spsa'"
 	@echo "  PYTHON=… picks the interpreter of a new .venv: make test PYTHON=python3.12"
 
 demo: $(INSTALLED)-demo ## find the settings of an effect on a bundled recording, and write a report
@@ -68,6 +69,10 @@ tutorial: $(INSTALLED)-test plugins ## learn hidden settings from three seeds, a
 style-weights: $(INSTALLED)-test plugins ## train the weights of style matching that come with the package
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/style_weights.py $(ARGS)
 
+mutants: $(INSTALLED)-mutants ## break search, estimators and strategy in many places, and list what no test notices (hours; it resumes)
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(ARGS)
+	$(BIN)/python benchmarks/mutants.py
+
 lint: $(INSTALLED)-lint ## check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -95,7 +100,7 @@ constraints: $(VENV)/.created ## pin new dependencies in constraints.txt (all to
 		--constraints - --no-annotate --no-emit-index-url --custom-compile-command 'make constraints' $(ARGS) -o constraints.txt
 
 clean: ## remove what the targets wrote, except .venv
-	rm -rf build dist site demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf build dist site demo mutants .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find blackbox_grad backends adapters tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv too

@@ -63,6 +63,13 @@ def test_distinct_settings_are_the_best_that_differ() -> None:
     np.testing.assert_array_equal(distinct(points, losses, 5, apart=0.2), points[[4, 1, 3]])
     np.testing.assert_array_equal(distinct(points, losses, 2, apart=0.2), points[[4, 1]])
     assert len(distinct(points, losses, 5, apart=0.01)) == 5
+    by_a_tenth = distinct(np.array([[0.0, 0.0], [0.09, 0.09], [0.2, 0.2]]), np.arange(3.0), 3)
+    assert len(by_a_tenth) == 2, "what is nearer than 0.1 · √2 to a better one is left out"
+
+
+def test_of_equal_settings_the_first_come_first() -> None:
+    points = np.random.default_rng(0).uniform(size=(100, 2))
+    np.testing.assert_array_equal(distinct(points, np.ones(100), 3, apart=0.0), points[:3])
 
 
 def test_of_settings_without_a_loss_the_first_is_all() -> None:
