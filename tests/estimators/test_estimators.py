@@ -7,7 +7,7 @@ import torch
 
 import blackbox_grad as bg
 from blackbox_grad.errors import EstimatorError, MissingDependencyError, ParameterError
-from blackbox_grad.estimators import Estimate, Promises, estimator, estimator_names, reach
+from blackbox_grad.estimators import Estimate, Promises, estimator, estimator_names, promises_of, reach
 from blackbox_grad.inspection import ParameterInspection
 from blackbox_grad.testing import check_estimator
 from blackbox_grad.testing.effects import CheckFailed
@@ -47,6 +47,15 @@ def test_estimator_keeps_its_promises(name):
     assert ("it is exact on the polynomials it declares" in measured) == any(d.exact_degree for d in declared)
     assert ("it is unbiased on the polynomials it declares" in measured) == any(d.unbiased_degree for d in declared)
     assert "it makes as many probes as it declares" in measured
+
+
+def test_an_estimator_without_promises_declares_nothing():
+    class Silent:
+        def estimate(self, problem: bg.Problem) -> Estimate:
+            return Estimate(problem.point)
+
+    assert promises_of(Silent(), 3) == Promises()
+    assert promises_of(bg.FiniteDifference(), 3) == bg.FiniteDifference().promises(3) != Promises()
 
 
 def test_what_is_not_declared_is_not_called_measured():
