@@ -84,6 +84,26 @@ def test_a_few_renders_lead_to_settings_whose_residuals_vanish() -> None:
     assert emulator.lowest < 0.05 * losses(drawn(28)).min()
 
 
+def test_without_exploration_the_lowest_expected_square_is_proposed() -> None:
+    emulator = taught(CURVED, drawn(20), curved(drawn(20)))
+
+    def expected(points: FloatArray) -> FloatArray:
+        return np.add(*emulator.predict(points))
+
+    proposed = propose(emulator, emulator.best, 0.0)
+    lowest = expected(proposed[None])[0]
+    near = proposed + 0.02 * np.random.default_rng(0).standard_normal((500, 4)) * [1, 0, 1, 1]
+    assert lowest < expected(drawn(2000, seed=9)).min()
+    assert lowest <= expected(CURVED.snap(np.clip(near, 0.0, 1.0))).min() * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_exploration_prefers_settings_of_which_less_is_known(seed: int) -> None:
+    emulator = taught(CURVED, drawn(20, seed), curved(drawn(20, seed)))
+    without, much = (emulator.predict(propose(emulator, emulator.best, e)[None])[1] for e in (0.0, 20.0))
+    assert without < much
+
+
 def test_levels_without_an_order_are_equally_far_apart() -> None:
     at = Coordinates(CURVED).of(np.array([[0.5, level / 3, 0.5, 0.5] for level in range(4)]))
     distances = np.linalg.norm(at[:, None] - at[None], axis=-1)

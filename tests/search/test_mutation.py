@@ -49,6 +49,13 @@ def test_the_length_grows_after_a_success_and_shrinks_after_a_failure_within_bou
     longer = mutation.length
     mutation.adapt(False)
     assert first < mutation.length < longer, "a success is worth more than a failure"
+    factors = []
+    for success in (False,) * 12 + (True,) * 3:
+        before = mutation.length
+        mutation.adapt(success)
+        factors.append(mutation.length / before)
+    assert factors[:12] == pytest.approx([factors[0]] * 12)
+    assert factors[12:] == pytest.approx([factors[12]] * 3)
     for success, bound in ((True, 0.4), (False, 0.003)):
         for _ in range(60):
             mutation.adapt(success)
