@@ -19,14 +19,11 @@ from blackbox_grad.files import check_writable, replacing
 #: suffix -> format and sample type of libsndfile
 WRITTEN = {".wav": ("WAV", "FLOAT"), ".flac": ("FLAC", "PCM_24"), ".ogg": ("OGG", "VORBIS")}
 
-
 #: Frames written at a time: libsndfile's Vorbis encoder overflows its stack on long blocks.
 _BLOCK = 1 << 16
 
-
 #: In libsndfile's log of a WAV file: the bytes that its header announces, and the bytes that the file holds.
 _SHORTENED = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
-
 
 #: More bytes than this mean "unknown", in files that were written into a pipe.
 _UNKNOWN = 0x7FFF0000

@@ -17,10 +17,8 @@ from blackbox_grad.parameters.space import SELECTIONS, Selection
 #: Hz. The sample rate sets the size of plug-ins' buffers, and plug-ins crash if there is no memory for them.
 HIGHEST_RATE = 1e7
 
-
 #: A chain is written `first | second`. Faust source text has bars of its own: there, only a bar before a backend or a path splits.
 _BAR = re.compile(r"\s+\|\s+")
-
 
 _BAR_BESIDE_SOURCE = re.compile(r"\s+\|\s+(?=[A-Za-z][\w+-]+:|[./~])")
 

@@ -15,7 +15,6 @@ from blackbox_grad.estimators.problem import Problem
 #: A step for each parameter: one for all, or some by name.
 Step: TypeAlias = float | Mapping[str, float]
 
-
 #: The step of parameters that a mapping of steps does not name.
 USUAL_STEP = 0.01
 

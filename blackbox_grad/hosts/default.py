@@ -22,7 +22,6 @@ _POOL = "processes"
 
 _default: Host | None = None
 
-
 _default_lock = threading.Lock()
 
 

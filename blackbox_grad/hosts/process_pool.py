@@ -51,7 +51,6 @@ def usable_cores() -> int:
 #: The pool reports a render that kills this many hosts, instead of trying it again.
 MOST_KILLS = 2
 
-
 _pools: weakref.WeakSet[ProcessPool] = weakref.WeakSet()
 
 

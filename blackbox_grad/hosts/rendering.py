@@ -14,7 +14,6 @@ from blackbox_grad.parameters.parameter import FloatArray
 #: Samples over which products are summed in float32. The sums are added in float64: exact enough for differences of probes.
 _BLOCK = 1024
 
-
 #: For the loops around `render_into` and `probe_value`, which check for audio that is not finite themselves.
 ignore_overflow = functools.partial(np.errstate, invalid="ignore", over="ignore")
 

@@ -23,10 +23,8 @@ from numpy.typing import DTypeLike, NDArray
 #: Unused blocks kept for the next call.
 _SPARE_BLOCKS = 8
 
-
 #: Smaller results are copied: a block costs whole pages and two file descriptors.
 _SMALLEST_LENT = 1 << 16
-
 
 #: Results that callers may keep in shared memory. Beyond that, as for a data set, they get copies.
 _MOST_LENT = 64

@@ -13,7 +13,6 @@ from blackbox_grad.parameters.parameter import FloatArray
 
 Mode: TypeAlias = Literal["render", "probe"]
 
-
 _ALIGNMENT = 64
 
 

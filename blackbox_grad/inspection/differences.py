@@ -18,21 +18,16 @@ from blackbox_grad.parameters.parameter import FloatArray
 #: Places on a sweep where differences are compared with the true changes.
 STARTS = (0.19, 0.5, 0.81)
 
-
 #: Distances of these differences.
 STEPS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 
-
 _KINDS: tuple[ProbeKind, ProbeKind] = ("cotangent", "loss")
-
 
 #: Every n-th value of a sweep is a target of differences.
 _TARGETS = 2
 
-
 #: Spacings for ECnoise: the first, and the bounds.
 _SPACING, _NEAREST, _FURTHEST = 1e-5, 1e-7, 1e-2
-
 
 #: Targets whose loss is below this part of the largest say nothing about directions.
 _NEAR = 1e-3

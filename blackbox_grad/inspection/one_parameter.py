@@ -25,30 +25,23 @@ from blackbox_grad.parameters.parameter import FloatArray
 #: Values of a sweep; a stepped parameter has at most as many.
 SWEEP = 33
 
-
 #: Moves of a parameter by an optimiser, about. A linearised loss must be good over these. (Over less, noise may hide it.)
 MOVES = (0.01, 0.03)
-
 
 #: It is good if the cosine between the changes that it predicts and the true ones is at least this.
 TRUSTED = 0.8
 
-
 #: Values that are rendered to find whether a parameter is audible.
 _LISTENED = (0.0, 1.0, 0.37)
-
 
 #: The relative rounding error of a loss in float32.
 _ROUNDING = 2.0**-24
 
-
 #: Bounds of the recommended steps: below, float32 parameters are not resolved; above, nothing is local.
 _SHORTEST, _LONGEST = 1e-5, 0.1
 
-
 #: A step that fits into the box from every point, for parameters with very few settings.
 _HALFWAY = 0.5
-
 
 #: If two steps of loss probes point toward the target equally often, up to this difference, the shorter is better.
 _AS_OFTEN = 0.02

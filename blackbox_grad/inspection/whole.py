@@ -20,10 +20,8 @@ from blackbox_grad.parameters.parameter import FloatArray
 #: Seconds that the measurement of speed may take.
 PATIENCE = 20.0
 
-
 #: Random settings that are rendered.
 _RANDOM = 32
-
 
 #: Least cosine of input and output at the best lag for which the lag is the effect's latency, and not one of its echoes.
 _LIKENESS = 0.5

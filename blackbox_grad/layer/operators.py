@@ -20,7 +20,6 @@ from blackbox_grad.layer.renderer import Renderer
 
 _renderers: weakref.WeakValueDictionary[int, Renderer] = weakref.WeakValueDictionary()
 
-
 _numbers = itertools.count(1)
 
 

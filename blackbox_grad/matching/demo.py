@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 ADDRESS = "pedalboard-builtin:Distortion | pedalboard-builtin:LadderFilter | pedalboard-builtin:Reverb"
 
-
 #: The settings to be found; all other parameters stay at their defaults, in the target and in the search.
 HIDDEN: dict[str, float | str] = {
     "Distortion: drive_db": "32 dB",
@@ -29,7 +28,6 @@ HIDDEN: dict[str, float | str] = {
     "Reverb: wet_level": "0.08 native",
     "Reverb: dry_level": "0.1 native",
 }
-
 
 #: Renders, and seconds of the recording, that the search may use.
 RENDERS, EXCERPT = 700, 2.5

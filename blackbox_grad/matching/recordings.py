@@ -18,7 +18,6 @@ from blackbox_grad.parameters.parameter import FloatArray
 #: Peaks below this, -100 dBFS, are silence.
 _SILENCE = 1e-5
 
-
 #: Seconds before the excerpt that are rendered too, so that echoes and envelopes are on their way when it begins.
 _LEAD = 1.0
 

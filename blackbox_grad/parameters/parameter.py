@@ -13,12 +13,9 @@ from blackbox_grad.parameters.units import NUMBER_WITH_UNIT, UNITS, digits
 
 Kind: TypeAlias = Literal["continuous", "stepped", "toggle"]
 
-
 Scale: TypeAlias = Literal["linear", "log", "table"]
 
-
 FloatArray: TypeAlias = NDArray[np.float64]
-
 
 #: Values at most this far outside [0, 1] are the caller's rounding errors and are clamped. Values further outside are refused.
 TOLERANCE = 1e-6

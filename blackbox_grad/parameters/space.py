@@ -16,7 +16,6 @@ from blackbox_grad.parameters.parameter import TOLERANCE, FloatArray, Parameter
 
 Selection: TypeAlias = "Literal['continuous', 'trainable', 'all'] | Sequence[str]"
 
-
 #: Name of a selection -> whether a parameter belongs to it.
 SELECTIONS: dict[str, Callable[[Parameter], bool]] = {
     "continuous": lambda p: p.trainable and p.kind == "continuous",

@@ -13,7 +13,6 @@ UNITS = {
     "db": ("db", 1.0), "%": ("%", 1.0), "st": ("st", 1.0), "semitones": ("st", 1.0), "bits": ("bits", 1.0),
 }  # fmt: skip
 
-
 NUMBER_WITH_UNIT = re.compile(r"^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*$")
 
 

@@ -21,13 +21,10 @@ if TYPE_CHECKING:
 #: Frequency bands of a spectrogram, and its most frames.
 BANDS, FRAMES = 160, 720
 
-
 #: Range of the spectrograms, in dB below the loudest band of all recordings, and range of the differences, ± dB.
 FLOOR, SPREAD = -80.0, 24.0
 
-
 LOWEST = 40.0  # Hz
-
 
 _WINDOW = 2048
 

@@ -13,7 +13,6 @@ from blackbox_grad.reports.pages import render_page, write_page
 #: Size of one drawing, in its own units.
 WIDTH, HEIGHT = 220, 84
 
-
 #: Least ranges of the drawings, so that rounding does not look like a mountain.
 _LEAST = {"dB": 0.5, "Hz": 20.0}
 

@@ -21,14 +21,11 @@ from blackbox_grad.parameters.space import ParameterSpace
 #: Points on each line to begin with.
 _FIRST = 9
 
-
 #: Points nearer to each other are not rendered.
 _FINEST = 2e-4
 
-
 #: How much lower than the lowest the next loss should be.
 _AMBITION = 0.2
-
 
 #: Valleys nearer than this are that of the start.
 _NEAR = 0.01

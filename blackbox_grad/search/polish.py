@@ -19,8 +19,8 @@ from blackbox_grad.search.base import Found, Script, ScriptedSearcher
 if TYPE_CHECKING:
     pass
 
-#: A stepped parameter with so many levels or fewer has all of them tried, as they may have no order.
-_FEW_LEVELS = 8
+#: Of a stepped parameter with steps as long as this, 9 levels or fewer, all levels are tried: they may have no order.
+_COARSE = 1 / 8
 
 #: Dampings tried at each step.
 _DAMPINGS = (1e-4, 1e-2, 1.0)
@@ -103,7 +103,7 @@ class Polish(ScriptedSearcher):
                 yield from self._try(self._neighbours(reach))
             here = self._here
             if not here.loss < _FAILED * before.loss:
-                if reach <= self.finest or (self.space.steps >= 1.0 / _FEW_LEVELS).all():
+                if reach <= self.finest or (self.space.steps >= _COARSE).all():
                     return
                 reach = max(reach / 4, self.finest)
             else:
@@ -130,7 +130,7 @@ class Polish(ScriptedSearcher):
         """One step; `last: [P]` is the one before."""
         here, steps = self._here, self.space.steps
         point, residual = here.point, here.residual
-        moving = np.flatnonzero((steps <= 1.0 / _FEW_LEVELS) & (np.arange(len(steps)) != self.held))
+        moving = np.flatnonzero((steps <= _COARSE) & (np.arange(len(steps)) != self.held))
         if not len(moving):
             return
         travel = np.maximum(reach, steps[moving]) * np.where(point[moving] < 0.5, 1.0, -1.0)
@@ -160,7 +160,7 @@ class Polish(ScriptedSearcher):
         for index, step in enumerate(self.space.steps):
             if index == self.held:
                 continue
-            if step >= 1.0 / _FEW_LEVELS:
+            if step >= _COARSE:
                 values = np.linspace(0.0, 1.0, round(1 / step) + 1)
             else:
                 values = np.clip(point[index] + max(reach, step) * np.array([-1.0, 1.0]), 0.0, 1.0)

@@ -20,13 +20,10 @@ from typing import Any
 #: `M_PERTURB` of glibc's malloc.h: new memory is filled with the complement of this byte.
 _M_PERTURB = -6
 
-
 _COMPLEMENT_OF_ZERO = 0xFF
-
 
 #: The most that glibc's malloc keeps in its thread cache: 7 blocks of each size, with their old content. Hosts have no such cache.
 _HAS_CACHE = "glibc.malloc.tcache_count=0" not in os.environ.get("GLIBC_TUNABLES", "").split(":")
-
 
 _CACHED_SIZES = [ctypes.c_size_t(size) for size in range(24, 1033, 16) for _ in range(7)] if _HAS_CACHE else []
 

@@ -16,16 +16,13 @@ from urllib.parse import unquote
 
 PluginKind: TypeAlias = Literal["vst3", "vst2", "lv2"]
 
-
 _VARIABLES: dict[PluginKind, str] = {"vst3": "VST3_PATH", "vst2": "VST_PATH", "lv2": "LV2_PATH"}
-
 
 _LINUX: dict[PluginKind, tuple[str, ...]] = {
     "vst3": ("~/.vst3", "/usr/local/lib/vst3", "/usr/lib/vst3", "/usr/lib64/vst3"),
     "vst2": ("~/.vst", "/usr/local/lib/vst", "/usr/lib/vst", "/usr/lib64/vst", "/usr/local/lib/lxvst", "/usr/lib/lxvst"),
     "lv2": ("~/.lv2", "/usr/local/lib/lv2", "/usr/lib/lv2", "/usr/lib64/lv2"),
 }
-
 
 _MACOS: dict[PluginKind, tuple[str, ...]] = {
     "vst3": ("~/Library/Audio/Plug-Ins/VST3", "/Library/Audio/Plug-Ins/VST3"),
@@ -39,23 +36,18 @@ _MACOS: dict[PluginKind, tuple[str, ...]] = {
     ),
 }
 
-
 _WINDOWS: dict[PluginKind, tuple[str, ...]] = {
     "vst3": ("%LOCALAPPDATA%/Programs/Common/VST3", "%COMMONPROGRAMFILES%/VST3"),
     "vst2": ("%PROGRAMFILES%/VSTPlugins", "%PROGRAMFILES%/Steinberg/VSTPlugins", "%COMMONPROGRAMFILES%/VST2"),
     "lv2": ("%APPDATA%/LV2", "%COMMONPROGRAMFILES%/LV2"),
 }
 
-
 #: LV2 classes of plug-ins that play notes. (GeneratorPlugin is no evidence: MDA BeatBox is one, and has inputs.)
 _INSTRUMENTS = ("InstrumentPlugin", "MIDIPlugin")
 
-
 _LV2 = "http://lv2plug.in/ns/lv2core#"
 
-
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-
 
 _SEE_ALSO = "http://www.w3.org/2000/01/rdf-schema#seeAlso"
 

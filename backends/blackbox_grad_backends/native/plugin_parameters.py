@@ -21,29 +21,22 @@ from blackbox_grad.parameters import FloatArray, Kind, Parameter, ParameterSpace
 #: plug-ins of DPF call "discrete".)
 MOST_LEVELS = 256
 
-
 #: Seconds that the texts of one control may take; after that its range counts as linear between the ends.
 TEXT_BUDGET = 2.0
 
-
 _TABLE_POINTS = 33
-
 
 #: Values are multiples of about a millionth of the range: 2^-20.
 _GRID = 2.0**20
-
 
 #: Controls that the host sets, not the user. "P001" and "MIDI CC 1|7" are numbered for the automation of MIDI.
 _OF_THE_HOST = re.compile(
     r"^(buffer size|sample rate|latency|current program|program|preset|bypass)$|^midi cc |^p\d{3}$", re.IGNORECASE
 )
 
-
 _METER = re.compile(r"gain reduction|\bmeter\b|^output (level|left|right|low|medium|high)\b|\bpeak level\b", re.IGNORECASE)
 
-
 _NUMBER = re.compile(r"^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf(?:inity)?)\s*([^\d\s].*)?$", re.IGNORECASE)
-
 
 #: Units that a plug-in may change from one text to the next ("900 Hz", "1.2 kHz") -> the unit of the range, and the factor.
 _PREFIXED = {"khz": ("Hz", 1e3), "hz": ("Hz", 1.0), "us": ("ms", 1e-3), "ms": ("ms", 1.0), "s": ("ms", 1e3), "sec": ("ms", 1e3)}

@@ -15,14 +15,11 @@ from blackbox_grad_backends.native.determinism import reseed
 
 Method: TypeAlias = Callable[[Audio, FloatArray], Audio]
 
-
 #: Seconds after which it tries no further method and measures no further parameter.
 BUDGET = 10.0
 
-
 #: Relative error. Of the methods up to this, the one that makes most parameters audible is preferred.
 GOOD_ENOUGH = 1e-3
-
 
 _SAMPLES = 8192
 

@@ -13,13 +13,10 @@ from pathlib import Path
 #: First bytes of a library -> its system.
 _SYSTEMS = {b"\x7fELF": "linux", b"MZ": "win32", b"\xcf\xfa\xed\xfe": "darwin", b"\xca\xfe\xba\xbe": "darwin"}
 
-
 _NAMES = {"linux": "Linux", "win32": "Windows", "darwin": "macOS"}
-
 
 #: `e_machine` in the header of ELF, https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 _MACHINES = {3: "32-bit x86", 40: "32-bit ARM", 62: "x86-64", 183: "64-bit ARM", 243: "RISC-V"}
-
 
 _HEADER = 64
 

@@ -22,9 +22,7 @@ from blackbox_grad_adapters.style_matching.data.recordings import Recording, Tra
 
 Side: TypeAlias = Literal["train", "validate", "evaluate"]
 
-
 Kind: TypeAlias = Literal["speech", "music"]
-
 
 #: Seconds for one download.
 _TIME_LIMIT = 900

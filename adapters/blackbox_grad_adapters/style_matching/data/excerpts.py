@@ -12,7 +12,6 @@ from blackbox_grad_adapters.style_matching.data.recordings import Tracks
 #: An excerpt is quiet if the mean square of either half is below this: -40 dBFS.
 QUIET = 1e-4
 
-
 #: Excerpts drawn before giving up.
 _TRIES = 1000
 

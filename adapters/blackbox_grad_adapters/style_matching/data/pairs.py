@@ -25,10 +25,8 @@ from blackbox_grad_adapters.style_matching.effect_path import EffectPath, normal
 #: Samples of a half by default: 2.7 s at 24 kHz.
 LENGTH = 65_536
 
-
 #: Most settings to try on one excerpt, and most excerpts to try.
 _SETTINGS_TRIED, _EXCERPTS_TRIED = 10, 20
-
 
 Settings: TypeAlias = "Literal['random'] | Mapping[str, float | str] | Sequence[float]"
 

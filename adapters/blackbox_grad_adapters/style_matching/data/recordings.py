@@ -29,10 +29,8 @@ from blackbox_grad.files import replacing
 #: Suffixes of the files that are read from a folder.
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".opus", ".g722")
 
-
 #: Seconds. Shorter files are joined with others of their group.
 SHORT = 10.0
-
 
 _G722_RATE, _G722_BITS = 16_000, 64_000
 

@@ -18,13 +18,10 @@ from blackbox_grad.losses import mel_filters
 #: Mean square of the quietest result: -50 dBFS.
 SILENCE = 1e-5
 
-
 #: Cosine of the MFCCs of dry and wet below which wet is noise.
 SIMILARITY = 0.75
 
-
 _COEFFICIENTS, _BANDS, _RANGE = 40, 128, 80.0
-
 
 #: Window and hop, seconds: 400 and 200 samples at 24 kHz.
 _WINDOW = 1 / 60

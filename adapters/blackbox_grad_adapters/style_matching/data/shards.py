@@ -21,10 +21,8 @@ from blackbox_grad.hosts import usable_cores
 #: Pairs in a shard.
 SIZE = 64
 
-
 #: Version of the files and of the making of pairs; another version starts a new cache.
 _FORMAT = 1
-
 
 P_co = TypeVar("P_co", covariant=True)
 

@@ -27,7 +27,6 @@ from blackbox_grad_adapters.style_matching.training.settings_stage import embedd
 #: Version of the measures and methods; results of another version are measured again.
 _FORMAT = 1
 
-
 #: Examples after which the results are written.
 _CHUNK = 20
 

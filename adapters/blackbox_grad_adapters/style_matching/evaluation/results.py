@@ -18,7 +18,6 @@ from blackbox_grad_adapters.style_matching.networks import shipped
 
 Row = dict[str, Any]
 
-
 #: The ways to set an effect, with descriptions. "refined N" is one more, for a number of renders.
 METHODS = {
     "dry": "no effect; faded and normalised as all others are",
@@ -29,14 +28,11 @@ METHODS = {
     "truth": "the true settings, rendered again: the bound",
 }
 
-
 #: Stands before a setting's name: the true settings, except that this one is the controller's.
 ONE_WRONG = "truth but "
 
-
 #: Methods without a model.
 MODEL_FREE = ("dry", "middle", "random", "truth")
-
 
 #: How each column is read. `mark` identifies what the row depends on. `settings`, by name, are the method's; none without effect.
 COLUMNS: dict[str, Callable[[str], Any]] = {

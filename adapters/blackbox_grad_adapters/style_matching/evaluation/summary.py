@@ -17,10 +17,8 @@ from blackbox_grad_adapters.style_matching.measures.metrics import METRICS
 #: Resamples of the bootstrap, and the share of them inside an interval.
 _RESAMPLES, _CONFIDENCE = 2000, 0.95
 
-
 #: Rows of a method, by the example's index.
 Rows: TypeAlias = Mapping[int, Row]
-
 
 #: Summarised beside the metrics.
 SETTINGS = "settings"

@@ -14,7 +14,6 @@ from blackbox_grad_adapters.style_matching.networks import shipped
 #: Headings, and rows of as many cells. The first column names the row.
 Lines: TypeAlias = tuple[list[str], list[list[str]]]
 
-
 #: The original system: mean MRSTFT divided by that of the dry input, over 5 000 examples per effect.
 ORIGINAL = {
     "speech": {

@@ -14,7 +14,6 @@ from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 #: Renders per batch: their audio is in memory together.
 _CHUNK = 16
 
-
 #: Fewer settings than this are too few for a figure.
 _FEWEST = 16
 

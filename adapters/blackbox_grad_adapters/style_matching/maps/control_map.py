@@ -25,10 +25,8 @@ from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 #: Decimals of the places and settings in the page, and in all computations.
 _DECIMALS = 4
 
-
 #: Values at which the page holds a parameter's native text.
 _TEXTS = 201
-
 
 #: Cells. A cell of the grid is rendered if a known place is at most this far away.
 _REACH = 1.5

@@ -17,7 +17,6 @@ from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 #: Settings of a sweep.
 STEPS = 20
 
-
 #: Settings along each side of a slice.
 SIDE = 16
 

@@ -15,13 +15,10 @@ from blackbox_grad.parameters import FloatArray
 
 Method = Literal["PCA", "UMAP"]
 
-
 METHODS: tuple[Method, ...] = ("PCA", "UMAP")
-
 
 #: Margin at the edges of the plane, as a part of it.
 _MARGIN = 0.04
-
 
 #: UMAP: neighbours of a point, and the least distance of points, large here, so that they fill the plane.
 _NEIGHBOURS, _APART = 15, 0.6

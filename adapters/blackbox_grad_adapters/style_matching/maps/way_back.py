@@ -13,7 +13,6 @@ from blackbox_grad.parameters import FloatArray
 #: Widths to try, relative to the median distance from a place to the nearest one.
 _WIDTHS = (0.5, 1.0, 2.0, 4.0)
 
-
 #: Places at which the widths are tried.
 _TRIED = 128
 

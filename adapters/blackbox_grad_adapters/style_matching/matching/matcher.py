@@ -28,10 +28,8 @@ from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsEr
 #: A peak below this, -100 dBFS, is silence.
 _SILENCE = 1e-5
 
-
 #: Seconds of audio for the comparison of sample rates.
 _COMPARED = 5.0
-
 
 #: An effect sounds different at another sample rate if its output differs by this part of the difference between dry and wet.
 _OTHER = 0.5

@@ -15,10 +15,8 @@ from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 #: Renders per batch.
 _AT_ONCE = 3
 
-
 #: Renders around the controller's settings before the pursuit begins: this number, plus one per parameter.
 _FIRST = 5
-
 
 #: Weight of the traits against the controller's settings. Input and reference have different content, so their traits differ even
 #: at the right settings.

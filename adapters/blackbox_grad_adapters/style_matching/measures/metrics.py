@@ -54,26 +54,20 @@ METRICS = {
     "pesq": Metric("PESQ", "", False, "ITU-T P.862.2, wide band, of speech at 16 kHz (pesq)"),
 }
 
-
 #: dB per neper; `apart` compares logarithms in neper.
 _DECIBELS = 20.0 / math.log(10.0)
-
 
 #: Window and bands of the mel spectra; shorter audio is one window.
 _MEL_WINDOW, _MEL_BANDS = 65_536, 128
 
-
 #: Window of the centroid.
 _CENTROID_WINDOW = 2048
-
 
 #: Largest value, dB. Beyond it no difference is audible, and a few equal recordings would decide the mean.
 _SAME = 60.0
 
-
 #: Level of silence in dB, and in LUFS, where BS.1770 gives no level.
 _SILENCE, _UNHEARD = -100.0, -70.0
-
 
 _PESQ_RATE = 16_000
 

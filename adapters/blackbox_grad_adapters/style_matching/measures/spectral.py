@@ -16,7 +16,6 @@ from blackbox_grad.errors import AudioError
 #: Sizes of the FFTs and windows, samples. The hop is half a window.
 SIZES = (32, 128, 512, 2048, 8192, 32768)
 
-
 #: Least power of a bin.
 _FLOOR = 1e-8
 

@@ -23,14 +23,11 @@ from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsEr
 #: name -> representation: "statistics" is small and fast; "paper" has the dimensions of the original.
 PRESETS: dict[str, Callable[[float, int], Statistics | Spectrogram]] = {"statistics": Statistics, "paper": Spectrogram}
 
-
 #: Windows per batch.
 _MOST = 64
 
-
 #: A window this much quieter than the loudest one of its recording (-40 dB) does not count.
 _QUIET = 0.01
-
 
 #: Least variance of a difference between two parts of a recording.
 _SAME = 1e-3

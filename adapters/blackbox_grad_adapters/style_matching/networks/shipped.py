@@ -14,21 +14,16 @@ from blackbox_grad_adapters.style_matching.networks.weight_file import SUFFIX, W
 
 FOLDER = Path(__file__).parent.parent / "weights"
 
-
 #: Names of the files in the folder of a run.
 ENCODER, CONTROLLER = f"encoder{SUFFIX}", f"controller{SUFFIX}"
-
 
 #: The address of an MDA effect is this, a slash and its name.
 MDA = "dawdreamer:http://drobilla.net/plugins/mda"
 
-
 #: The effects of the original system.
 NINE = ("Overdrive", "Combo", "MultiBand", "RingMod", "Delay", "ThruZero", "Dynamics", "Ambience", "Leslie")
 
-
 _BUILT_IN = ("Distortion", "Reverb", "Compressor", "Delay")
-
 
 #: The effects with a trained controller in the package.
 EFFECTS = (*(f"{MDA}/{name}" for name in NINE), *(f"pedalboard-builtin:{name}" for name in _BUILT_IN))

@@ -18,13 +18,10 @@ from blackbox_grad.files import check_writable, replacing
 
 M = TypeVar("M", bound=nn.Module)
 
-
 SUFFIX = ".safetensors"
-
 
 #: Version of the header's fields and of the networks; a file of another version is refused.
 FORMAT = 2
-
 
 #: Name of the header in the file's metadata.
 _FIELD = "blackbox_grad.style_matching"

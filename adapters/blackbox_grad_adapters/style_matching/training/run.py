@@ -25,11 +25,9 @@ from blackbox_grad_adapters.style_matching.training.stage import Fitted, OnEpoch
 #: Validation pairs of the encoder, per effect.
 _JUDGED = 256
 
-
 #: Offsets of the seeds of pairs, so that a controller does not learn from the encoder's training pairs: the encoder has memorised
 #: them, and their embeddings contain more than those of other recordings.
 _ENCODERS, _JUDGES, _CONTROLLERS = 0, 1, 2
-
 
 OnProgress = Callable[[str, int, int], None]
 
