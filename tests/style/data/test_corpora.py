@@ -21,9 +21,9 @@ PROGRAM = Path(sys.executable).parent / "blackbox-grad"
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    if not corpora.cache_folder().is_relative_to(tmp_path):
+    if not corpora.recordings_folder().is_relative_to(tmp_path):
         pytest.skip("the cache folder of this system does not follow XDG_CACHE_HOME")
-    return corpora.cache_folder()
+    return corpora.recordings_folder()
 
 
 @pytest.fixture
