@@ -75,7 +75,7 @@ def test_a_corpus_is_fetched_decoded_and_of_one_group(name, cache):
     try:
         corpus(name).fetch()
     except CorpusError as error:
-        if "Look at the network" in str(error) or "apt-get update" in str(error):
+        if "Check the network" in str(error) or "apt-get update" in str(error):
             pytest.skip(str(error))
         raise
     assert corpus(name).present
@@ -100,7 +100,7 @@ def test_a_corpus_that_is_not_here_says_how_to_have_it(cache):
     ("script", "message"),
     [
         ("echo 'E: Unable to locate package asc-music' >&2; exit 100", "Unable to locate.*as root: apt-get update"),
-        ("echo 'E: Failed to fetch http://… Could not resolve' >&2; exit 100", "Could not resolve.*Look at the network"),
+        ("echo 'E: Failed to fetch http://… Could not resolve' >&2; exit 100", "Could not resolve.*Check the network"),
         ("echo 'dd: No space left on device' >&2; exit 1", "No space left.*Make room in .*XDG_CACHE_HOME"),
         ("echo broken > asc-music.deb", r"dpkg -x failed: .*is not a Debian.*archive"),
     ],
