@@ -57,6 +57,7 @@ def path(name, **options):
     return EffectPath(f"pedalboard-builtin:{name}", RATE, host=InProcessHost(), **options)
 
 
+@pytest.mark.slow
 class TestSpace:
     def test_everything_lies_in_one_plane(self, encoder, x):
         """Principal components are affine: fitted to the cloud, they also place sweeps and slice."""
@@ -83,7 +84,6 @@ class TestSpace:
         assert space.pair == (0,)
         assert space.places["UMAP"].slice is None
 
-    @pytest.mark.slow
     def test_what_is_silent_is_nowhere(self, encoder, x):
         gate = path("NoiseGate", parameters=["threshold_db"], fixed={"ratio": 1.0, "attack_ms": 0.0})
         sweep = latent_space(gate, encoder, x, 128).places["PCA"].sweeps[0]
@@ -146,6 +146,7 @@ class TestReadability:
             readability({"drive": path("Distortion")}, encoder, 0 * excerpts, 40)
 
 
+@pytest.mark.slow
 class TestCommand:
     """`blackbox-grad style figures`."""
 
@@ -162,7 +163,6 @@ class TestCommand:
 
         return run
 
-    @pytest.mark.slow
     def test_it_writes_figures_and_one_page_that_has_them_all(self, run, tmp_path):
         folder = tmp_path / "new" / "figures"
         effects = ["--effect", "pedalboard-builtin:Delay", "--effect", "pedalboard-builtin:Distortion"]
