@@ -59,6 +59,7 @@ def test_there_are_enough_tasks_on_real_effects():
     assert sum(task.effect in real for task in TASKS.values()) >= 40
 
 
+@pytest.mark.slow
 @pytest.mark.plugins
 def test_every_task_on_the_bundled_recording_has_a_loss_that_is_zero_at_the_hidden_settings_and_not_at_the_start():
     for name in matching("*-guitar-*"):
@@ -166,6 +167,7 @@ def test_the_trusted_gradient_is_the_exact_one_within_its_error_bar():
     assert np.linalg.norm(found - exact) <= bar * np.linalg.norm(exact) < 1e-2 * np.linalg.norm(exact)
 
 
+@pytest.mark.slow
 def test_quality_is_measured_at_equal_renders_and_grows_with_them():
     found = quality.measure(BIQUAD, "spsa:samples={m},sides=1,directions=orthogonal", "loss")
     assert [row["renders"] for row in found] == [1, 2, 3, 4, 6, 8]  # P = 3

@@ -93,6 +93,7 @@ class Fit:
         return losses.min(0).values / losses[0]
 
 
+@pytest.mark.slow
 @pytest.mark.plugins
 def test_where_the_same_recordings_come_again_it_finds_settings_in_a_fraction_of_the_renders():
     assert Fit(OVERDRIVE, EMULATED).run(20) < 0.02
@@ -165,6 +166,7 @@ def test_where_the_point_rests_the_estimates_are_right_on_average():
     assert (gradients[0] - gradients[1]).norm() < 0.2 * gradients[1].norm()
 
 
+@pytest.mark.slow
 def test_a_loss_that_changes_is_forgotten():
     """First the target is far above, then there is no target: the old memory would lead up."""
     layer = bg.DifferentiableEffect("reference:gain", RATE, estimator=EMULATED, host=bg.InProcessHost())
@@ -280,6 +282,7 @@ def test_renders_that_are_not_finite_are_survived(third_party: str, told: list[A
     assert all((points[np.isfinite(losses)] <= 0.5).all() for _, points, losses in told)
 
 
+@pytest.mark.slow
 def test_where_all_levels_are_known_it_goes_on_without_new_renders(told: list[Any]):
     """Two items with the six modes of a filter in different order."""
     host = bg.InProcessHost()
@@ -351,6 +354,7 @@ def test_what_does_not_reach_the_sound_is_never_moved_and_the_others_are_told_ap
     assert all(torch.equal(p[..., slopes == 0], problem.point.expand_as(p)[..., slopes == 0]) for p in asked)
 
 
+@pytest.mark.slow
 def test_where_recordings_come_again_what_is_audible_is_emulated_alone(told: list[Any]):
     address = "reference:soft-clip"
     found = inspection(ParameterInspection("Drive", "continuous", reaches_sound=False), address=address)

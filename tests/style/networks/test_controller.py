@@ -41,6 +41,7 @@ def test_outside_the_box_descent_leads_back(gradient):
     assert u.grad[0, 1] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.plugins
 @pytest.mark.parametrize("end", [0.0, 1.0])
 def test_saturated_on_delay_it_comes_out(end):

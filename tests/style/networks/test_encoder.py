@@ -97,6 +97,7 @@ class TestEmbedding:
         assert torch.allclose(loaded.embed(guitar), ears.embed(guitar), atol=2e-2)
         assert not any(weight.requires_grad for weight in loaded.parameters())
 
+    @pytest.mark.slow
     def test_training_lowers_what_it_is_trained_on(self, preset, guitar):
         ears = Encoder(preset, RATE, LENGTH, latent=16)
         windows = guitar[0].unfold(1, LENGTH, 8192).reshape(-1, LENGTH)

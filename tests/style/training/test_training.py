@@ -211,6 +211,7 @@ def test_fixed_settings_are_found_by_their_sound_alone(train, tmp_path):
     assert trained.results["ratio of the middle"] > 3 * trained.results["ratio"]
 
 
+@pytest.mark.slow
 def test_tensorboard_has_curves_and_sounds(train, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
