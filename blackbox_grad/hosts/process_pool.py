@@ -302,13 +302,16 @@ class ProcessPool:
 
     def _give(self, worker: HostProcess, healthy: bool) -> None:
         with self._free:
-            if healthy and not self._members.closed:
+            kept = healthy and not self._members.closed
+            if kept:
                 self._members.owners[worker] = None
             else:
                 worker.kill()
                 self._members.owners.pop(worker, None)
                 self.replaced += 0 if healthy else 1
             self._free.notify()
+        if not kept:
+            worker.wait()  # or the system would keep its entry until this process ends
 
     def _own_members(self) -> Members:
         """After a fork the hosts belong to the parent: the child starts its own."""

@@ -482,3 +482,22 @@ def test_effects_are_inspected_and_scanned_where_one_says(third_party, tmp_path,
     assert opened == [row.address for row in rows if row.status == "ok"] != []
     found = bg.inspect_effect("reference:gain", host="third-party:level=0.0", render_limit=200, again=True)
     assert found.silent == 1.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_host_that_was_killed_leaves_no_entry_in_the_table_of_processes(_third_party_path):
+    """After a crash, and after Ctrl-C in the middle of a render."""
+    with bg.ProcessPool(hosts=1) as pool:
+        audio = np.ones((1, 1, 64), np.float32)
+        spec = faulty("crash")
+        point = np.full((1, len(pool.open(spec).parameters)), 0.9)
+        with pytest.raises(RenderError):
+            pool.render_batch(spec, audio, point)
+        slow = faulty("hang")
+        point = np.full((1, len(pool.open(slow).parameters)), 0.9)
+        timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            pool.render_batch(slow, audio, point)
+        timer.join()
+        assert all(alive(child) for child in children(os.getpid()))
