@@ -28,7 +28,7 @@ def test_parts_of_a_step_are_parts_of_it(tmp_path):
 def test_the_page_says_what_was_measured_and_what_is_asked_for():
     steps = {f"{style_speed.shipped.MDA}/Delay": style_speed.Step(0.01, 0.03, 0.1), REVERB: style_speed.Step(0.01, 0.05, 0.1)}
     page = style_speed.page(steps, dict.fromkeys(steps, 0.25), 3.0, "A machine.")
-    assert "shall be 40% at most; the\nlargest is pedalboard-builtin:Reverb's, 50%" in page
+    assert "must be 40% at most; the\nlargest is pedalboard-builtin:Reverb's, 50%" in page
     assert "| Delay | 100 ms | 10% | **30%** | 60% |" in page
     assert "| Delay | **0.25 s** |" in page
     assert "[All of them](style-weights.md)" in page
