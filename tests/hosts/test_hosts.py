@@ -485,7 +485,7 @@ def test_effects_are_inspected_and_scanned_where_one_says(third_party, tmp_path,
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_host_that_was_killed_leaves_no_entry_in_the_table_of_processes(_third_party_path):
+def test_a_host_that_was_killed_leaves_no_entry_in_the_table_of_processes(third_party):
     """After a crash, and after Ctrl-C in the middle of a render."""
     with bg.ProcessPool(hosts=1) as pool:
         audio = np.ones((1, 1, 64), np.float32)
