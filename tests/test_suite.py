@@ -71,6 +71,7 @@ def test_with_the_plugins_nothing_is_left_out(tmp_path: Path) -> None:
     assert "2 passed" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_interpreter_that_freezes_ends_the_run_and_shows_where(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, NEVER_RETURNS, "-o", "timeout=1", "-o", "faulthandler_timeout=3")
     assert done.returncode == 1

@@ -61,7 +61,7 @@ class DFOLS:
 
     C. Cartis, J. Fiala, B. Marteau, L. Roberts, "Improving the flexibility and robustness of model-based derivative-free
     optimization solvers", ACM Trans. Math. Softw. 45(3), 2019, doi:10.1145/3338517. Its solver calls the function itself, so it
-    runs on a thread that waits for `tell`.
+    runs on a thread that waits for `tell`. Where it has converged, it begins again at random settings.
 
     Args:
         space: of the settings.
@@ -87,11 +87,13 @@ class DFOLS:
             self._asked.put(point.copy())
             return self._told.get()
 
-        box = np.zeros(len(start)), np.ones(len(start))
+        box, point = (np.zeros(len(start)), np.ones(len(start))), start
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                dfols.solve(residuals, start, bounds=box, rhobeg=0.1, rhoend=1e-8, maxfun=budget, scaling_within_bounds=True)
+            while True:  # where it has converged, it begins again elsewhere
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    dfols.solve(residuals, point, bounds=box, rhobeg=0.1, rhoend=1e-6, maxfun=budget)
+                point = self._random.uniform(size=len(start))
         finally:
             self._asked.put(None)
 

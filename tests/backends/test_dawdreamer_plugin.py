@@ -295,6 +295,7 @@ def test_claims_and_scan(monkeypatch):
     assert backend.claims(f"{MDA}Delay") == 0.0
 
 
+@pytest.mark.slow
 def test_a_control_that_cannot_be_automated_is_kept_on_a_busy_machine_too(monkeypatch):
     """The room of ZamVerb counts as a parameter only if it is audible, and measuring that takes time."""
     monkeypatch.setattr("blackbox_grad_backends.native.render_method.BUDGET", 0.0)

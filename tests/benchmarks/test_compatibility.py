@@ -59,6 +59,7 @@ def rows(folder: Path) -> dict[str, list[str]]:
 
 
 @pytest.mark.plugins
+@pytest.mark.slow
 def test_the_page_states_what_was_measured(tmp_path: Path) -> None:
     addresses = [
         "pedalboard-builtin:Reverb",

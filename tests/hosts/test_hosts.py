@@ -139,7 +139,7 @@ def test_a_host_is_missed_though_a_program_that_it_started_lives_on(pool, tmp_pa
     ("fault", "said"),
     [
         ("crash", "crashed with SIGSEGV"),
-        ("hang", r"exceeded its time limit of 3 s"),
+        pytest.param("hang", r"exceeded its time limit of 3 s", marks=pytest.mark.slow),
         pytest.param("hang-with-the-interpreter-locked", r"exceeded its time limit of 3 s", marks=pytest.mark.slow),
     ],
 )
@@ -319,6 +319,7 @@ def test_a_forked_child_has_hosts_of_its_own():
         np.testing.assert_array_equal(pool.render_batch(CLIP, AUDIO, np.full((4, 2), 0.5))[0], expected)
 
 
+@pytest.mark.slow
 def test_a_child_forked_while_a_thread_renders_is_not_stuck():
     with bg.ProcessPool(hosts=1) as pool:
         stop = threading.Event()

@@ -60,7 +60,7 @@ def layer_of(address: str, pool: bg.ProcessPool, **options: str) -> bg.Different
     [
         ("raise", RenderError, "not in the mood"),
         ("crash", RenderError, "crashed with SIGSEGV"),
-        ("hang", RenderError, "exceeded its time limit of 2 s"),
+        pytest.param("hang", RenderError, "exceeded its time limit of 2 s", marks=pytest.mark.slow),
         ("nan", NonFiniteAudioError, "NaN or infinity"),
     ],
 )
@@ -99,6 +99,7 @@ def test_a_host_that_dies_once_in_training_changes_no_bit(pool: bg.ProcessPool, 
 
 
 @pytest.mark.parametrize("fault", ["crash", "hang", "raise"])
+@pytest.mark.slow
 def test_a_probe_that_fails_is_an_error_of_backward(pool: bg.ProcessPool, fault: str) -> None:
     layer = bg.DifferentiableEffect(f"faulty:{fault}", host=pool, estimator="finite-difference:step=0.1")
     p = torch.tensor([[0.45], [FINE]], requires_grad=True)

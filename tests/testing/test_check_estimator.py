@@ -221,6 +221,7 @@ def test_effects(effect, check):
 """
 
 
+@pytest.mark.slow
 def test_an_expected_failure_that_passes_is_reported(tmp_path):
     (tmp_path / "test_sample.py").write_text(PASSES_SUDDENLY)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "-q", str(tmp_path)]
