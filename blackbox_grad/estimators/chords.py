@@ -52,8 +52,9 @@ class Chords:
     no gradient: it leads to the best settings known in few renders, out of local minima, and is 0 where nothing better is
     known. It is for losses that are to be lowered, by optimisers that move some hundredths a step, such as Adam.
 
-    Where the point rests, or moves by more than a quarter of a range, the estimate is the fallback's. So is the first one, and so
-    are more and more where a known sound has another loss now, because `loss_fn` changes or is random.
+    Where the point rests, or moves by more than a quarter of a range, the estimate is the fallback's. The first estimate is the
+    fallback's, too. If a known sound gets another loss, because `loss_fn` changes or is random, the fallback takes over for 2, 4,
+    8, … steps.
 
     Args:
         fallback: the estimator where chords do not apply, or its name with options.

@@ -65,7 +65,7 @@ class Inspected:
         """Raises `EstimatorError` for an effect other than the inspected one."""
         if self.inspection.address != spec.address:
             raise EstimatorError(f"the inspection is of {self.inspection.address}, and the effect is {spec.address}")
-        return self
+        return Inspected(find_estimator(self.estimator, spec), self.inspection, self.step)
 
     def estimate(self, problem: Problem) -> Estimate:
         names = problem.space.names

@@ -125,7 +125,11 @@ class Problem:
             raise EstimatorError(
                 "the sounds of probes are known where the loss is probed; use layer.loss(x, p, loss_fn, target)"
             )
-        return self.loss.find_sounds(self._counted(points))
+        points = self._counted(points)
+        if not len(points):
+            output = points.new_zeros(0) if self.effect is None else self.effect.output
+            return points.new_zeros(0, self.batch), output.new_zeros(0, *output.shape)
+        return self.loss.find_sounds(points)
 
     def _counted(self, points: Tensor) -> Tensor:
         """Probe points, checked and counted."""

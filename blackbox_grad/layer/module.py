@@ -23,7 +23,7 @@ from blackbox_grad.estimators.problem import Problem
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.layer.loss_function import LossFunction, LossPerItem, autocast_as_now, expanded
 from blackbox_grad.layer.operators import EstimatedLoss, draw_seed, register, render
-from blackbox_grad.layer.renderer import DEFAULT_ESTIMATOR, OnNonfinite, Renderer
+from blackbox_grad.layer.renderer import DEFAULT_ESTIMATOR, OnNonfinite, Renderer, check_on_nonfinite
 from blackbox_grad.parameters.space import ParameterSpace, Selection
 
 
@@ -109,10 +109,27 @@ class DifferentiableEffect(nn.Module):
         """Of the gradient of the audio; None for none."""
         return self.renderer.audio_gradient
 
+    @audio_gradient.setter
+    def audio_gradient(self, estimator: str | Estimator | None) -> None:
+        self.renderer.audio_gradient = None if estimator in (None, "none") else find_estimator(estimator)
+
+    @property
+    def on_nonfinite(self) -> OnNonfinite:
+        """What to do when a forward render holds NaN or infinity: "raise", or put "silence" in its place."""
+        return self.renderer.on_nonfinite
+
+    @on_nonfinite.setter
+    def on_nonfinite(self, choice: OnNonfinite) -> None:
+        self.renderer.on_nonfinite = check_on_nonfinite(choice)
+
     @property
     def nonfinite(self) -> int:
         """Forward renders with NaN or infinity so far, and probes left out of estimates."""
         return self.renderer.nonfinite
+
+    @nonfinite.setter
+    def nonfinite(self, count: int) -> None:
+        self.renderer.nonfinite = count
 
     if TYPE_CHECKING:
 

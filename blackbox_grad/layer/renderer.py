@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
 
@@ -35,12 +36,20 @@ DEFAULT_ESTIMATOR = "auto"
 _TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
+def check_on_nonfinite(choice: OnNonfinite) -> OnNonfinite:
+    """Raises `AudioError` where there is no such choice."""
+    if choice not in ("raise", "silence"):
+        raise AudioError(f"on_nonfinite={choice!r} is unknown; allowed are 'raise' and 'silence'")
+    return choice
+
+
 class Renderer:
     """Renders of an effect, and estimates of their gradients.
 
     Args:
         spec: the recipe of the effect.
-        host: where it is rendered, or its name with options; by default the host that everything shares.
+        host: where it is rendered, or its name with options; by default the host that everything shares. One that is
+            made from a name is closed with this object.
         estimator: of the gradient of the parameters: an `Estimator`, or its name with options.
         audio_gradient: of the gradient of the audio, in the same way; None for none.
         on_nonfinite: what `forward` does with NaN or infinity: "raise" `NonFiniteAudioError`, or put "silence" in its place.
@@ -60,12 +69,12 @@ class Renderer:
         audio_gradient: str | Estimator | None = None,
         on_nonfinite: OnNonfinite = "raise",
     ) -> None:
-        if on_nonfinite not in ("raise", "silence"):
-            raise AudioError(f"on_nonfinite={on_nonfinite!r} is unknown; allowed are 'raise' and 'silence'")
         self.spec = spec
         self.own_host = None if host is None else find_host(host)
+        if isinstance(host, str):
+            weakref.finalize(self, self.own_host.close)  # type: ignore[union-attr]
         self.audio_gradient = None if audio_gradient in (None, "none") else find_estimator(audio_gradient)
-        self.on_nonfinite = on_nonfinite
+        self.on_nonfinite = check_on_nonfinite(on_nonfinite)
         self.nonfinite = 0
         self.estimator = find_estimator(estimator, spec)
         self.info: EffectInfo = self.host.open(spec)
@@ -169,6 +178,8 @@ class Renderer:
             audio: `x`, shared, where it still is.
         """
 
+        cotangent = functools.cache(cotangent)  # a graph can be differentiated once
+
         @functools.cache
         def weights() -> Audio:
             return self.share(cotangent())
@@ -228,6 +239,7 @@ class Renderer:
         def values(points: Tensor) -> Tensor:
             return torch.stack([value for value, _ in each(points)])
 
+        cotangent = functools.cache(cotangent)  # a graph can be differentiated once
         recordings = [t.detach() for t in targets if t.shape == y.shape and t.is_floating_point()]
         part = ProblemLoss(next(iter(recordings), None), tuple(t.detach() for t in targets), loss_of, sounds)
         return self._problem(x, p, y, finite, lambda: losses, cotangent, generator, evaluate or values, part)

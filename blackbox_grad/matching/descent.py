@@ -28,7 +28,7 @@ class DescentNumbers:
         agreement: cosine between the changes of the loss that cotangents predict and the true ones, above which cotangents are
             trusted.
         directions, distance: over which that is measured.
-        polish: a polish that leaves more than this part of the loss has failed; three in a row end it.
+        polish, failures: a polish that leaves more than this part of the loss has failed; so many in a row end it.
     """
 
     enough: float = 1e-4

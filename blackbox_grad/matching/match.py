@@ -17,7 +17,7 @@ from blackbox_grad.effects.spec import EffectSpec, as_spec
 from blackbox_grad.errors import EstimatorError, NonFiniteAudioError, RenderError
 from blackbox_grad.estimators.base import Estimator
 from blackbox_grad.estimators.by_name import estimator as find_estimator
-from blackbox_grad.hosts.default import host_or_default, opened_host
+from blackbox_grad.hosts.default import default_host, opened_host
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.interrupts import deferred_interrupts
 from blackbox_grad.losses.by_name import Loss, loss_for, loss_name
@@ -91,6 +91,8 @@ def match(
         raise EstimatorError(f"match: probe_kind={probe_kind!r} is unknown; allowed are 'auto', 'loss' and 'cotangent'")
     if probe_kind != "auto" and estimator is None:
         raise EstimatorError(f"match: probe_kind={probe_kind!r} is an estimator's; give one, such as estimator='spsa'")
+    if not (searcher is None or callable(searcher)):
+        raise EstimatorError(f"match: searcher={searcher!r} must be a function that makes one: searcher(space, seed)")
     if estimator is not None and searcher is not None:
         raise EstimatorError("match: give an estimator or a searcher, not both")
     if not (isinstance(renders, int) and renders >= 8):
@@ -101,7 +103,7 @@ def match(
     x, wanted, notes = prepare(audio, target)
     descent = None if estimator is None else Descent(find_estimator(estimator, spec), probe_kind)
     # a host that is made here is closed here
-    with opened_host(host) if isinstance(host, str) else contextlib.nullcontext(host_or_default(host)) as rendering:
+    with opened_host(default_host() if host is None else host) as rendering:
         space = rendering.open(spec).parameters
         for note in notes:
             warnings.warn(note, stacklevel=2)
@@ -112,6 +114,7 @@ def match(
             objective = Objective(spec, rendering, np.ascontiguousarray(x[:, part]), reference, lead, renders - _WHOLE)
             driver = Driver(objective, renders, on_progress)
             method = _Method(descent, searcher)
+            on_whole = WholeLoss(spec, rendering, x, wanted, loss)  # a loss that refuses it does so before the search
             finished, failure = _ended(objective, lambda: method.run(driver, seed))
             if not math.isfinite(objective.best_loss):
                 peaks = f"audio has a peak of {np.abs(x).max():.3g}, target of {np.abs(wanted).max():.3g}, full scale is 1"
@@ -119,7 +122,6 @@ def match(
                     f"{spec.address}: at none of {objective.renders} settings is the loss a finite number. The effect may return "
                     f"NaN or infinity at all of them, or the recordings are too loud: {peaks}"
                 )
-            on_whole = WholeLoss(spec, rendering, x, wanted, loss)
             candidates = [objective.best_point] if whole else [objective.best_point, space.defaults]
             losses, rendered = zip(*(on_whole.at(point) for point in candidates), strict=True)
             loss_dry = on_whole.dry()
@@ -174,6 +176,8 @@ class _Method:
             self._descent.run(driver, seed)
         elif self._searcher is not None and len(space):
             searcher = self._searcher(space, seed)
+            if not (callable(getattr(searcher, "ask", None)) and callable(getattr(searcher, "tell", None))):
+                raise EstimatorError(f"match: {searcher!r} is not a searcher: it needs the methods ask and tell")
             self.searcher_name = repr(searcher)
             driver.drive(searcher)
         else:

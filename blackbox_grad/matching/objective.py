@@ -29,7 +29,7 @@ class BudgetSpent(Exception):
 
 
 class Objective:
-    """The loss as a function of the settings. Every render is a candidate: the best one is remembered.
+    """The loss as a function of the settings. The best settings whose loss was computed are remembered.
 
     Args:
         spec: the effect.
@@ -176,7 +176,16 @@ class _Budget:
     def __init__(self, host: Host, limit: int) -> None:
         self._host, self.limit = host, limit
         self.check: Callable[[], None] = lambda: None
-        self.renders = self.nonfinite = 0
+        self.renders = 0
+
+    @property
+    def nonfinite(self) -> int:
+        """Those of the host, over its life."""
+        return self._host.nonfinite
+
+    @nonfinite.setter
+    def nonfinite(self, count: int) -> None:
+        self._host.nonfinite = count
 
     def open(self, spec: EffectSpec) -> EffectInfo:
         return self._host.open(spec)

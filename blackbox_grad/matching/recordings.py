@@ -32,7 +32,8 @@ class WholeLoss:
     def at(self, point: FloatArray) -> tuple[float, Audio]:
         """The loss at `point: [P]`, infinite if the render is, and the render `[C, T]`."""
         y, finite = self._host.render_batch(self._spec, self._x[None], point[None])
-        return (self._of(y[0]) if finite[0] else math.inf), y[0]
+        loss = self._of(y[0]) if finite[0] else math.inf
+        return (math.inf if math.isnan(loss) else loss), y[0]
 
     def dry(self) -> float:
         """The loss of the unprocessed input."""

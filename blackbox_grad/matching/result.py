@@ -39,10 +39,14 @@ class Match:
     """What `match` found. Losses are those of the whole recording.
 
     Attributes:
-        spec, info: the effect. point: `[P] in [0, 1]`: the best settings. loss: at `point`. loss_start: at the effect's
-            defaults. loss_dry: of the unprocessed input. loss_name: name of the loss. method: how it was found: "emulator", the
-            estimator and what it probed, a searcher, "all settings", or "search" where that was
-            all.
+        spec, info: the effect.
+        point: `[P] in [0, 1]`: the best settings.
+        loss: at `point`.
+        loss_start: at the effect's defaults.
+        loss_dry: of the unprocessed input.
+        loss_name: name of the loss.
+        method: how it was found: "emulator", the estimator and what it probed, a searcher, "all settings", or "search" if the
+            renders sufficed for no more.
         method_reason: why, one sentence.
         renders: plug-in renders used.
         seconds: time taken.

@@ -36,8 +36,8 @@ class StrategyNumbers:
     Attributes:
         enough: it has converged when the loss is this part of the loss at the start.
         all_settings: if there are no more settings than this, all are rendered.
-        samples, most_samples, samples_share: quasi-random renders of an attempt: so many, at most so many, and at most this part
-            of all renders that are allowed.
+        samples, least_samples, most_samples, samples_share: quasi-random renders of an attempt: so many, within these two
+            bounds, and at most this part of all renders that are allowed.
         proposals: renders at a time that a `Pursuit` proposes.
         emulation: renders without success that end the emulation.
         success: a loss this much lower is a success of the emulation.
@@ -128,8 +128,8 @@ class Strategy(ScriptedSearcher):
             yield from self._attempt(pursuit, seed)
             found = math.isfinite(self.lowest)
             idle = idle + 1 if found and not self.lowest < numbers.attempt * before else 0
-            good = self.lowest < numbers.good * self._start
-            if self.lowest <= self._enough or idle == (numbers.attempts_when_good if good else numbers.attempts):
+            good = math.isfinite(self._start) and self.lowest < numbers.good * self._start
+            if self.lowest <= self._enough or idle >= (numbers.attempts_when_good if good else numbers.attempts):
                 return
             before = self.lowest
 

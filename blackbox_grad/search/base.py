@@ -40,7 +40,8 @@ class Searcher(Protocol):
         Args:
             points: `[N, P]`: settings that `ask` gave, in its order, stepped parameters at their levels.
             losses: `[N]`, infinite where a render was not finite.
-            residuals: `N` times `[R]`: their absolute values add up to the loss. A loss without residuals is its own.
+            residuals: `N` times `[R]`: their absolute values add up to the loss. Where a loss has no residuals, `R` is 1: the loss
+                itself.
         """
         ...
 

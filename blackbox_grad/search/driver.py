@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from blackbox_grad.errors import EstimatorError, ParameterError
 from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import ParameterSpace
@@ -29,14 +27,19 @@ def drive(
     """
     left = renders
     while True:
-        wanted = np.asarray(searcher.ask(max(1, min(at_once, left))), dtype=np.float64)
-        if not len(wanted):
+        count = max(1, min(at_once, left))
+        asked = searcher.ask(count)
+        if not len(asked):
             return True
         if left <= 0:
             return False
         try:
-            points = space.snap(space.check(wanted))
+            points = space.snap(space.check(asked))
         except ParameterError as error:
             raise EstimatorError(f"{searcher!r} asked for settings that cannot be rendered: {error}") from error
+        if points.ndim != 2 or len(points) > count:
+            raise EstimatorError(
+                f"{searcher!r} was asked for up to {count} settings, [N, {len(space)}], and returned {list(points.shape)}"
+            )
         searcher.tell(points, *evaluate(points))
         left -= len(points)

@@ -17,7 +17,7 @@ _FIRST, _SHORTEST, _LONGEST = 0.2, 0.003, 0.4
 #: The length is multiplied by these after a success and after a failure.
 _SUCCESS, _FAILURE = 1.6, 0.88
 
-#: Each parameter moves with this probability, or with one in their number if that is more; one moves in any case.
+#: Each parameter moves with this probability, or with 1/P if that is more. At least one moves.
 _MOVING = 0.35
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,9 +15,6 @@ from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import ParameterSpace
 from blackbox_grad.search.base import Found, Script, ScriptedSearcher
 
-if TYPE_CHECKING:
-    pass
-
 #: Of a stepped parameter with steps as long as this, 9 levels or fewer, all levels are tried: they may have no order.
 _COARSE = 1 / 8
 
@@ -28,10 +24,10 @@ _DAMPINGS = (1e-4, 1e-2, 1.0)
 #: Multiples of the step before that are tried too, as a narrow valley runs straight.
 _MULTIPLES = (3.0, 10.0)
 
-#: A step that leaves more than this of the loss has failed; renders that leave more than that of it try the patience.
+#: A step fails if the loss stays above this part of what it was; patience runs until it falls below that part.
 _FAILED, _PROGRESS = 0.995, 0.9
 
-#: Directions in which the residuals change less than this part of the most are taken to change so much.
+#: Directions weaker than this part of the strongest are raised to it.
 _SMALLEST = 1e-12
 
 #: Iterations of the bounded least squares, for each parameter.

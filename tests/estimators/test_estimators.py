@@ -228,3 +228,33 @@ def test_a_wrong_estimator_says_what_is_right(wrong, said):
     with pytest.raises(EstimatorError) as caught:
         estimator(wrong)
     assert said in str(caught.value)
+
+
+def test_probes_of_no_points_are_no_renders():
+    layer = bg.DifferentiableEffect("reference:gain", host=bg.InProcessHost())
+
+    class Empty:
+        def estimate(self, problem):
+            values, sounds = problem.probe_sounds(torch.empty(0, 2, 1))
+            assert values.shape == (0, 2)
+            assert sounds.shape == (0, 2, 1, 64)
+            return Estimate(torch.zeros_like(problem.point))
+
+    layer.estimator = Empty()
+    x = torch.ones(2, 1, 64)
+    layer.loss(x, torch.full((2, 1), 0.5, requires_grad=True), lambda y, t: (y - t).abs().mean((1, 2)), x).backward()
+
+
+def test_an_inspected_estimator_is_asked_for_the_one_of_the_effect():
+    class Adapts:
+        def for_effect(self, spec):
+            return bg.SPSA()
+
+        def estimate(self, problem):
+            raise AssertionError("the one for the effect is due")
+
+    inspection = bg.Inspection("reference:gain", "gain", 44100.0, "mono", 0, parameters=())
+    layer = bg.DifferentiableEffect("reference:gain", estimator=bg.Inspected(Adapts(), inspection), host=bg.InProcessHost())
+    p = torch.full((1, 1), 0.5, requires_grad=True)
+    layer(torch.ones(1, 1, 64), p).sum().backward()
+    assert p.grad.item() != 0.0

@@ -533,3 +533,15 @@ def test_a_render_that_is_not_finite_has_no_value(third_party):
     layer(x, p).square().sum().backward()
     layer.loss(x, p, lambda y, t: (y - t).abs().mean((1, 2)), x).backward()
     assert [torch.isnan(value).tolist() for value in seen] == [[False, True]] * 2
+
+
+def test_what_a_layer_was_made_with_can_be_changed():
+    layer = bg.DifferentiableEffect("reference:gain", host="in-process")
+    layer.on_nonfinite = "silence"
+    assert layer.renderer.on_nonfinite == "silence"
+    layer.audio_gradient = "straight-through"
+    x = torch.ones(1, 1, 8, requires_grad=True)
+    layer(x, torch.full((1, 1), 0.5)).sum().backward()
+    assert x.grad.eq(1.0).all()
+    with pytest.raises(bg.errors.AudioError, match="on_nonfinite='ignore' is unknown"):
+        layer.on_nonfinite = "ignore"

@@ -396,3 +396,82 @@ def test_it_goes_on_while_no_loss_is_finite(guitar: tuple[Audio, float]) -> None
 
     result = match("reference:gain", audio, 1.4 * audio, rate, renders=400, host=Narrow())
     assert np.isfinite(result.loss)
+
+
+class NearestDefaults:
+    """A searcher of a third party: settings nearer and nearer to the best it knows."""
+
+    def __init__(self, space: ParameterSpace, seed: int) -> None:
+        self.random, self.width = np.random.default_rng(seed), 0.5
+        self.best, self.lowest = space.defaults, math.inf
+
+    def __repr__(self) -> str:
+        return "NearestDefaults()"
+
+    def ask(self, count: int) -> NDArray[np.float64]:
+        moves = self.width * self.random.uniform(-1, 1, (count, len(self.best)))
+        return np.clip(self.best + moves, 0.0, 1.0)
+
+    def tell(self, points: Any, losses: Any, residuals: Any) -> None:
+        self.width *= 0.8
+        if losses.min() < self.lowest:
+            self.best, self.lowest = points[losses.argmin()], losses.min()
+
+
+def test_a_searcher_of_a_third_party_drives_the_search(guitar: tuple[Audio, float]) -> None:
+    audio, rate = guitar
+    target = through("reference:soft-clip", audio, rate, Drive=0.6, Level=0.3)
+    result = match("reference:soft-clip", audio, target, rate, searcher=NearestDefaults, renders=300, host="in-process")
+    assert result.method == "NearestDefaults()"
+    assert result.finished == "budget"
+    assert result.renders == 299
+    assert result.point == pytest.approx([0.6, 0.3], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("searcher", "said"), [(3, "searcher=3 must be a function"), (lambda space, seed: 3, "3 is not a searcher")]
+)
+def test_what_is_no_searcher_is_refused(guitar: tuple[Audio, float], searcher: Any, said: str) -> None:
+    audio, rate = guitar
+    with pytest.raises(EstimatorError, match=said):
+        match("reference:gain", audio, audio, rate, searcher=searcher, host=InProcessHost())
+
+
+def test_any_loss_of_torch_is_matched_by(guitar: tuple[Audio, float]) -> None:
+    audio, rate = guitar
+    target = through("reference:soft-clip", audio, rate, Drive=0.6, Level=0.3)
+    result = match("reference:soft-clip", audio, target, rate, loss=torch.nn.L1Loss(), renders=200, host=InProcessHost())
+    assert result.loss_name == "L1Loss"
+    assert result.loss < 0.05 * result.loss_start
+
+
+def test_a_loss_that_refuses_the_recording_does_so_before_the_search(guitar: tuple[Audio, float]) -> None:
+    audio, rate = guitar
+    host = InProcessHost()
+
+    class Short(Waveform):
+        def prepare(self, target: Tensor) -> None:
+            if target.shape[-1] > 9000:
+                raise AudioError("too long for me")
+            super().prepare(target)
+
+    with pytest.raises(AudioError, match="too long for me"):
+        match("reference:gain", audio, audio, rate, loss=Short, excerpt=0.1, host=host)
+    assert host.renders == 0
+
+
+class BothWays:
+    """An estimator that looks at the cotangent and probes."""
+
+    def estimate(self, problem: Any) -> Any:
+        assert problem.effect.cotangent.abs().sum() > 0
+        part = problem.along(problem.space.names)
+        assert part.effect.cotangent is problem.effect.cotangent
+        return Auto().estimate(problem)
+
+
+def test_an_estimator_may_use_the_cotangent_and_probe(guitar: tuple[Audio, float]) -> None:
+    audio, rate = guitar
+    target = through("reference:soft-clip", audio, rate, Drive=0.6, Level=0.3)
+    options: dict[str, Any] = {"estimator": BothWays(), "probe_kind": "cotangent", "renders": 120, "host": InProcessHost()}
+    assert match("reference:soft-clip", audio, target, rate, **options).loss < 0.2

@@ -95,3 +95,35 @@ def test_settings_that_cannot_be_rendered_are_refused(outside: list[float], said
     with pytest.raises(EstimatorError, match=said):
         drive(Listed(np.array([[0.5, 0.5], outside])), SPACE, rendered, 10, 10)
     assert not rendered.points
+
+
+class Answers:
+    """Asks for the same, whatever it is asked."""
+
+    def __init__(self, points: object) -> None:
+        self.points = points
+
+    def __repr__(self) -> str:
+        return "Answers()"
+
+    def ask(self, count: int) -> object:
+        return self.points
+
+    def tell(self, points: FloatArray, losses: FloatArray, residuals: Sequence[Tensor]) -> None:
+        raise AssertionError("nothing was rendered")
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        (np.full((4, 2), 0.5), r"up to 3 settings, \[N, 2\], and returned \[4, 2\]"),
+        (np.full(2, 0.5), r"up to 3 settings, \[N, 2\], and returned \[2\]"),
+        ([[0.5, 0.5], [0.5]], "cannot be rendered"),
+        ([["a", "b"]], "cannot be rendered"),
+    ],
+)
+def test_a_searcher_that_answers_with_something_else_is_refused(points: object, said: str) -> None:
+    rendered = Rendered()
+    with pytest.raises(EstimatorError, match=rf"Answers\(\).*{said}"):
+        drive(Answers(points), SPACE, rendered, 10, 3)  # type: ignore[arg-type]
+    assert not rendered.points

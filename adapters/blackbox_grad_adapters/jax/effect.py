@@ -55,7 +55,7 @@ class JaxEffect:
         fixed: Mapping[str, float | str] | None = None,
         estimator: str | Estimator = "auto",
         audio_gradient: str | Estimator | None = None,
-        host: Host | None = None,
+        host: str | Host | None = None,
         on_nonfinite: Literal["raise", "silence"] = "raise",
         **options: Any,
     ) -> None:

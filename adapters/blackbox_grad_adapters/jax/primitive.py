@@ -30,8 +30,8 @@ def call(callback: Callback, results: Sequence[jax.ShapeDtypeStruct], *arrays: j
     """What `callback` returns.
 
     Args:
-        callback: a pure function that uses no JAX. An error that it raises arrives as it is, and under `jit` as the text of a
-            `jax.errors.JaxRuntimeError`.
+        callback: a function that uses no JAX. JAX may leave out a call whose results nobody uses. An error that it raises arrives
+            as it is, and under `jit` as the text of a `jax.errors.JaxRuntimeError`.
         results: shapes and types of what it returns.
         arrays: its arguments.
     """

@@ -35,6 +35,8 @@ def refined(
         variance: `[P]`, of the errors of the controller's settings.
         renders: the most renders.
     """
+    if renders <= 0:
+        return p
     space = path.effect.parameter_space
     excerpt = loudest(x, 2 * encoder.length)[None]
     start, spread = p.double().numpy(), variance.double().sqrt().numpy()
