@@ -178,7 +178,8 @@ class _Method:
             searcher = self._searcher(space, seed)
             if not (callable(getattr(searcher, "ask", None)) and callable(getattr(searcher, "tell", None))):
                 raise EstimatorError(f"match: {searcher!r} is not a searcher: it needs the methods ask and tell")
-            self.searcher_name = repr(searcher)
+            unnamed = type(searcher).__repr__ is object.__repr__
+            self.searcher_name = type(searcher).__name__ if unnamed else repr(searcher)
             driver.drive(searcher)
         else:
             strategy = self._told = Strategy(space, seed, driver.objective.limit, start)
