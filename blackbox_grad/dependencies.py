@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blackbox_grad.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 #: optional libraries of the core and the backends -> the extra that installs them; an adapter names its own extra
 _EXTRAS = {"pedalboard": "pedalboard", "dawdreamer": "dawdreamer"} | dict.fromkeys(
@@ -44,6 +46,8 @@ def missing_dependency(error: ImportError, needed_by: str, extra: str = "") -> M
 
 def entry_points_of(group: str) -> dict[str, EntryPoint]:
     """The entry points that installed packages register in a group, by name."""
+    from importlib.metadata import entry_points  # 30 ms, which `import blackbox_grad` need not take
+
     return {entry.name: entry for entry in entry_points(group=group)}
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
@@ -76,6 +75,8 @@ def file_stamp(address: str) -> str:
 
     A backend may offer `file(locator) -> Path | None`. Without it, a locator that is a path is the file.
     """
+    from importlib.metadata import version
+
     name, _, locator = address.partition(":")
     try:
         find = getattr(backend(name), "file", None)

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from blackbox_grad.hosts.by_name import host, host_names
-from blackbox_grad.hosts.default import default_host, host_or_default, new_host, opened_host
-from blackbox_grad.hosts.in_process import InProcessHost
-from blackbox_grad.hosts.process_pool import ProcessPool, usable_cores
-from blackbox_grad.hosts.protocol import Host
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Host",
-    "InProcessHost",
-    "ProcessPool",
-    "default_host",
-    "host",
-    "host_names",
-    "host_or_default",
-    "new_host",
-    "opened_host",
-    "usable_cores",
-]
+from blackbox_grad.dependencies import lazy_names
+
+if TYPE_CHECKING:
+    from blackbox_grad.hosts.by_name import host as host
+    from blackbox_grad.hosts.by_name import host_names as host_names
+    from blackbox_grad.hosts.default import default_host as default_host
+    from blackbox_grad.hosts.default import host_or_default as host_or_default
+    from blackbox_grad.hosts.default import new_host as new_host
+    from blackbox_grad.hosts.default import opened_host as opened_host
+    from blackbox_grad.hosts.in_process import InProcessHost as InProcessHost
+    from blackbox_grad.hosts.process_pool import ProcessPool as ProcessPool
+    from blackbox_grad.hosts.process_pool import usable_cores as usable_cores
+    from blackbox_grad.hosts.protocol import Host as Host
+
+#: Loaded when first used: a host process, which imports this face, needs few of them.
+_HOME = {
+    "Host": "protocol",
+    "InProcessHost": "in_process",
+    "ProcessPool": "process_pool",
+    "default_host": "default",
+    "host": "by_name",
+    "host_names": "by_name",
+    "host_or_default": "default",
+    "new_host": "default",
+    "opened_host": "default",
+    "usable_cores": "process_pool",
+}
+
+__getattr__, __dir__, __all__ = lazy_names(__name__, _HOME)
