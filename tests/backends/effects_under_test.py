@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from blackbox_grad.effects import backend
+
 ZAM_VST3 = (
     "ZaMaximX2", "ZaMultiComp", "ZaMultiCompX2", "ZamAutoSat", "ZamComp", "ZamCompX2", "ZamDelay", "ZamDynamicEQ", "ZamEQ2",
     "ZamGEQ31", "ZamGate", "ZamGateX2", "ZamGrains", "ZamHeadX2", "ZamPhono", "ZamTube",
 )  # fmt: skip  # and ZamVerb, which takes half a minute
-
-PEDALBOARD_BUILTIN = (
-    "Bitcrush", "BrickwallLimiter", "Chorus", "Clipping", "Compressor", "Delay", "Distortion", "GSMFullRateCompressor", "Gain",
-    "HighShelfFilter", "HighpassFilter", "Invert", "LadderFilter", "Limiter", "LowShelfFilter", "LowpassFilter",
-    "MP3Compressor", "NoiseGate", "PeakFilter", "Phaser", "PitchShift", "Resample", "Reverb",
-)  # fmt: skip
 
 MDA_LV2 = (
     "Ambience", "Bandisto", "BeatBox", "Combo", "DeEss", "Degrade", "Delay", "Detune", "Dither", "DubDelay", "Dynamics", "Image",
@@ -28,13 +24,10 @@ ZAM_IN_DAWDREAMER = (
     "ZamDelay-vst.so", "ZamEQ2-vst.so", "ZamComp.vst3", "ZamHeadX2.vst3",
 )  # fmt: skip
 
-#: Addresses of effects that need nothing but the Python packages.
+#: Addresses of effects that need nothing but the Python packages: all that the backends list, and what they compile or chain.
 SELF_CONTAINED = (
-    "reference:gain",
-    "reference:soft-clip",
-    "reference:biquad",
-    "reference:delay",
-    *(f"pedalboard-builtin:{name}" for name in PEDALBOARD_BUILTIN),
+    *(f"{name}:{locator}" for name in ("reference", "pedalboard-builtin") for locator in sorted(backend(name).scan())),
+    'faust:process = *(hslider("gain", 0.5, 0, 1, 0.01));',
     "pedalboard-builtin:Distortion | pedalboard-builtin:Delay | reference:gain",
 )
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from effects_under_test import EFFECTS_UNDER_TEST
+from effects_under_test import EFFECTS_UNDER_TEST, FROM_DEBIAN, SELF_CONTAINED
 
 from blackbox_grad import EffectSpec, load
+from blackbox_grad.effects import backend_names
 from blackbox_grad.testing import EFFECT_LAWS, check_effect
 
 #: Measured relative errors, which the effect must declare. All other effects are bit-equal.
@@ -39,3 +40,8 @@ def test_specs_travel():
     assert pickle.loads(pickle.dumps(spec)) == spec
     with load(spec) as effect:
         assert effect.parameters.names == ("wet_level", "room_size")
+
+
+def test_every_backend_has_effects_under_test():
+    """A backend that is registered and not in the list would be tested by nobody."""
+    assert {address.partition(":")[0] for address in (*SELF_CONTAINED, *FROM_DEBIAN)} == set(backend_names())
