@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from blackbox_grad.hosts.by_name import host as host
     from blackbox_grad.hosts.by_name import host_names as host_names
     from blackbox_grad.hosts.default import default_host as default_host
-    from blackbox_grad.hosts.default import host_or_default as host_or_default
     from blackbox_grad.hosts.default import new_host as new_host
     from blackbox_grad.hosts.default import opened_host as opened_host
     from blackbox_grad.hosts.in_process import InProcessHost as InProcessHost
@@ -26,7 +25,6 @@ _HOME = {
     "default_host": "default",
     "host": "by_name",
     "host_names": "by_name",
-    "host_or_default": "default",
     "new_host": "default",
     "opened_host": "default",
     "usable_cores": "process_pool",

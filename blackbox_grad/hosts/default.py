@@ -38,11 +38,6 @@ def default_host() -> Host:
         return _default
 
 
-def host_or_default(host: str | Host | None) -> Host:
-    """A host passes through; a description makes one; None means the one that all modules share."""
-    return default_host() if host is None else find_host(host)
-
-
 def new_host(description: str | None = None, **limits: Any) -> Host:
     """A new host, which the caller closes: from the description, else from `BLACKBOX_GRAD_HOST`, else a process pool.
 

@@ -14,7 +14,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +31,6 @@ from blackbox_grad.hosts.rendering import check_batch
 from blackbox_grad.hosts.shared_memory import SharedMemory
 from blackbox_grad.hosts.table import Layout, Mode
 from blackbox_grad.parameters.parameter import FloatArray
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def usable_cores() -> int:

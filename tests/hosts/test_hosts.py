@@ -456,11 +456,11 @@ def test_the_default_host_is_what_the_environment_describes(third_party):
     program = (
         "import blackbox_grad as bg, torch\n"
         "y = bg.DifferentiableEffect('reference:gain', parameters=[])(torch.ones(1, 1, 8), torch.zeros(1, 0))\n"
-        "print(y.mean().item(), type(bg.default_host()).__name__, bg.hosts.host_or_default(None) is bg.default_host())"
+        "print(y.mean().item(), type(bg.default_host()).__name__)"
     )
     environment = {**os.environ, "BLACKBOX_GRAD_HOST": "third-party:level=0.25", "PYTHONPATH": third_party}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
-    assert done.stdout == "0.25 Quiet True\n", done.stderr
+    assert done.stdout == "0.25 Quiet\n", done.stderr
 
 
 def test_a_default_host_that_was_closed_is_made_anew():
