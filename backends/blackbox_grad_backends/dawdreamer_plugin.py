@@ -23,7 +23,7 @@ from blackbox_grad.effects import Audio, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
 from blackbox_grad.parameters import FloatArray, ParameterSpace
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph
-from blackbox_grad_backends.native import plugin_folders
+from blackbox_grad_backends.native import lv2_bundles, plugin_folders
 from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
 from blackbox_grad_backends.native.output import quiet
 from blackbox_grad_backends.native.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid
@@ -48,7 +48,7 @@ class DawDreamerPluginBackend:
         import dawdreamer  # noqa: F401  (an ImportError becomes a hint how to install it)
 
         source = _locate(locator)
-        library = plugin_folders.lv2_library(source) if _is_lv2(source) else Path(source)
+        library = _lv2_library(source) if _is_lv2(source) else Path(source)
         if library is not None and (cause := trouble(library)):
             raise EffectLoadError(f"dawdreamer:{source} cannot be loaded: {cause}")
         prepare = partial(_load_option, source, *_checked_option(source, options)) if options else None
@@ -66,17 +66,23 @@ class DawDreamerPluginBackend:
         return 1.0 if plugin_folders.find(locator, "vst2") else 0.0
 
     def scan(self) -> Iterator[str]:
-        yield from plugin_folders.lv2_uris()
+        yield from lv2_bundles.effects()
         for kind in ("vst3", "vst2"):
             yield from (path.name for path in plugin_folders.installed(kind))
 
     def file(self, locator: str) -> Path | None:
-        """The plug-in's file or bundle; None for an LV2. `scan(check=True)` caches its result until this changes."""
-        return None if _is_lv2(locator) else Path(_locate(locator))
+        """The plug-in's file or bundle. `scan(check=True)` caches its result until this changes."""
+        return lv2_bundles.bundle_of(locator) if _is_lv2(locator) else Path(_locate(locator))
 
 
 def _is_lv2(source: str) -> bool:
     return _URI.match(source) is not None
+
+
+def _lv2_library(uri: str) -> Path | None:
+    """The shared library of an installed LV2 plug-in, which may be missing; None for an unknown URI."""
+    description = lv2_bundles.description(uri)
+    return None if description is None else description.binary
 
 
 def _locate(locator: str) -> str:
@@ -289,7 +295,7 @@ def _load_error(source: str, error: Exception) -> Exception:
     """The likely cause: DawDreamer says "Unable to load plugin." for every one."""
     cause = "it may be damaged, of another kind (LADSPA, CLAP), or lack a library that it needs"
     if _is_lv2(source):
-        known = list(plugin_folders.lv2_uris())
+        known = list(lv2_bundles.effects())
         if source not in known:
             return EffectNotFoundError(
                 f"dawdreamer:{source}: no LV2 plug-in with this URI is installed; {suggest(source, known)}"

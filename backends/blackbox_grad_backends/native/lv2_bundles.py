@@ -1,0 +1,69 @@
+"""The installed LV2 plug-ins: which there are, which of them are effects, and where each lies.
+
+Reading all descriptions takes seconds, so what a list needs is cached for each bundle, until one of its Turtle files changes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from blackbox_grad.cache import JsonCache, digest
+from blackbox_grad_backends.native import plugin_folders
+from blackbox_grad_backends.native.lv2_description import PluginDescription, describe, describe_all
+
+#: Changes with what is cached.
+_EDITION = "1"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """One plug-in of the list: its URI, its bundle, and whether it is an effect as far as its files say."""
+
+    uri: str
+    bundle: Path
+    is_effect: bool
+
+
+def installed() -> Iterator[Installed]:
+    """All plug-ins, instruments too, in the order of search. Of two with one URI, the first counts."""
+    cache = JsonCache("lv2-bundles")
+    seen: set[str] = set()
+    for bundle in plugin_folders.installed("lv2"):
+        stamp = _stamp(bundle)
+        listed = cache.get(str(bundle), stamp)
+        if listed is None:
+            listed = [[plugin.uri, plugin.is_effect] for plugin in describe_all(bundle)]
+            cache.put(str(bundle), stamp, listed)
+        for uri, is_effect in listed:
+            if uri not in seen:
+                seen.add(uri)
+                yield Installed(uri, bundle, is_effect)
+
+
+def effects() -> Iterator[str]:
+    """URIs of the installed effects. Leaves out instruments, generators and analysers, if their files say that they are."""
+    return (plugin.uri for plugin in installed() if plugin.is_effect)
+
+
+def bundle_of(uri: str) -> Path | None:
+    """The folder of an installed plug-in; None for an unknown URI."""
+    return next((plugin.bundle for plugin in installed() if plugin.uri == uri), None)
+
+
+def description(uri: str) -> PluginDescription | None:
+    """What an installed plug-in says about itself; None for an unknown URI."""
+    bundle = bundle_of(uri)
+    return None if bundle is None else describe(bundle, uri)
+
+
+def _stamp(bundle: Path) -> str:
+    """Changes with the Turtle files of a bundle."""
+    try:
+        with os.scandir(bundle) as entries:
+            files = sorted((e.name, (s := e.stat()).st_mtime_ns, s.st_size) for e in entries if e.name.endswith(".ttl"))
+    except OSError:
+        return ""
+    return digest(_EDITION, repr(files))

@@ -1,0 +1,290 @@
+"""What an LV2 plug-in says about itself in the Turtle files of its bundle. Nothing here loads the plug-in.
+
+`describe(bundle, uri)` reads `manifest.ttl` and the files that it names with `rdfs:seeAlso`, as every LV2 host does. The words are
+those of https://lv2plug.in/ns/lv2core: a port's property `lv2:isSideChain` is "isSideChain", its designation `pg:left` is "left".
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+from urllib.parse import unquote, urlsplit
+
+from blackbox_grad_backends.native.turtle import Graph, Node, local_name, read
+
+PortKind: TypeAlias = Literal["audio", "control", "cv", "event", "other"]
+
+LV2 = "http://lv2plug.in/ns/lv2core#"
+RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+RDFS = "http://www.w3.org/2000/01/rdf-schema#"
+_PATCH = "http://lv2plug.in/ns/ext/patch#"
+_MIDI_EVENT = "http://lv2plug.in/ns/ext/midi#MidiEvent"
+_WORKER = "http://lv2plug.in/ns/ext/worker#"
+
+_KINDS: dict[str, PortKind] = {
+    "AudioPort": "audio", "ControlPort": "control", "CVPort": "cv", "AtomPort": "event", "EventPort": "event", "MidiPort": "event",
+}  # fmt: skip
+
+#: LV2 classes of plug-ins that play notes. (GeneratorPlugin is no evidence: MDA BeatBox is one, and has inputs.)
+_INSTRUMENTS = {"InstrumentPlugin", "MIDIPlugin"}
+
+#: Units of https://lv2plug.in/ns/extensions/units by name -> the symbol that this package uses.
+_UNITS = {
+    "bar": "bars", "beat": "beats", "bpm": "BPM", "cent": "ct", "cm": "cm", "coef": "", "db": "dB", "degree": "°",
+    "frame": "frames", "hz": "Hz", "inch": "in", "khz": "kHz", "km": "km", "m": "m", "mhz": "MHz", "midiNote": "", "mile": "mi",
+    "min": "min", "mm": "mm", "ms": "ms", "oct": "oct", "pc": "%", "s": "s", "semitone12TET": "st",
+}  # fmt: skip
+
+#: A symbol that a plug-in writes for itself -> the same.
+_SYMBOLS = {"%%": "%", "semi": "st", "semitones": "st", "hz": "Hz", "khz": "kHz", "db": "dB", "deg": "°", "s-1": "Hz"}
+
+
+@dataclass(frozen=True)
+class Port:
+    """One port, or one parameter of `patch:writable`, which has no index.
+
+    Attributes:
+        symbol: its name for programs, unique within the plug-in.
+        name: for people.
+        index: its place among all ports.
+        kind: audio, control, cv, event (MIDI and other messages) or other.
+        is_input: whether the plug-in reads it.
+        properties: names of `lv2:portProperty`: "logarithmic", "integer", "toggled", "enumeration", "sampleRate" (the range is in
+            multiples of the sample rate), "trigger", "notOnGUI", "connectionOptional", "isSideChain", "reportsLatency", …
+        designation: what it means: "left", "right", "enabled", "latency", "freeWheeling", …; empty without one.
+        group: IRI of its `pg:group`; empty without one.
+        minimum, maximum, default: of a control; None where the file is silent.
+        unit: of a control, as text: "Hz", "dB", "%".
+        points: named values of a control, in rising order.
+        steps: `pprops:rangeSteps`: how many steps a knob should have; 0 without one.
+        takes_midi: whether an event port takes MIDI.
+    """
+
+    symbol: str
+    name: str
+    index: int
+    kind: PortKind
+    is_input: bool
+    properties: frozenset[str] = frozenset()
+    designation: str = ""
+    group: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    default: float | None = None
+    unit: str = ""
+    points: tuple[tuple[float, str], ...] = ()
+    steps: int = 0
+    takes_midi: bool = False
+
+
+@dataclass(frozen=True)
+class PortGroup:
+    """Ports that belong together, such as a stereo pair.
+
+    Attributes:
+        name: for people; may be empty.
+        classes: "StereoGroup", "InputGroup", …
+        side_chain_of: IRI of the group whose side chain this is; empty if it is none.
+    """
+
+    name: str
+    classes: frozenset[str]
+    side_chain_of: str = ""
+
+
+@dataclass(frozen=True)
+class PluginDescription:
+    """One plug-in.
+
+    Attributes:
+        uri: its address.
+        bundle: its folder.
+        binary: its shared library, which may be missing; None if no file names one.
+        name: for people.
+        classes: "EQPlugin", "InstrumentPlugin", …
+        ports: all, by index.
+        writable: parameters that are set by messages (`patch:writable`), by IRI, which is their symbol.
+        required, optional: IRIs of features of the host.
+        extension_data: IRIs of what the plug-in offers the host.
+        groups: its port groups by IRI.
+        main_input, main_output: IRI of the group of the main signal; empty without one.
+    """
+
+    uri: str
+    bundle: Path
+    binary: Path | None
+    name: str
+    classes: frozenset[str]
+    ports: tuple[Port, ...] = ()
+    writable: tuple[Port, ...] = ()
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    extension_data: tuple[str, ...] = ()
+    groups: dict[str, PortGroup] = field(default_factory=dict)
+    main_input: str = ""
+    main_output: str = ""
+
+    def of(self, kind: PortKind, is_input: bool = True) -> tuple[Port, ...]:
+        """The ports of a kind and direction, by index."""
+        return tuple(port for port in self.ports if port.kind == kind and port.is_input == is_input)
+
+    @cached_property
+    def controls(self) -> tuple[Port, ...]:
+        """Control inputs, by index."""
+        return self.of("control")
+
+    @cached_property
+    def side_chain(self) -> frozenset[int]:
+        """Indices of the audio inputs that are no part of the main signal: those of a side chain or of a second group."""
+        inputs = self.of("audio")
+        apart = {p.index for p in inputs if "isSideChain" in p.properties}
+        apart |= {p.index for p in inputs if p.group in self.groups and self.groups[p.group].side_chain_of}
+        if any(p.group == self.main_input for p in inputs if p.group):
+            apart |= {p.index for p in inputs if p.group != self.main_input}
+        return frozenset(apart) if len(apart) < len(inputs) else frozenset()
+
+    @property
+    def is_instrument(self) -> bool:
+        """Whether it plays notes: its class says so, or it takes MIDI and no audio."""
+        takes_midi = any(port.takes_midi and port.is_input for port in self.ports)
+        return bool(self.classes & _INSTRUMENTS) or (takes_midi and not self.of("audio"))
+
+    @property
+    def is_effect(self) -> bool:
+        """Whether audio goes in and out, as far as its files say."""
+        silent = not self.ports
+        return not self.is_instrument and (silent or bool(self.of("audio") and self.of("audio", is_input=False)))
+
+    @property
+    def uses_worker(self) -> bool:
+        """Whether it hands work to a thread of the host."""
+        return any(name.startswith(_WORKER) for name in (*self.required, *self.optional, *self.extension_data))
+
+
+def describe_all(bundle: Path) -> list[PluginDescription]:
+    """Every plug-in of a bundle; empty for a folder without a readable `manifest.ttl`."""
+    manifest = read([bundle / "manifest.ttl"])
+    shared: dict[tuple[Path, ...], Graph] = {}  # bundles may describe all their plug-ins in one file
+    found = []
+    for uri in manifest.subjects(f"{RDF}type", f"{LV2}Plugin"):
+        files = tuple(_see_also(manifest, uri))
+        if files not in shared:
+            shared[files] = read(files)
+        found.append(_description(manifest, shared[files], bundle, uri))
+    return found
+
+
+def describe(bundle: Path, uri: str) -> PluginDescription | None:
+    """One plug-in of a bundle; None if the bundle has none of this URI."""
+    manifest = read([bundle / "manifest.ttl"])
+    if uri not in manifest.subjects(f"{RDF}type", f"{LV2}Plugin"):
+        return None
+    return _description(manifest, read(_see_also(manifest, uri)), bundle, uri)
+
+
+def _see_also(manifest: Graph, uri: str) -> list[Path]:
+    """Files beside the manifest that describe a plug-in."""
+    return [path for node in manifest.objects(uri, f"{RDFS}seeAlso") if (path := local_file(node)) is not None]
+
+
+def local_file(node: Node) -> Path | None:
+    """The path of an IRI `file:///…`; None for others."""
+    parts = urlsplit(node)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def _description(manifest: Graph, graph: Graph, bundle: Path, uri: str) -> PluginDescription:
+    def names(predicate: str) -> tuple[str, ...]:
+        found = (*manifest.objects(uri, predicate), *graph.objects(uri, predicate))
+        return tuple(dict.fromkeys(map(str, found)))
+
+    def first(predicate: str) -> str:
+        return next(iter(names(predicate)), "")
+
+    groups_of = "http://lv2plug.in/ns/ext/port-groups#"
+    ports = sorted((_port(graph, node) for node in graph.objects(uri, f"{LV2}port")), key=lambda port: port.index)
+    writable = [_port(graph, node) for node in sorted(graph.objects(uri, f"{_PATCH}writable"))]
+    binary = first(f"{LV2}binary")
+    return PluginDescription(
+        uri=uri,
+        bundle=bundle,
+        binary=local_file(Node(binary)) if binary else None,
+        name=graph.text(uri, "http://usefulinc.com/ns/doap#name") or re.split(r"[/:#]", uri)[-1],
+        classes=frozenset(local_name(c) for c in names(f"{RDF}type") if c.startswith(LV2)) - {"Plugin"},
+        ports=tuple(ports),
+        writable=tuple(writable),
+        required=names(f"{LV2}requiredFeature"),
+        optional=names(f"{LV2}optionalFeature"),
+        extension_data=names(f"{LV2}extensionData"),
+        groups={iri: _group(graph, iri) for port in ports if (iri := port.group)},
+        main_input=first(f"{groups_of}mainInput"),
+        main_output=first(f"{groups_of}mainOutput"),
+    )
+
+
+def _group(graph: Graph, iri: str) -> PortGroup:
+    of = [*graph.named(iri, "sideChainOf")]
+    return PortGroup(
+        graph.text(iri, f"{LV2}name"), frozenset(map(local_name, graph.objects(iri, f"{RDF}type"))), next(iter(of), "")
+    )
+
+
+def _port(graph: Graph, node: Node) -> Port:
+    classes = {local_name(c) for c in graph.objects(node, f"{RDF}type")}
+    properties = frozenset(map(local_name, graph.objects(node, f"{LV2}portProperty")))
+    kind = next((kind for name, kind in _KINDS.items() if name in classes), "other")
+    written = graph.text(node, f"{LV2}index")
+    points = [
+        (_number(graph, p, f"{RDF}value"), graph.text(p, f"{RDFS}label")) for p in graph.objects(node, f"{LV2}scalePoint")
+    ]
+    steps = next((s for n in graph.named(node, "rangeSteps") if math.isfinite(s := _float(n))), 0.0)
+    return Port(
+        symbol=graph.text(node, f"{LV2}symbol") or ("" if node.startswith("_:") else str(node)),
+        name=graph.text(node, f"{LV2}name") or graph.text(node, f"{RDFS}label"),
+        index=int(written) if written.isdecimal() else -1,
+        kind=kind,
+        is_input="InputPort" in classes,
+        properties=properties,
+        designation=local_name(next(iter(graph.objects(node, f"{LV2}designation")), "")),
+        # older files say inGroup, of the extension's name before it was final
+        group=next((str(g) for name in ("group", "inGroup") for g in graph.named(node, name)), ""),
+        minimum=_number(graph, node, f"{LV2}minimum"),
+        maximum=_number(graph, node, f"{LV2}maximum"),
+        default=_number(graph, node, f"{LV2}default"),
+        unit=_unit(graph, node),
+        points=tuple(sorted((value, label) for value, label in points if value is not None)),
+        steps=int(steps),
+        takes_midi=kind == "event"
+        and ("MidiPort" in classes or any(_MIDI_EVENT in graph.named(node, n) for n in ("supports", "supportsEvent"))),
+    )
+
+
+def _unit(graph: Graph, node: Node) -> str:
+    for unit in graph.named(node, "unit"):
+        name = local_name(unit)
+        if unit.startswith("http://lv2plug.in/ns/extension") and name in _UNITS:
+            return _UNITS[name]
+        symbol = next(iter(graph.named(unit, "symbol")), "")
+        if not symbol:  # "%f dB" is how to print a value
+            symbol = re.sub(r"%[-+ #0-9.]*[a-z]", "", next(iter(graph.named(unit, "render")), ""), count=1)
+        symbol = symbol.strip()
+        return _SYMBOLS.get(symbol.lower(), symbol)
+    return ""
+
+
+def _number(graph: Graph, node: Node, predicate: str) -> float | None:
+    for value in graph.objects(node, predicate):
+        if math.isfinite(number := _float(value)):
+            return number
+    return None
+
+
+def _float(text: Any) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
