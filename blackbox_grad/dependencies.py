@@ -37,11 +37,39 @@ def library(name: str, needed_by: str, extra: str = "") -> ModuleType:
 
 
 def missing_dependency(error: ImportError, needed_by: str, extra: str = "") -> MissingDependencyError:
-    """The error for an optional library that is not installed, with the command that installs it."""
+    """The error for an optional library that is not installed.
+
+    It gives the command that installs an extra of this distribution. It never advises to install another name: on an index of
+    packages, anybody can register one.
+    """
     module = (error.name or "").partition(".")[0]
     extra = _EXTRAS.get(module, extra)
-    way_out = f"pip install 'blackbox-grad[{extra}]'" if extra else f"pip install {module or 'the missing package'}"
-    return MissingDependencyError(f"{needed_by} needs {module or error}, which is not installed; run: {way_out}")
+    missing = f"{needed_by} needs {module or error}, which is not installed"
+    if extra:
+        return MissingDependencyError(f"{missing}; run: {install_line(extra)}")
+    return MissingDependencyError(f"{missing}; install it from where its makers say, or run this where Python finds it")
+
+
+def install_line(extra: str) -> str:
+    """The command that adds an extra to this installation, from where it came: a checkout, a wheel, a repository or an index."""
+    import json
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        origin = json.loads(distribution("blackbox-grad").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, OSError, ValueError):
+        origin = {}
+    # PEP 610
+    url, details = str(origin.get("url", "")), origin.get("dir_info", {})
+    if not url:
+        return f"pip install 'blackbox-grad[{extra}]'"
+    if url.startswith("file:") and "vcs_info" not in origin:
+        editable = "-e " if details.get("editable") else ""
+        return f"pip install {editable}'{unquote(urlsplit(url).path)}[{extra}]'"
+    vcs = origin.get("vcs_info", {})
+    source = f"{vcs['vcs']}+{url}@{vcs.get('commit_id', 'HEAD')}" if "vcs" in vcs else url
+    return f"pip install 'blackbox-grad[{extra}] @ {source}'"
 
 
 def entry_points_of(group: str) -> dict[str, EntryPoint]:

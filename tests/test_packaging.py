@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -350,3 +351,45 @@ def test_the_installed_version_is_the_one_in_the_source() -> None:
     import blackbox_grad
 
     assert distribution("blackbox-grad").version == blackbox_grad.__version__
+
+
+#: What is in an installation's `direct_url.json` (PEP 610), and the command that adds an extra to it.
+ORIGINS = [
+    (None, "pip install 'blackbox-grad[match]'"),
+    ({"url": "file:///a%20b/c", "dir_info": {"editable": True}}, "pip install -e '/a b/c[match]'"),
+    ({"url": "file:///c", "dir_info": {}}, "pip install '/c[match]'"),
+    ({"url": "file:///d/e-1.0-py3-none-any.whl", "archive_info": {}}, "pip install '/d/e-1.0-py3-none-any.whl[match]'"),
+    ({"url": "https://h/e.whl", "archive_info": {}}, "pip install 'blackbox-grad[match] @ https://h/e.whl'"),
+    (
+        {"url": "https://h/r.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+        "pip install 'blackbox-grad[match] @ git+https://h/r.git@abc'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("origin", "command"), ORIGINS)
+def test_an_extra_is_installed_from_where_the_package_came(
+    origin: dict[str, object] | None, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from blackbox_grad.dependencies import install_line
+
+    info = tmp_path / "blackbox_grad-9.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: blackbox-grad\nVersion: 9\n")
+    if origin is not None:
+        (info / "direct_url.json").write_text(json.dumps(origin))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert install_line("match") == command
+
+
+def test_no_text_advises_to_install_a_name_that_is_not_ours() -> None:
+    """Until the distribution is on an index, its own name there may be anybody's too."""
+    texts = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(f for package in PACKAGES for f in package.rglob("*.py"))]
+    advised = [
+        (str(text.relative_to(ROOT)), line.strip())
+        for text in texts
+        for line in text.read_text("utf-8").splitlines()
+        if re.search(r"pip3? install|uv (pip|add|tool)", line) and text.name not in ("dependencies.py", "CHANGELOG.md")
+    ]
+    assert advised, "the pages say how to install"
+    assert [a for a in advised if not re.search(r"pip install (-e )?'(\.|[\w./*-]*\.whl)\[[\w,-]+\]'", a[1])] == []

@@ -66,9 +66,13 @@ class DawDreamerPluginBackend:
         return 1.0 if plugin_folders.find(locator, "vst2") else 0.0
 
     def scan(self) -> Iterator[str]:
-        yield from lv2_bundles.effects()
+        return (locator for locator, _, _ in self.catalogue())
+
+    def catalogue(self) -> Iterator[tuple[str, str, str]]:
+        """Locator, name and maker, as the plug-ins' files tell them."""
+        yield from ((plugin.uri, plugin.name, plugin.maker) for plugin in lv2_bundles.installed() if plugin.is_effect)
         for kind in ("vst3", "vst2"):
-            yield from (path.name for path in plugin_folders.installed(kind))
+            yield from ((path.name, path.stem, "") for path in plugin_folders.installed(kind))
 
     def file(self, locator: str) -> Path | None:
         """The plug-in's file or bundle. `scan(check=True)` caches its result until this changes."""

@@ -137,6 +137,10 @@ class PedalboardBuiltinBackend:
 
         yield from (name for name in EFFECTS if hasattr(pedalboard, name))
 
+    def catalogue(self) -> Iterator[tuple[str, str, str]]:
+        """Locator, name and maker."""
+        return ((name, name, "Pedalboard") for name in self.scan())
+
 
 class PedalboardBuiltinEffect(PluginEffect):
     """One of Pedalboard's effects. It takes any number of channels, and Pedalboard itself takes latency out.

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-#: Width of a table that goes into a pipe or a file, in characters.
-_WIDE = 160
+#: Width of a table that goes into a pipe or a file, in characters: addresses stay whole.
+_WIDE = 1000
 
 
 @functools.cache

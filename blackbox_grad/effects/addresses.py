@@ -8,9 +8,12 @@ A third party registers a backend in its `pyproject.toml`, without touching the 
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -49,7 +52,11 @@ def backends() -> Iterator[tuple[str, Backend]]:
 
 
 def resolve_address(address: str) -> str:
-    """`backend:locator` from an address, a bare path, an LV2 URI or the name of an installed effect."""
+    """`backend:locator` from an address, a bare path, an LV2 URI or the name of an installed effect, in any case.
+
+    A name is that of a file ("ZamTube"), of a library's own effect ("Reverb"), or else of an installed effect ("MDA Overdrive", or
+    the end of its URI, "Overdrive"), if only one has it.
+    """
     address = address.strip()
     if not address:
         raise AddressError("an empty address; write backend:effect, such as pedalboard-builtin:Reverb")
@@ -64,10 +71,79 @@ def resolve_address(address: str) -> str:
     looks_like_prefix = colon and len(prefix) > 1 and os.sep not in prefix and "//" not in locator[:2]
     if looks_like_prefix:
         raise AddressError(f"{address!r}: no backend {prefix!r}; {suggest(prefix, backend_names())}")
+    listings = list(catalogue())
+    called = [listing.address for listing in listings if address.casefold() in map(str.casefold, listing.names)]
+    if len(called) == 1:
+        return called[0]
+    if called:
+        raise AddressError(f"{address!r} is the name of {len(called)} installed effects; write {' or '.join(called)}")
     raise AddressError(
-        f"no backend claims {address!r}. Write backend:effect with one of {', '.join(backend_names())}; "
-        "`blackbox-grad effects` lists what is installed"
+        f"no installed effect is called {address!r}; {_alike(address, listings)}`blackbox-grad effects WORD` searches, and any "
+        f"effect can be written as backend:effect with one of {', '.join(backend_names())}"
     )
+
+
+def _alike(name: str, listings: list[Listing]) -> str:
+    """ "did you mean …? " with the addresses of the effects with the nearest names; empty if none is near."""
+    addresses: dict[str, list[str]] = {}
+    for listing in listings:
+        for known in listing.names:
+            addresses.setdefault(known.casefold(), []).append(listing.address)
+    close = difflib.get_close_matches(name.casefold(), addresses, n=3, cutoff=0.6)
+    meant = list(dict.fromkeys(address for known in close for address in sorted(addresses[known], key=len)))[:3]
+    return f"did you mean {' or '.join(meant)}? " if meant else ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """An installed effect that was not opened.
+
+    Attributes:
+        backend, locator: its address is `backend:locator`.
+        name: its own name, as far as its files tell.
+        maker: who made it, as far as its files tell; "" otherwise.
+    """
+
+    backend: str
+    locator: str
+    name: str
+    maker: str = ""
+
+    @property
+    def address(self) -> str:
+        return f"{self.backend}:{self.locator}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names that find it."""
+        return (self.name, self.locator, end_of(self.locator))
+
+
+def end_of(locator: str) -> str:
+    """The last part of a path or URI, without the suffix of a file: "Overdrive", "ZamTube"."""
+    return re.sub(
+        r"\.(vst3|vst|so|dll|component|dsp)$", "", re.split(r"[/#:\\]", locator.rstrip("/#:"))[-1], flags=re.IGNORECASE
+    )
+
+
+def catalogue(only: str | None = None) -> Iterator[Listing]:
+    """What is installed, by backend. A backend that cannot list its effects is left out."""
+    for name in backend_names() if only is None else [only]:
+        try:
+            yield from listings_of(name)
+        except Exception:  # a third party's backend must not hide the others
+            continue
+
+
+def listings_of(name: str) -> Iterator[Listing]:
+    """The installed effects of one backend."""
+    found = backend(name)
+    named = getattr(found, "catalogue", None)
+    rows = ((locator, end_of(locator)) for locator in found.scan()) if named is None else named()
+    try:
+        yield from (Listing(name, *row) for row in rows)
+    except ImportError as error:
+        raise missing_dependency(error, f"backend {name!r}") from error
 
 
 def file_stamp(address: str) -> str:

@@ -78,7 +78,8 @@ class Backend(Protocol):
         """Locators of the effects that seem to be installed. Opens nothing, so a listed effect may fail to open.
 
         A backend may also have `file(locator) -> Path | None`, the file behind a locator. A scan that opens effects caches its
-        result until that file changes.
+        result until that file changes. And it may have `catalogue()`, which yields, for each locator of `scan`, the locator, the
+        effect's name and its maker ("" if unknown), so that they are found by name.
         """
         ...
 

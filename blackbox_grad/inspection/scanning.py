@@ -14,8 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from blackbox_grad.cache import JsonCache
-from blackbox_grad.effects.addresses import backend as find_backend
-from blackbox_grad.effects.addresses import backend_names, file_stamp
+from blackbox_grad.effects.addresses import backend_names, file_stamp, listings_of
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import BlackboxGradError, MissingDependencyError
 from blackbox_grad.hosts.default import opened_host
@@ -33,9 +32,10 @@ class Scanned:
         address: `backend:locator`.
         backend: its name.
         status: "listed" (not opened), "ok", "failed", or "unavailable": the backend's library is not installed.
-        name: the effect's own name, if it was opened.
+        name: the effect's own name, as the effect tells it if it was opened, and its files otherwise.
         parameters: their number, if it was opened.
         reason: why it failed.
+        maker: who made it, as far as its files tell.
     """
 
     address: str
@@ -44,6 +44,7 @@ class Scanned:
     name: str = ""
     parameters: int | None = None
     reason: str = ""
+    maker: str = ""
 
 
 def scan(
@@ -53,6 +54,7 @@ def scan(
     rescan: bool = False,
     backend: str | None = None,
     host: str | Host | None = None,
+    word: str = "",
 ) -> Iterator[Scanned]:
     """The installed effects, by backend, each as soon as it is found.
 
@@ -63,20 +65,26 @@ def scan(
         backend: only this one.
         host: where to open them; by default its own process pool, or the host that `BLACKBOX_GRAD_HOST` describes.
             Other hosts than the pool have their own time limits, and `in-process` does not survive a crash.
+        word: only those with all words of this text in their address, name or maker, in any case.
     """
-    listed = _listed(backend)
+    listed = (row for row in _listed(backend) if row.status == "unavailable" or _matches(row, word))
     return _checked(listed, time_limit, rescan, host) if check else listed
 
 
 def _listed(only: str | None) -> Iterator[Scanned]:
     for name in backend_names() if only is None else [only]:
         try:
-            for locator in find_backend(name).scan():
-                yield Scanned(f"{name}:{locator}", name, "listed")
+            for listing in listings_of(name):
+                yield Scanned(listing.address, name, "listed", listing.name, maker=listing.maker)
         except MissingDependencyError as error:
             yield Scanned(f"{name}:", name, "unavailable", reason=str(error))
         except Exception as error:  # a third party's backend must not hide the others
             yield Scanned(f"{name}:", name, "unavailable", reason=f"{type(error).__name__}: {error}")
+
+
+def _matches(row: Scanned, text: str) -> bool:
+    known = f"{row.address} {row.name} {row.maker}".casefold()
+    return all(word in known for word in text.casefold().split())
 
 
 def _checked(listed: Iterator[Scanned], time_limit: float, rescan: bool, host: str | Host | None) -> Iterator[Scanned]:

@@ -8,7 +8,7 @@
         assert torch.allclose(Mine().estimate(drawn.problem()).gradient, drawn.gradient)
 
 They favour inputs that go wrong: faces and corners of the box, values very near a face, the levels of stepped parameters, silence,
-impulses, a single sample. Only this module needs Hypothesis: `pip install hypothesis`.
+impulses, a single sample. Only this module needs Hypothesis.
 """
 
 from __future__ import annotations

@@ -119,7 +119,9 @@ def test_a_spec_travels_and_opens_the_same_effect():
         ("refrence:gain", errors.AddressError, "did you mean 'reference'"),
         ("reference:", errors.AddressError, "names no effect"),
         ("", errors.AddressError, "empty"),
-        ("something", errors.AddressError, "no backend claims 'something'"),
+        ("something", errors.AddressError, "no installed effect is called 'something'"),
+        ("bikwad", errors.AddressError, "did you mean reference:biquad?"),
+        ("chorusses", errors.AddressError, "did you mean pedalboard-builtin:Chorus"),
         ("reference:gain | ", errors.BlackboxGradError, "gain"),
     ],
 )
@@ -127,6 +129,29 @@ def test_a_wrong_address_says_what_is_right(address, error, said):
     with pytest.raises(error) as caught:
         bg.load(address)
     assert said in str(caught.value)
+
+
+def test_a_name_is_an_address_if_only_one_effect_has_it(tmp_path, monkeypatch):
+    for variable in ("LV2_PATH", "VST_PATH", "VST3_PATH"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    for number, (uri, name) in enumerate(
+        [("urn:one:Shimmer", "Shimmer One"), ("urn:one#Wah", "Wah"), ("urn:two#Wah", "Wahwah")]
+    ):
+        bundle = tmp_path / f"{number}.lv2"
+        bundle.mkdir()
+        (bundle / "manifest.ttl").write_text(
+            "@prefix lv2: <http://lv2plug.in/ns/lv2core#> .\n@prefix doap: <http://usefulinc.com/ns/doap#> .\n"
+            f'<{uri}> a lv2:Plugin ; lv2:binary <x.so> ; doap:name "{name}" .\n'
+        )
+    for name in ("shimmer", "SHIMMER one", "Shimmer One"):
+        assert bg.EffectSpec.of(name).address == "dawdreamer:urn:one:Shimmer"
+    assert bg.EffectSpec.of("soft-clip").address == "reference:soft-clip"
+    assert bg.EffectSpec.of("wahwah").address == "dawdreamer:urn:two#Wah"
+    assert bg.EffectSpec.of("biquad | shimmer").address == "reference:biquad | dawdreamer:urn:one:Shimmer"
+    with pytest.raises(errors.AddressError, match="'Wah' is the name of 2 installed effects; write dawdreamer:urn:one#Wah or"):
+        bg.EffectSpec.of("Wah")
+    with pytest.raises(errors.AddressError, match="did you mean dawdreamer:urn:one:Shimmer"):
+        bg.EffectSpec.of("Shimer")
 
 
 def test_errors_of_an_effect_name_its_address():

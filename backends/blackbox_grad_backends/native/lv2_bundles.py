@@ -15,16 +15,18 @@ from blackbox_grad_backends.native import plugin_folders
 from blackbox_grad_backends.native.lv2_description import PluginDescription, describe, describe_all
 
 #: Changes with what is cached.
-_EDITION = "1"
+_EDITION = "2"
 
 
 @dataclass(frozen=True)
 class Installed:
-    """One plug-in of the list: its URI, its bundle, and whether it is an effect as far as its files say."""
+    """One plug-in of the list: its URI and bundle, and as far as its files say, whether it is an effect, its name and maker."""
 
     uri: str
     bundle: Path
     is_effect: bool
+    name: str
+    maker: str
 
 
 def installed() -> Iterator[Installed]:
@@ -35,12 +37,12 @@ def installed() -> Iterator[Installed]:
         stamp = _stamp(bundle)
         listed = cache.get(str(bundle), stamp)
         if listed is None:
-            listed = [[plugin.uri, plugin.is_effect] for plugin in describe_all(bundle)]
+            listed = [[plugin.uri, plugin.is_effect, plugin.name, plugin.maker] for plugin in describe_all(bundle)]
             cache.put(str(bundle), stamp, listed)
-        for uri, is_effect in listed:
+        for uri, *about in listed:
             if uri not in seen:
                 seen.add(uri)
-                yield Installed(uri, bundle, is_effect)
+                yield Installed(uri, bundle, *about)
 
 
 def effects() -> Iterator[str]:

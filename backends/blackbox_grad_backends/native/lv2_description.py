@@ -21,6 +21,7 @@ PortKind: TypeAlias = Literal["audio", "control", "cv", "event", "other"]
 LV2 = "http://lv2plug.in/ns/lv2core#"
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 RDFS = "http://www.w3.org/2000/01/rdf-schema#"
+_DOAP = "http://usefulinc.com/ns/doap#"
 _PATCH = "http://lv2plug.in/ns/ext/patch#"
 _MIDI_EVENT = "http://lv2plug.in/ns/ext/midi#MidiEvent"
 _WORKER = "http://lv2plug.in/ns/ext/worker#"
@@ -105,6 +106,7 @@ class PluginDescription:
         bundle: its folder.
         binary: its shared library, which may be missing; None if no file names one.
         name: for people.
+        maker: who made or maintains it; empty if its files do not say.
         classes: "EQPlugin", "InstrumentPlugin", …
         ports: all, by index.
         writable: parameters that are set by messages (`patch:writable`), by IRI, which is their symbol.
@@ -119,6 +121,7 @@ class PluginDescription:
     binary: Path | None
     name: str
     classes: frozenset[str]
+    maker: str = ""
     ports: tuple[Port, ...] = ()
     writable: tuple[Port, ...] = ()
     required: tuple[str, ...] = ()
@@ -213,8 +216,9 @@ def _description(manifest: Graph, graph: Graph, bundle: Path, uri: str) -> Plugi
         uri=uri,
         bundle=bundle,
         binary=local_file(Node(binary)) if binary else None,
-        name=graph.text(uri, "http://usefulinc.com/ns/doap#name") or re.split(r"[/:#]", uri)[-1],
+        name=graph.text(uri, f"{_DOAP}name") or manifest.text(uri, f"{_DOAP}name") or re.split(r"[/:#]", uri)[-1],
         classes=frozenset(local_name(c) for c in names(f"{RDF}type") if c.startswith(LV2)) - {"Plugin"},
+        maker=_maker(graph, uri),
         ports=tuple(ports),
         writable=tuple(writable),
         required=names(f"{LV2}requiredFeature"),
@@ -224,6 +228,16 @@ def _description(manifest: Graph, graph: Graph, bundle: Path, uri: str) -> Plugi
         main_input=first(f"{groups_of}mainInput"),
         main_output=first(f"{groups_of}mainOutput"),
     )
+
+
+def _maker(graph: Graph, uri: str) -> str:
+    """The name of a maintainer or developer of the plug-in, or of the project that it belongs to."""
+    for subject in (uri, *graph.objects(uri, f"{LV2}project")):
+        for role in ("maintainer", "developer"):
+            for person in graph.objects(subject, f"{_DOAP}{role}"):
+                if name := graph.text(person, "http://xmlns.com/foaf/0.1/name"):
+                    return name
+    return ""
 
 
 def _group(graph: Graph, iri: str) -> PortGroup:
