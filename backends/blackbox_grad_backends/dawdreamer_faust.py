@@ -1,7 +1,8 @@
 """Faust programs, compiled and rendered by DawDreamer.
 
 Locators: a `.dsp` file or the program itself: `echo.dsp`, `import("stdfaust.lib"); process = *(hslider("gain", 1, 0, 2, 0.01));`.
-The program may import files in the same folder. There are no options.
+The program may import files in the same folder. Option: `sidechain=` (path of an audio file), what inputs beyond the number of
+outputs take.
 
 Sliders and number entries are parameters with the ranges of the program. `[unit:…]` gives the unit, `[scale:log]` a log scale,
 `[style:menu{'name':value;…}]` and `[style:radio{…}]` the names of levels. A slider is stepped if its step is at least 1 and it has
@@ -25,6 +26,7 @@ from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderErr
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends.dawdreamer_graph import Graph
 from blackbox_grad_backends.options import check_options
+from blackbox_grad_backends.side_chain import SIDECHAIN, needs_copies, refuse_unused, take_sidechain
 
 #: A slider with more levels than this is continuous.
 MOST_LEVELS = 64
@@ -36,18 +38,22 @@ class FaustBackend:
     """Opens Faust programs with DawDreamer."""
 
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> FaustEffect:
-        check_options(f"faust:{_short(locator)}", options)
+        options = dict(options)
+        address = f"faust:{_short(locator)}"
+        check_options(address, options, (SIDECHAIN,))
         import dawdreamer  # noqa: F401  (an ImportError becomes a hint how to install it)
+
+        sidechain = take_sidechain(address, options, sample_rate)
 
         path = None if _PROGRAM.search(locator) else Path(locator).expanduser()
         if path is None:
-            return FaustEffect(locator, None, sample_rate)
+            return FaustEffect(locator, None, sample_rate, sidechain)
         if not path.is_file():
             known = sorted(p.name for p in path.parent.glob("*.dsp")) if path.parent.is_dir() else []
             raise EffectNotFoundError(
                 f"faust:{locator}: no such file, and not a Faust program, which needs 'process = …;'. {suggest(path.name, known)}"
             )
-        return FaustEffect(path.read_text(encoding="utf-8"), path.resolve(), sample_rate)
+        return FaustEffect(path.read_text(encoding="utf-8"), path.resolve(), sample_rate, sidechain)
 
     def claims(self, locator: str) -> float:
         if importlib.util.find_spec("dawdreamer") is None:
@@ -66,7 +72,8 @@ class FaustEffect(PluginEffect):
     from the smoother's cleared state, as at the start of a Faust program.
     """
 
-    def __init__(self, source: str, path: Path | None, sample_rate: float) -> None:
+    def __init__(self, source: str, path: Path | None, sample_rate: float, sidechain: Audio | None = None) -> None:
+        self.sidechain = sidechain
         declared = re.search(r'^\s*declare\s+name\s+"([^"]+)"', source, re.MULTILINE)
         self.name = declared[1] if declared else path.stem if path else "Faust"
         self._graph: Graph | None = Graph(sample_rate)
@@ -88,9 +95,11 @@ class FaustEffect(PluginEffect):
             raise EffectLoadError(
                 f"faust:{path or _short(source)} is {what}, not an effect: it has {self.inputs} inputs and {self.outputs} outputs"
             )
+        refuse_unused(f"faust:{path or _short(source)}", self)
         found = [(d["index"], _describe(controls.get(d["name"], _Control.plain(d)))) for d in self._descriptions()]
         self._indices = [index for index, parameter in found if parameter is not None]
         self.parameters = ParameterSpace(parameter for _, parameter in found if parameter is not None)
+        self.side_copies = needs_copies(self)
 
     def process(self, audio: Audio, values: FloatArray) -> Audio:
         if self._graph is None:

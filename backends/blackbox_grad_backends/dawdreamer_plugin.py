@@ -3,7 +3,7 @@
 Locators: a path, the file name of an installed plug-in, or the URI of an LV2 plug-in: `ZamTube.vst3`, `ZamDelay-vst.so`,
 `/opt/Echo.dll`, `http://drobilla.net/plugins/mda/Overdrive`, `urn:zamaudio:ZamComp`. Options: `preset=` (path of a .vstpreset
 for VST3, of an .fxp for VST2) or `state=` (path of a file from DawDreamer's `save_state` for a VST). The values that they load
-become the defaults.
+become the defaults. `sidechain=` (path of an audio file): what side chains take instead of silence.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from blackbox_grad_backends.native.plugin_parameters import describe, is_doubtfu
 from blackbox_grad_backends.native.render_method import Measured, Method, choose_method
 from blackbox_grad_backends.native.shared_library import trouble
 from blackbox_grad_backends.options import PLUGIN_OPTIONS, check_options
+from blackbox_grad_backends.side_chain import SIDECHAIN, needs_copies, refuse_unused, take_sidechain
 
 #: Samples of silence after a change of parameters, in which plug-ins apply values and end their fades.
 SETTLING = 4096
@@ -44,9 +45,10 @@ class DawDreamerPluginBackend:
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> DawDreamerPluginEffect:
         options = dict(options)
         measured = options.pop("measured", None)
-        check_options(f"dawdreamer:{locator}", options, PLUGIN_OPTIONS)
+        check_options(f"dawdreamer:{locator}", options, (*PLUGIN_OPTIONS, SIDECHAIN))
         import dawdreamer  # noqa: F401  (an ImportError becomes a hint how to install it)
 
+        sidechain = take_sidechain(f"dawdreamer:{locator}", options, sample_rate)
         source = _locate(locator)
         library = _lv2_library(source) if _is_lv2(source) else Path(source)
         if library is not None and (cause := trouble(library)):
@@ -54,7 +56,9 @@ class DawDreamerPluginBackend:
         prepare = partial(_load_option, source, *_checked_option(source, options)) if options else None
         name = re.split(r"[/:#]", source)[-1] if _is_lv2(source) else Path(source).stem
         with quiet():
-            return DawDreamerPluginEffect(Graph(sample_rate, remakes=_is_lv2(source)), source, name, prepare, measured)
+            return DawDreamerPluginEffect(
+                Graph(sample_rate, remakes=_is_lv2(source)), source, name, prepare, measured, sidechain
+            )
 
     def claims(self, locator: str) -> float:
         if importlib.util.find_spec("dawdreamer") is None:
@@ -153,8 +157,9 @@ class DawDreamerPluginEffect(PluginEffect):
         name: str,
         prepare: Callable[[Any], None] | None = None,
         measured: Measured | None = None,
+        sidechain: Audio | None = None,
     ) -> None:
-        self._graph, self._source, self._prepare = graph, source, prepare
+        self._graph, self._source, self._prepare, self.sidechain = graph, source, prepare, sidechain
         self.name, self.sample_rate = name, graph.sample_rate
         self._processor: Any = None
         self._indices: list[int] = []
@@ -166,6 +171,7 @@ class DawDreamerPluginEffect(PluginEffect):
             raise EffectLoadError(
                 f"dawdreamer:{source} is {what}, not an effect: it has {self.inputs} audio inputs and {self.outputs} outputs"
             )
+        refuse_unused(f"dawdreamer:{source}", self)
         silence = np.zeros((self.inputs, BLOCK), np.float32)
         controls = [_Control(processor, d) for d in processor.get_parameters_description()]
         controls = [c for c in controls if not is_for_the_host(c)]
@@ -175,9 +181,11 @@ class DawDreamerPluginEffect(PluginEffect):
         self._latencies.clear()
         self._run(silence, self.parameters.defaults)
         self.latency = self._latencies.pop()
+        self._method: Method = self.render_reloaded
+        self.side_copies = measured.side_copies if measured else needs_copies(self)
         measured = measured or self._measure({i for i, c in enumerate(controls) if is_doubtful(c)})
         self.learnt = {"measured": measured}
-        self._method: Method = getattr(self, measured.method)
+        self._method = getattr(self, measured.method)
         self.repeatability = measured.error
         self._latencies |= measured.latencies
         kept = measured.kept
@@ -192,7 +200,8 @@ class DawDreamerPluginEffect(PluginEffect):
                 break
         choice = min(choices, key=lambda c: c.error)
         kept = tuple(i for i in range(len(self.parameters)) if i not in doubtful or i in choice.live)
-        return Measured(choice.method.__name__, choice.error, kept, self.parameters.everything, frozenset(self._latencies))
+        everything, latencies = self.parameters.everything, frozenset(self._latencies)
+        return Measured(choice.method.__name__, choice.error, kept, everything, latencies, self.side_copies)
 
     @property
     def method(self) -> str:

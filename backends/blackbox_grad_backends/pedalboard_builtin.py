@@ -37,6 +37,10 @@ _RESAMPLING = (
     "WindowedSinc64", "WindowedSinc32", "WindowedSinc16", "WindowedSinc8",
 )  # fmt: skip
 
+#: The most channels that an effect processes together; more go in groups of that many. (Given six channels, Reverb returned them as
+#: they came, without an error, and MP3Compressor raises one.)
+_WIDEST = {"MP3Compressor": 2, "Reverb": 2}
+
 Row: TypeAlias = "tuple[Parameter, ...]"
 
 
@@ -164,7 +168,10 @@ class PedalboardBuiltinEffect(PluginEffect):
         """`audio: [C, N]` with any C."""
         if self._kind is None:
             raise RenderError(f"{self.name} has been closed; open it again to render")
-        length = audio.shape[1]
+        channels, length = audio.shape
+        widest = _WIDEST.get(self.name) or channels
+        if channels > widest:
+            return np.concatenate([self.process(audio[c : c + widest], values) for c in range(0, channels, widest)])
         padded = np.pad(audio, ((0, 0), (0, SHORTEST - length))) if length < SHORTEST else audio
         effect = self._kind(**self.arguments(values))
         result: Audio = effect.process(padded, self.sample_rate, buffer_size=BUFFER_SIZE)

@@ -55,6 +55,8 @@ class PedalboardPluginBackend:
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> PedalboardPluginEffect:
         options = dict(options)
         measured = options.pop("measured", None)
+        if "sidechain" in options:
+            raise EffectLoadError(f"pedalboard:{locator}: Pedalboard has no side chains; open it as dawdreamer:{locator}")
         check_options(f"pedalboard:{locator}", options, PLUGIN_OPTIONS)
         path, name = _locate(locator)
         if cause := trouble(path):

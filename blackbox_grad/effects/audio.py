@@ -11,6 +11,9 @@ from blackbox_grad.errors import AudioError
 
 Audio: TypeAlias = NDArray[np.float32]
 
+#: More channels than this, and than samples, are samples in the wrong place.
+MOST_CHANNELS = 256
+
 
 def check_audio(audio: ArrayLike) -> Audio:
     """`[C, T]` as contiguous float32; raises `AudioError` otherwise."""
@@ -23,6 +26,10 @@ def check_audio(audio: ArrayLike) -> Audio:
     if array.ndim != 2 or array.shape[0] == 0:
         hint = "; for mono write audio[None]" if array.ndim == 1 else ""
         raise AudioError(f"audio must have the shape [channels, samples], got {array.shape}{hint}")
+    if array.shape[0] > max(MOST_CHANNELS, array.shape[1]):
+        raise AudioError(
+            f"audio of shape {array.shape} must be [channels, samples]; is it [samples, channels]? Then write audio.T"
+        )
     if array.dtype.kind != "f":
         raise AudioError(f"audio must be float32 in [-1, 1], got integers ({array.dtype}); divide by their full scale first")
     return np.ascontiguousarray(array, dtype=np.float32)

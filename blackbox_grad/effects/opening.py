@@ -20,7 +20,7 @@ from blackbox_grad.effects.spec import (
     EffectSpec,
     as_spec,
 )
-from blackbox_grad.errors import BlackboxGradError, RenderError
+from blackbox_grad.errors import BlackboxGradError, EffectLoadError, RenderError
 from blackbox_grad.parameters.parameter import FloatArray, Parameter
 from blackbox_grad.parameters.space import ParameterSpace, Selection
 
@@ -86,6 +86,10 @@ def _single(spec: EffectSpec) -> tuple[Effect, EffectSpec]:
             effect = backend(name).open(locator, spec.sample_rate, dict(spec.options + spec.learnt))
     except ModuleNotFoundError as error:
         raise missing_dependency(error, f"backend {name!r}") from error
+    except BlackboxGradError:
+        raise
+    except Exception as error:  # from a plug-in: ZynReverb throws std::bad_alloc, which arrives as a MemoryError
+        raise EffectLoadError(f"{spec.address}: {type(error).__name__} while opening it: {error}") from error
     return effect, replace(spec, learnt=tuple(getattr(effect, "learnt", {}).items()))
 
 

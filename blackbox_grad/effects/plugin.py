@@ -1,15 +1,16 @@
-"""The base of a backend's effects: channel layout, latency and length."""
+"""The base of a backend's effects: channel layout, side chains, latency and length."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from blackbox_grad.effects.audio import Audio, check_audio
+from blackbox_grad.effects.layout import dealt, through
 from blackbox_grad.effects.protocols import Closing
 from blackbox_grad.errors import AudioError, RenderError
 from blackbox_grad.parameters.parameter import FloatArray
@@ -22,9 +23,15 @@ ANY = 0
 class PluginEffect(Closing, ABC):
     """Base of a backend's effects: a subclass writes `process`, and this class keeps the rest of the promise.
 
-    It adapts the channel layout, takes latency out, keeps the length and the type. A subclass sets the attributes in its
-    constructor, and its `process` forgets all earlier calls. `inputs = outputs = ANY`: any number of channels goes straight
-    through.
+    It adapts the channel layout, feeds side chains, takes latency out, keeps the length and the type. A subclass sets the
+    attributes in its constructor, and its `process` forgets all earlier calls. `inputs = outputs = ANY`: any number of channels
+    goes straight through.
+
+    Attributes:
+        side_inputs: positions of the inputs that do not take the audio: side chains, a vocoder's carrier. None: the plug-in does
+            not say; then they are the inputs beyond the number of outputs.
+        sidechain: the recording `[S, N]` that they take. It starts with the audio, and is cut or followed by silence.
+        side_copies: without a recording, they take copies of the audio instead of silence.
     """
 
     name: str
@@ -32,6 +39,9 @@ class PluginEffect(Closing, ABC):
     sample_rate: float
     inputs: int
     outputs: int
+    side_inputs: tuple[int, ...] | None = None
+    sidechain: Audio | None = None
+    side_copies: bool = False
     latency: int = 0
     repeatability: float = 0.0
     learnt: Mapping[str, Any] = {}
@@ -46,54 +56,58 @@ class PluginEffect(Closing, ABC):
 
     @property
     def layout(self) -> str:
-        return f"{self.inputs} in, {self.outputs} out" if self.inputs else "any number in, as many out"
+        if self.inputs == ANY:
+            return "any number in, as many out"
+        side = len(self.sides)
+        kind = "side chain" if self.sidechain is not None else "copied" if self.side_copies else "silent"
+        return f"{self.inputs - side} in{f' + {side} {kind}' if side else ''}, {self.outputs} out"
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Positions of the inputs that do not take the audio."""
+        if self.side_inputs is not None:
+            return self.side_inputs
+        return tuple(range(self.outputs, self.inputs))
 
     def render(self, audio: Audio, point: ArrayLike) -> Audio:
         return self.render_checked(check_audio(audio), self.parameters.complete(point))
 
     def render_checked(self, audio: Audio, values: FloatArray) -> Audio:
         """`render` with `audio` as `check_audio` and `values: [F]` as `ParameterSpace.complete` return them."""
-        length = audio.shape[1]
+        channels, length = audio.shape
         if length == 0:
             return audio.copy()
+        if self.side_inputs is None and channels == self.inputs > 2 * self.outputs and channels > 2:
+            raise AudioError(
+                f"{channels} channels go into {self.name} and {self.outputs} come out, and an effect here returns as many "
+                f"channels as it gets; give 1 or {self.outputs}"
+            )
         late = self.latency_at(values)
         padded = np.pad(audio, ((0, 0), (0, late))) if late else audio
-        result = _adapt(self.process, padded, values, self.inputs, self.outputs)
-        if result.shape != padded.shape:
-            raise RenderError(f"the effect returned {result.shape} for audio of shape {padded.shape} [C, T]")
+
+        def process(main: Audio) -> Audio:
+            result = self.process(self.filled(main), values)
+            expected = (self.outputs or channels, main.shape[1])
+            if result.shape != expected:
+                raise RenderError(f"the effect returned {result.shape} for audio of shape {main.shape} [C, T], not {expected}")
+            return result
+
+        if self.inputs == ANY:
+            result = process(padded)
+        else:
+            result = through(process, padded, self.inputs - len(self.sides), self.outputs)
         return np.ascontiguousarray(result[:, late:], dtype=np.float32)
 
-
-def _adapt(process: Callable[[Audio, FloatArray], Audio], audio: Audio, values: FloatArray, inputs: int, outputs: int) -> Audio:
-    """Render `[C, N]` through a plug-in with its own channel counts.
-
-    As many channels as the plug-in has: straight through. Mono through a wider plug-in: doubled, then averaged. Several channels
-    through a plug-in with one output: one at a time; a second input (side chain) gets the same channel. Several channels through a
-    plug-in with a mono input: averaged. Further side-chain inputs get copies.
-    """
-    channels = audio.shape[0]
-    if inputs == ANY or inputs == outputs == channels:
-        return process(audio, values)
-    if channels == 1:
-        result = process(np.repeat(audio, inputs, axis=0), values)
-        return _mean(result)
-    if outputs == 1:
-        return np.concatenate([process(np.repeat(audio[c : c + 1], inputs, axis=0), values) for c in range(channels)])
-    if outputs == channels and inputs >= channels:
-        return process(audio[np.arange(inputs) % channels], values)
-    if outputs == channels and inputs == 1:
-        return process(_mean(audio), values)
-    raise AudioError(
-        f"{channels} channels do not fit an effect with {inputs} in and {outputs} out; give mono or {outputs} channels"
-    )
-
-
-def _mean(audio: Audio) -> Audio:
-    """`[C, N]` -> `[1, N]`, in a third of the time of `numpy.mean`."""
-    if len(audio) == 1:
-        return audio
-    total = audio[:1] + audio[1:2]
-    for channel in audio[2:]:
-        total += channel
-    total *= np.float32(1 / len(audio))
-    return np.asarray(total, dtype=np.float32)
+    def filled(self, audio: Audio) -> Audio:
+        """`[inputs for the audio, N]` -> `[inputs, N]`: with what the other inputs take."""
+        sides = [] if self.inputs == ANY else list(self.sides)
+        if not sides:
+            return audio
+        result = np.zeros((self.inputs, audio.shape[1]), np.float32)
+        result[[i for i in range(self.inputs) if i not in sides]] = audio
+        if self.sidechain is not None:
+            length = min(audio.shape[1], self.sidechain.shape[1])
+            result[sides, :length] = dealt(self.sidechain[:, :length], len(sides))
+        elif self.side_copies:
+            result[sides] = dealt(audio, len(sides))
+        return result

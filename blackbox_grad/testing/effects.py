@@ -29,7 +29,7 @@ SLACK = 2.0
 LENGTHS = (1, 17, 4097)
 
 #: How `PluginEffect.layout` states the channels of the plug-in itself.
-_LAYOUT = re.compile(r"(\d+) in, (\d+) out")
+_LAYOUT = re.compile(r"\d+ in(?: \+ \d+ [\w ]+)?, (\d+) out")
 
 
 class CheckFailed(AssertionError):
@@ -153,21 +153,21 @@ def _input_is_not_mutated(exam: _Examination) -> None:
 
 
 def _shape_and_type_are_kept(exam: _Examination) -> None:
-    for channels in (1, 2):
-        for samples in (0, *LENGTHS, exam.samples):
-            audio = exam.noise(channels, samples)
-            try:
-                result = exam.effect.render(audio, exam.effect.parameters.defaults)
-            except AudioError:
-                exam.require(channels == 2, "mono audio was refused; every effect takes it")
-                continue
-            exam.require(
-                isinstance(result, np.ndarray) and result.dtype == np.float32,
-                f"audio of shape {audio.shape} came back as {getattr(result, 'dtype', type(result).__name__)}, not float32",
-            )
-            exam.require(result.shape == audio.shape, f"audio of shape {audio.shape} came back as {result.shape}")
-            exam.require(bool(result.flags.c_contiguous), f"audio of shape {audio.shape} came back non-contiguous")
-            exam.require(not np.shares_memory(result, audio), "the result shares memory with the input")
+    shapes = [(channels, samples) for channels in (1, 2) for samples in (0, *LENGTHS, exam.samples)]
+    for channels, samples in [*shapes, (3, 17), (6, 17)]:
+        audio = exam.noise(channels, samples)
+        try:
+            result = exam.effect.render(audio, exam.effect.parameters.defaults)
+        except AudioError as error:
+            exam.require(channels > 2, f"{channels} channels were refused; every effect takes mono and stereo: {error}")
+            continue
+        exam.require(
+            isinstance(result, np.ndarray) and result.dtype == np.float32,
+            f"audio of shape {audio.shape} came back as {getattr(result, 'dtype', type(result).__name__)}, not float32",
+        )
+        exam.require(result.shape == audio.shape, f"audio of shape {audio.shape} came back as {result.shape}")
+        exam.require(bool(result.flags.c_contiguous), f"audio of shape {audio.shape} came back non-contiguous")
+        exam.require(not np.shares_memory(result, audio), "the result shares memory with the input")
 
 
 def _results_are_not_reused(exam: _Examination) -> None:
@@ -247,25 +247,53 @@ def _latency_is_taken_out(exam: _Examination) -> None:
 
 
 def _layout_is_adapted_as_stated(exam: _Examination) -> None:
-    """Mono through a stereo effect is doubled, then averaged. Several channels go through a mono effect one at a time."""
+    """The rule of `effects/layout.py`: mono is doubled, then averaged; further channels go in groups of as many as come out."""
     effect, default = exam.effect, exam.effect.parameters.defaults
     exam.require(isinstance(effect.layout, str) and bool(effect.layout), f"its layout is {effect.layout!r}, not text")
     stated = _LAYOUT.fullmatch(effect.layout)
     if stated is None:  # any number of channels, or a chain
         return
-    inputs, outputs = (int(number) for number in stated.groups())
-    stereo = exam.noise(2, exam.samples)
-    mono = stereo[:1]
+    outputs = int(stated[1])
     slack = SLACK * effect.repeatability + 1e-6
-    if outputs == 1:
-        both = effect.render(stereo, default)
-        for c in range(2):
-            error = relative_error(effect.render(stereo[c : c + 1], default), both[c : c + 1])
-            exam.require(error <= slack, f"channel {c} alone and beside another differs, relative error {error:.3g}")
-    elif inputs >= 2 and outputs == 2:
-        averaged = effect.render(np.repeat(mono, 2, axis=0), default).mean(axis=0, keepdims=True)
+    several = exam.noise(max(2, outputs + 1), exam.samples)
+    try:
+        together = effect.render(several, default)
+    except AudioError:
+        pass
+    else:
+        for start in range(0, len(several), outputs):
+            group = slice(start, start + outputs)
+            error = relative_error(effect.render(several[group], default), together[group])
+            what = f"channel {start}" if outputs == 1 else f"the channels {start} to {min(len(several), start + outputs) - 1}"
+            exam.require(error <= slack, f"{what} alone and beside another differ, relative error {error:.3g}")
+    if outputs >= 2:
+        mono = several[:1]
+        averaged = effect.render(np.repeat(mono, outputs, axis=0), default).mean(axis=0, keepdims=True)
         error = relative_error(averaged, effect.render(mono, default))
-        exam.require(error <= slack, f"mono audio is not the average of both channels, relative error {error:.3g}")
+        exam.require(error <= slack, f"mono audio is not the average of {outputs} channels, relative error {error:.3g}")
+
+
+def _no_channel_passes_untouched(exam: _Examination) -> None:
+    """Some libraries accept a number of channels that they cannot process, and return it as it came."""
+    effect = exam.effect
+    points = [exam.rng.uniform(0.2, 0.8, size=len(effect.parameters)) for _ in range(3)]
+    audio = exam.noise(6, min(exam.samples, 4096))
+    for point in points:
+        if np.array_equal(effect.render(audio[:1], point), audio[:1]):
+            continue
+        usual: set[int] = set()  # one side of a stereo effect may be its dry one
+        for channels in (2, 3, 6):
+            try:
+                result = effect.render(audio[:channels], point)
+            except AudioError:
+                continue
+            untouched = [c for c in range(channels) if np.array_equal(result[c], audio[c])]
+            usual = usual if channels > 2 else set(untouched)
+            exam.require(
+                len(usual) < 2 and {c % 2 for c in untouched} <= usual,
+                f"at {point.round(3).tolist()} mono audio is processed, and of {channels} channels these come back as they were: "
+                f"{untouched}",
+            )
 
 
 def _what_is_set_is_shown(exam: _Examination) -> None:
@@ -314,6 +342,7 @@ EFFECT_LAWS: tuple[Law, ...] = (
     ("what is set is shown", _what_is_set_is_shown),
     ("latency is taken out", _latency_is_taken_out),
     ("layout is adapted as stated", _layout_is_adapted_as_stated),
+    ("no channel passes untouched", _no_channel_passes_untouched),
     ("spec reopens the same effect", _spec_reopens_the_same_effect),
 )
 

@@ -142,8 +142,8 @@ def test_the_plugin_runs_at_the_sample_rate(sample_rate):
     ("locator", "layout"),
     [
         ("urn:zamaudio:ZamTube", "1 in, 1 out"),
-        ("urn:zamaudio:ZamComp", "2 in, 1 out"),
-        ("urn:zamaudio:ZamCompX2", "3 in, 2 out"),
+        ("urn:zamaudio:ZamComp", "1 in + 1 silent, 1 out"),
+        ("urn:zamaudio:ZamCompX2", "2 in + 1 silent, 2 out"),
         (f"{MDA}Overdrive", "2 in, 2 out"),
     ],
 )

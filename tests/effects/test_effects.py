@@ -33,16 +33,6 @@ def test_latency_is_taken_out_and_the_length_kept():
     np.testing.assert_array_equal(y, [x[1], x[0] / 2])
 
 
-def test_mono_through_a_stereo_effect_is_doubled_then_averaged():
-    x = noise(1)
-    np.testing.assert_allclose(Swap().render(x, []), x * 0.75, rtol=1e-6)
-
-
-def test_channels_that_do_not_fit_are_refused():
-    with pytest.raises(errors.AudioError, match="3 channels do not fit an effect with 2 in and 2 out"):
-        Swap().render(noise(3), [])
-
-
 def test_several_channels_through_a_mono_effect_go_one_at_a_time():
     effect = bg.load("reference:delay")
     x = noise(3)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from blackbox_grad.effects import EffectSpec, PluginEffect, opening
+from blackbox_grad.errors import AudioError
 from blackbox_grad.parameters import Parameter, ParameterSpace
 from blackbox_grad.testing import EFFECT_LAWS, CheckFailed, check_effect, parametrize_with_checks
 
@@ -165,10 +166,52 @@ class TakesMonoAsLeft(Gain):
         self.inputs = self.outputs = 0
 
     def process(self, audio, values):
-        return audio * np.float32([[0.5], [0.7]])[: len(audio)]
+        return audio * np.float32([[0.5], [0.7], [0.5]])[: len(audio)]
+
+
+class RefusesStereo(Gain):
+    def render(self, audio, point):
+        if len(audio) == 2:
+            raise AudioError("mono only")
+        return super().render(audio, point)
+
+
+class PassesSixChannels(Gain):
+    """What Pedalboard's Reverb does with more than two channels."""
+
+    layout = "any number"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs = self.outputs = 0
+
+    def process(self, audio, values):
+        return super().process(audio, values) if len(audio) < 6 else audio.copy()
+
+
+class PassesTheThirdChannel(PassesSixChannels):
+    def process(self, audio, values):
+        return np.concatenate([Gain.process(self, audio[:2], values), audio[2:]])
+
+
+class LetsThreeChannelsMix(Gain):
+    """States two in, two out, and mixes the third channel into the others."""
+
+    layout = "2 in + 1 silent, 2 out"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs = self.outputs = 0
+
+    def process(self, audio, values):
+        return audio + audio[2:3] if len(audio) == 3 else audio.copy()
 
 
 BROKEN = {
+    RefusesStereo: "shape and type are kept",
+    PassesSixChannels: "no channel passes untouched",
+    PassesTheThirdChannel: "no channel passes untouched",
+    LetsThreeChannelsMix: "layout is adapted as stated",
     RemembersTheLastGain: "same bits after any history",
     TakesNoNoticeOfSmallChanges: "same bits after any history",
     RemembersLoudAudio: "same bits after any history",

@@ -43,6 +43,7 @@ class Measured:
         kept: which of the plug-in's controls are parameters.
         described: all its controls. Their texts are read once, as a busy machine may cut the reading short.
         latencies: all latencies that were seen, in samples.
+        side_copies: as in `PluginEffect`.
     """
 
     method: str
@@ -50,6 +51,7 @@ class Measured:
     kept: tuple[int, ...]
     described: tuple[Parameter, ...]
     latencies: frozenset[int] = frozenset()
+    side_copies: bool = False
 
 
 def choose_method(effect: PluginEffect, methods: Sequence[Method], doubtful: Collection[int] = ()) -> Choice:
@@ -71,7 +73,7 @@ def choose_method(effect: PluginEffect, methods: Sequence[Method], doubtful: Col
 
 def _measure(effect: PluginEffect, method: Method, doubtful: Collection[int], deadline: float) -> Choice:
     rng = np.random.default_rng(0)
-    audio = (0.25 * rng.standard_normal((effect.inputs, _SAMPLES))).astype(np.float32)
+    audio = effect.filled((0.25 * rng.standard_normal((effect.inputs - len(effect.sides), _SAMPLES))).astype(np.float32))
     space, count = effect.parameters, len(effect.parameters)
 
     def render(point: FloatArray) -> Audio:
