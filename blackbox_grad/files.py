@@ -23,7 +23,7 @@ def check_writable(path: str | os.PathLike[str], suffixes: Collection[str]) -> N
         raise AudioError(f"{path}: the suffix {path.suffix or '(none)'} is unknown; allowed are {', '.join(suffixes)}")
     if os.path.isdir(path):
         raise AudioError(f"{path} is a folder; name a file in it")
-    if _is_device(path):
+    if is_device(path):
         return
     if not os.path.isdir(path.parent):
         trouble = "is not a folder" if os.path.exists(path.parent) else "does not exist; make it first"
@@ -39,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
     An `OSError` in the block, such as a full disk, becomes an `AudioError`, and an older file is still there. A link stays one; a
     device or pipe, `/dev/stdout`, is written to.
     """
-    device, target = _is_device(path), Path(os.path.realpath(path))
+    device, target = is_device(path), Path(os.path.realpath(path))
     temporary = path if device else target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.part")
     try:
         yield temporary
@@ -55,5 +55,6 @@ def replacing(path: Path) -> Iterator[Path]:
                 temporary.unlink()
 
 
-def _is_device(path: Path) -> bool:
+def is_device(path: Path) -> bool:
+    """Whether it is a device or a pipe, which is written to and not replaced."""
     return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))

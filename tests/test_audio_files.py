@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
+import struct
+import subprocess
+import sys
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from blackbox_grad import audio_files
+from blackbox_grad import audio_files, audio_formats
+from blackbox_grad.audio_formats import FLAC, FLAC_16, MP3, VORBIS, WAV, AudioFormat
 from blackbox_grad.errors import AudioError
 
 
@@ -162,7 +169,191 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     path = tmp_path / "a.flac"
     audio_files.write(path, noise(), 44100)
     before = path.read_bytes()
-    with pytest.raises(AudioError, match="12 channels at 44100 Hz cannot be written as FLAC"):
+    with pytest.raises(AudioError, match=r"FLAC holds 1 to 8 channels, not 12; write a \.wav"):
         audio_files.write(path, noise(channels=12), 44100)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+#: Format -> what it holds at its limits, and what it does not hold just beyond them: channels and Hz.
+LIMITS: dict[AudioFormat, tuple[list[tuple[int, int]], list[tuple[int, int]]]] = {
+    WAV: ([(1, 1), (1, 384_000), (1, 10_000_000), (1024, 8000)], [(1025, 8000)]),
+    FLAC: (
+        [(1, 1), (8, 44100), (1, 65_535), (1, 65_540), (2, 384_000), (1, 655_350)],
+        [(9, 44100), (1, 65_537), (1, 192_001), (1, 655_360), (1, 10_000_000)],
+    ),
+    FLAC_16: ([(8, 655_350)], [(9, 44100), (1, 655_360)]),
+    VORBIS: ([(1, 1), (2, 192_000), (1, 200_000), (255, 8000), (6, 200_000)], [(256, 8000), (1, 200_001), (2, 384_000)]),
+    MP3: ([(1, 8000), (2, 48000), (2, 11025)], [(3, 44100), (1, 44000), (2, 96000), (1, 7999)]),
+}
+
+
+@pytest.mark.parametrize("kind", LIMITS, ids=lambda kind: f"{kind.name}-{kind.subtype}")
+def test_a_format_holds_what_lies_within_its_limits_and_refuses_the_rest(kind: AudioFormat) -> None:
+    """In a process of its own: beyond some limits, libsndfile crashes."""
+    holds, refuses = LIMITS[kind]
+    code = (
+        "import sys, io, numpy as np, soundfile\n"
+        "from blackbox_grad import audio_files, audio_formats\n"
+        f"kind = audio_formats.{ {WAV: 'WAV', FLAC: 'FLAC', FLAC_16: 'FLAC_16', VORBIS: 'VORBIS', MP3: 'MP3'}[kind] }\n"
+        f"for channels, rate in {holds}:\n"
+        "    audio = np.random.default_rng(0).uniform(-0.1, 0.1, (channels, 3000)).astype(np.float32)\n"
+        "    content = audio_files.encoded(audio, rate, kind)\n"
+        "    read, found = soundfile.read(io.BytesIO(content), always_2d=True)\n"
+        "    assert found == rate and read.shape == (3000, channels), (channels, rate, found, read.shape)\n"
+        "    assert 0.05 < abs(read).max() < 0.2\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    for channels, rate in refuses:
+        assert kind.trouble(channels, rate), (channels, rate)
+        with pytest.raises(AudioError, match=kind.name):
+            audio_files.encoded(noise(channels, 100), rate, kind)
+
+
+def test_what_a_format_cannot_hold_is_known_before_the_audio_is_there(tmp_path: Path) -> None:
+    for suffix, channels, rate in ((".ogg", 1, 384_000), (".flac", 9, 44100), (".flac", 1, 192_001), (".wav", 1, 44100.5)):
+        audio_files.check_written(tmp_path / f"a{suffix}")
+        with pytest.raises(AudioError, match=rf"a\{suffix}: .*(Hz|channels)"):
+            audio_files.check_written(tmp_path / f"a{suffix}", channels, rate)
+        audio_files.check_written(tmp_path / f"a{suffix}", 2, 48000.0)
+
+
+def test_more_than_a_wav_header_can_announce_is_written_as_rf64(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audio_files, "WAV_BYTES", 1000)
+    for samples, kind in ((250, b"RIFF"), (251, b"RF64")):
+        audio_files.write(tmp_path / "a.wav", noise(1, samples), 44100)
+        assert (tmp_path / "a.wav").read_bytes()[:4] == kind
+        np.testing.assert_array_equal(audio_files.read(tmp_path / "a.wav")[0], noise(1, samples))
+    assert 4 * 2**30 - 65536 < audio_formats.WAV_BYTES < 4 * 2**30
+
+
+# headers that say wrongly how long a recording is
+
+FORMATS = {
+    "WAV": "FLOAT", "WAVEX": "PCM_24", "RF64": "PCM_16", "W64": "FLOAT", "AIFF": "PCM_16", "AU": "PCM_16", "CAF": "FLOAT",
+    "FLAC": "PCM_16", "OGG": "VORBIS", "MP3": "MPEG_LAYER_III",
+}  # fmt: skip
+
+LONG = 60_000
+
+
+@pytest.fixture(scope="module")
+def contents() -> dict[str, bytes]:
+    """Format -> a file of `LONG` samples."""
+    found = {}
+    for kind, subtype in FORMATS.items():
+        file = io.BytesIO()
+        soundfile.write(file, noise(1, LONG)[0], 44100, format=kind, subtype=subtype)
+        found[kind] = file.getvalue()
+    return found
+
+
+def announcing(kind: str, content: bytes, samples: int) -> bytes:
+    """The file with a header that announces so many samples."""
+    width = {"FLOAT": 4, "PCM_24": 3, "PCM_16": 2}[FORMATS[kind]]
+    size, end = samples * width, 2**32 - 1
+    start = content.find(b"data" if kind != "AIFF" else b"SSND")
+    pieces: list[tuple[int, bytes]]
+    if kind in ("WAV", "WAVEX"):
+        pieces = [(4, struct.pack("<I", min(end, size + 36 if size else 0))), (start + 4, struct.pack("<I", min(end, size)))]
+    elif kind == "RF64":
+        pieces = [(content.find(b"ds64") + 16, struct.pack("<QQ", size, samples))]
+    elif kind == "W64":
+        pieces = [(start + 16, struct.pack("<Q", size + 24 if size else 0))]
+    elif kind == "AIFF":
+        pieces = [
+            (start + 4, struct.pack(">I", min(end, size))),
+            (content.find(b"COMM") + 10, struct.pack(">I", samples & end)),
+        ]
+    elif kind == "AU":
+        pieces = [(8, struct.pack(">I", min(end, size)))]
+    elif kind == "CAF":
+        pieces = [(start + 4, struct.pack(">Q", size))]
+    else:  # FLAC: 36 bits
+        pieces = [(21, bytes([content[21] & 0xF0 | samples >> 32]) + struct.pack(">I", samples & end))]
+    for place, piece in pieces:
+        content = content[:place] + piece + content[place + len(piece) :]
+    return content
+
+
+def lax_read(path: Path) -> tuple[np.ndarray, str]:
+    """The audio, and the warning."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        audio, rate = audio_files.read(path)
+    assert rate == 44100
+    assert len(said) <= 1
+    return audio, "".join(str(one.message) for one in said)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind not in ("OGG", "MP3")])
+@pytest.mark.parametrize("samples", [0, 5_000_000_000])
+def test_a_length_that_a_header_invents_is_not_believed(
+    tmp_path: Path, contents: dict[str, bytes], kind: str, samples: int
+) -> None:
+    """A recorder that died leaves 0. More than the file holds is not reserved in memory."""
+    content = announcing(kind, contents[kind], samples)
+    (tmp_path / "a.bin").write_bytes(content)
+    audio, _ = lax_read(tmp_path / "a.bin")
+    expected = soundfile.read(io.BytesIO(contents[kind]), dtype="float32")[0]
+    assert audio.shape[1] - LONG in (0, 1)  # a byte of padding may look like audio
+    np.testing.assert_array_equal(audio[0, :LONG], expected)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_what_is_left_of_a_file_is_read_with_a_warning(
+    tmp_path: Path, contents: dict[str, bytes], kind: str, share: float
+) -> None:
+    content = contents[kind]
+    (tmp_path / "whole.bin").write_bytes(content)
+    assert lax_read(tmp_path / "whole.bin")[1] == ""
+    (tmp_path / "a.bin").write_bytes(content[: int(share * len(content))])
+    audio, said = lax_read(tmp_path / "a.bin")
+    assert said.startswith(f"{tmp_path / 'a.bin'} is cut off") or "is damaged after" in said or "was not closed" in said
+    assert 0.5 * share * LONG < audio.shape[1] < LONG
+    expected = soundfile.read(io.BytesIO(content), dtype="float32")[0]
+    if kind != "MP3":  # whose decoder starts from its neighbours
+        np.testing.assert_array_equal(audio[0], expected[: audio.shape[1]])
+
+
+def test_a_recording_that_really_is_empty_stays_empty(tmp_path: Path, contents: dict[str, bytes]) -> None:
+    head = contents["WAV"][: contents["WAV"].index(b"data") + 8]
+    (tmp_path / "a.wav").write_bytes(head[:-4] + bytes(4) + b"LIST" + struct.pack("<I", 4) + b"INFO")
+    with pytest.raises(AudioError, match="holds no samples"):
+        audio_files.read(tmp_path / "a.wav")
+
+
+def test_a_file_without_a_header_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.raw").write_bytes(noise().tobytes())
+    with pytest.raises(AudioError, match=r"a\.raw: cannot be read as audio"):
+        audio_files.read(tmp_path / "a.raw")
+
+
+# names and kinds of files
+
+
+@pytest.mark.parametrize("name", ["ÿ и 音.wav", os.fsdecode(b"caf\xe9.wav"), "a b|c#d:e=f.wav", "-o.wav", "line\nbreak.wav"])
+def test_any_name_of_a_file_will_do(tmp_path: Path, name: str) -> None:
+    for suffix in audio_files.WRITTEN:
+        path = (tmp_path / name).with_suffix(suffix)
+        audio_files.write(path, noise(), 44100)
+        assert audio_files.read(path)[0].shape == (2, 4410)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
+def test_a_pipe_is_read_to_its_end(tmp_path: Path, contents: dict[str, bytes]) -> None:
+    for kind in ("WAV", "FLAC", "OGG", "MP3"):
+        os.mkfifo(tmp_path / kind)
+        writer = threading.Thread(target=(tmp_path / kind).write_bytes, args=(contents[kind],))
+        writer.start()
+        audio, _ = audio_files.read(tmp_path / kind)
+        writer.join()
+        assert audio.shape == (1, LONG)
+
+
+@pytest.mark.parametrize("device", [path for path in ("/dev/zero", "/dev/null", "/dev/full") if Path(path).exists()])
+def test_a_device_is_no_audio_file(device: str) -> None:
+    with pytest.raises(AudioError, match="is a device"):
+        audio_files.read(device)

@@ -79,7 +79,7 @@ LAYERS = (
     ("parameters", "losses", "files"),
     ("by_name",),
     ("dependencies",),
-    ("errors", "interrupts"),
+    ("errors", "interrupts", "audio_formats", "audio_headers"),
 )
 
 

@@ -1,6 +1,7 @@
 """The command line, `blackbox-grad`.
 
-Exit codes: 0 done, 1 an error (one line on stderr says which), 2 wrong usage, 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 an error (one line on stderr says which), 2 wrong usage, 130 stopped by Ctrl-C,
+143 by SIGTERM.
 """
 
 from __future__ import annotations
@@ -61,11 +62,16 @@ __all__ = ["main", *_names]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command line, `sys.argv` by default, and exit."""
+    from blackbox_grad.cli.ending import ending, importing, prepare_streams
+
+    prepare_streams()
     try:
-        from blackbox_grad.cli.app import app
+        with importing():
+            from blackbox_grad.cli.app import app
     except ImportError as error:
         library = (error.name or "").partition(".")[0]
         if library not in ("typer", "rich"):
             raise
         sys.exit(str(missing_dependency(error, "blackbox-grad")))
-    app(args=None if arguments is None else list(arguments), prog_name="blackbox-grad")
+    with ending():
+        app(args=None if arguments is None else list(arguments), prog_name="blackbox-grad")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import sys
 import warnings
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -12,12 +10,16 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from blackbox_grad.cli.console import complain, warn
+from blackbox_grad.cli.console import warn
+from blackbox_grad.cli.ending import ending, importing
 from blackbox_grad.dependencies import entry_points_of, missing_dependency
 from blackbox_grad.errors import BlackboxGradError
 
 #: Adapters register a `typer.Typer` or a function here, under the command's name.
 GROUP = "blackbox_grad.commands"
+
+#: What typer itself turns into a message and an exit code.
+_OF_TYPER = (typer.Exit, typer.Abort, *(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"))
 
 
 class Commands(TyperGroup):
@@ -39,24 +41,9 @@ class Commands(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        try:
-            with warnings.catch_warnings():
-                warnings.showwarning = lambda message, *_: warn(str(message))
-                result = super().invoke(ctx)
-            sys.stdout.flush()
-        except BlackboxGradError as error:
-            complain(str(error))
-            raise SystemExit(1) from error
-        except KeyboardInterrupt:
-            raise SystemExit(130) from None
-        except BrokenPipeError:
-            # the reader has ended (`| head`): flush nothing to it at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise SystemExit(1) from None
-        except OSError as error:
-            complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-            raise SystemExit(1) from error
-        return result
+        with ending(_OF_TYPER), warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: warn(str(message))
+            return super().invoke(ctx)
 
 
 @functools.cache
@@ -71,7 +58,8 @@ def _placeholder(entry: EntryPoint) -> Any:
 
 def _imported(entry: EntryPoint) -> Any:
     try:
-        command = entry.load()
+        with importing():
+            command = entry.load()
     except ImportError as error:
         raise missing_dependency(error, f"the command {entry.name!r}", next(iter(entry.extras), "")) from error
     except Exception as error:

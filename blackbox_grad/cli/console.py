@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import json
 import os
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -26,9 +28,32 @@ def out() -> Console:
 
 @functools.cache
 def err() -> Console:
-    """stderr."""
+    """stderr. If it is full or closed, what is said there is lost, and the work goes on."""
     width = None if sys.stderr.isatty() or "COLUMNS" in os.environ else _WIDE
-    return Console(stderr=True, markup=False, highlight=False, emoji=False, width=width)
+    return Console(file=cast("IO[str]", _Stderr()), markup=False, highlight=False, emoji=False, width=width)
+
+
+class _Stderr(io.TextIOBase):
+    """stderr of this moment, without its errors."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return sys.stderr.encoding
+
+    def write(self, text: str, /) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+    def fileno(self) -> int:
+        return sys.stderr.fileno()
 
 
 def complain(message: str) -> None:

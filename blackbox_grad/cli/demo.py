@@ -10,7 +10,8 @@ import typer
 from blackbox_grad import audio_files
 from blackbox_grad.cli.arguments import HostOption
 from blackbox_grad.cli.console import say
-from blackbox_grad.cli.outputs import Outputs, print_match, searched
+from blackbox_grad.cli.ending import importing
+from blackbox_grad.cli.outputs import Outputs, Search, print_match, write_match
 from blackbox_grad.errors import AudioError
 from blackbox_grad.interrupts import deferred_interrupts
 
@@ -26,8 +27,9 @@ def demo(
 
     Writes the input, the target, the match, the settings and a report to FOLDER. Takes about half a minute.
     """
-    from blackbox_grad.hosts.default import opened_host
-    from blackbox_grad.matching import demo as task
+    with importing():
+        from blackbox_grad.hosts.default import opened_host
+        from blackbox_grad.matching import demo as task
 
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -38,16 +40,15 @@ def demo(
     outputs.check(source, target)
     say("An electric guitar goes through ", (task.ADDRESS, "bold"), " at hidden settings.")
     say("match receives the input and the result, and searches for the settings by rendering the effects.\n")
-    with opened_host(host) as rendering:
-        given = task.puzzle(rendering)
-        audio_files.write(source, given.audio, given.spec.sample_rate)
-        audio_files.write(target, given.target, given.spec.sample_rate)
-        found = searched(lambda on_progress: task.solve(given, rendering, seed, on_progress))
-    with deferred_interrupts() as interrupt:
+    search = Search()
+    with deferred_interrupts(lambda: search.found) as interrupt:
+        with opened_host(host) as rendering:
+            given = task.puzzle(rendering)
+            audio_files.write(source, given.audio, given.spec.sample_rate)
+            audio_files.write(target, given.target, given.spec.sample_rate)
+            found = search.run(lambda on_progress: task.solve(given, rendering, seed, on_progress))
         truth = dict(zip(given.parameters.names, map(float, given.point), strict=True))
-        command = f"blackbox-grad demo --output {output} --seed {seed}"
-        print_match(found, given.parameters.to_text(given.point))
-        written = outputs.write(found, given.audio, given.target, command=command, truth=truth)
-        outputs.print(written)
-    interrupt.check()
-    outputs.exit(found, written)
+        write_match(outputs, found, given.audio, given.target, truth)
+        print_match(found, interrupt, given.parameters.to_text(given.point))
+        outputs.print()
+    outputs.exit(interrupt, found.error)

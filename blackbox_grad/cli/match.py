@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +10,8 @@ import typer
 from blackbox_grad import audio_files
 from blackbox_grad.cli.arguments import Address, HostOption, Hosts, Json, Options, Preset, Set, host_of, options_of, values_of
 from blackbox_grad.cli.console import print_json
-from blackbox_grad.cli.outputs import Outputs, print_match, searched
+from blackbox_grad.cli.ending import importing
+from blackbox_grad.cli.outputs import Outputs, Search, print_match, write_match
 from blackbox_grad.dependencies import entry_points_of
 from blackbox_grad.interrupts import deferred_interrupts
 
@@ -76,38 +75,38 @@ def match(
     fixed, options = values_of(settings), options_of(option, preset)
     audio, rate = audio_files.read(source)
     wanted, _ = audio_files.read(target, rate)
+    outputs.check_audio(wanted.shape[0], rate)
+    with importing():
+        from blackbox_grad.hosts.default import opened_host
+        from blackbox_grad.matching import match as find_settings
 
-    from blackbox_grad.hosts.default import opened_host
-    from blackbox_grad.matching import match as find_settings
-
-    # a render of the whole recording must not end a long search
-    with opened_host(where, time_limit=60.0 + 10.0 * wanted.shape[1] / rate) as rendering:
-        found = searched(
-            lambda on_progress: find_settings(
-                address,
-                audio,
-                wanted,
-                rate,
-                parameters=only or "trainable",
-                fixed=fixed,
-                loss=loss,
-                renders=renders,
-                estimator=estimator,
-                probe_kind=probes,  # type: ignore[arg-type]
-                excerpt=excerpt or None,
-                seed=seed,
-                host=rendering,
-                on_progress=on_progress,
-                **options,
+    search = Search()
+    with deferred_interrupts(lambda: search.found) as interrupt:
+        # a render of the whole recording must not end a long search
+        with opened_host(where, time_limit=60.0 + 10.0 * wanted.shape[1] / rate) as rendering:
+            found = search.run(
+                lambda on_progress: find_settings(
+                    address,
+                    audio,
+                    wanted,
+                    rate,
+                    parameters=only or "trainable",
+                    fixed=fixed,
+                    loss=loss,
+                    renders=renders,
+                    estimator=estimator,
+                    probe_kind=probes,  # type: ignore[arg-type]
+                    excerpt=excerpt or None,
+                    seed=seed,
+                    host=rendering,
+                    on_progress=on_progress,
+                    **options,
+                )
             )
-        )
-    with deferred_interrupts() as interrupt:
-        if not json:
-            print_match(found)
-        written = outputs.write(found, audio, wanted, command=shlex.join(["blackbox-grad", *sys.argv[1:]]))
+        write_match(outputs, found, audio, wanted)
         if json:
-            print_json(found.to_json() | {"files": [str(path) for path in written]})
+            print_json(found.to_json() | {"files": [str(path) for path in outputs.written]})
         else:
-            outputs.print(written)
-    interrupt.check()
-    outputs.exit(found, written)
+            print_match(found, interrupt)
+            outputs.print()
+    outputs.exit(interrupt, found.error)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json as json_format
+import math
+import os
+import shlex
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,90 +19,128 @@ from blackbox_grad.cli.console import complain, out, say, table, warn
 from blackbox_grad.cli.progress import Shown, progress
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.errors import AudioError, BlackboxGradError
-from blackbox_grad.files import check_writable, replacing
+from blackbox_grad.files import check_writable, is_device, replacing
+from blackbox_grad.interrupts import Interrupt
+from blackbox_grad.reports.pages import check_page_libraries
 
 if TYPE_CHECKING:
     from blackbox_grad.matching.result import Match, Progress
 
 
-def searched(search: Callable[[Callable[[Progress], None]], Match]) -> Match:
-    """Run `search(on_progress)`, and show its progress."""
-    with progress() as show:
+class Search:
+    """Runs a search, shows its progress, and knows whether there is something to keep."""
 
-        def on_progress(p: Progress) -> None:
-            details = f"{p.renders}/{p.budget} renders, loss {p.start:.3g} → {p.best:.3g}"
-            show(Shown(p.phase, p.renders / max(1, p.budget), details))
+    def __init__(self) -> None:
+        self.found = False
 
-        return search(on_progress)
+    def run(self, search: Callable[[Callable[[Progress], None]], Match]) -> Match:
+        """The result of `search(on_progress)`."""
+        with progress() as show:
+
+            def on_progress(p: Progress) -> None:
+                self.found = self.found or math.isfinite(p.best)
+                details = f"{p.renders}/{p.budget} renders, loss {p.start:.3g} → {p.best:.3g}"
+                show(Shown(p.phase, p.renders / max(1, p.budget), details))
+
+            return search(on_progress)
 
 
 class Outputs:
-    """The files that a match writes; any may be None."""
+    """The files that a command leaves; any may be None.
+
+    One that fails takes none of the others with it. The settings are written first, then the audio, then the page: what is dear
+    before what is large, and what other libraries write last.
+    """
 
     def __init__(self, audio: Path | None, report: Path | None, parameters: Path | None) -> None:
         self.audio, self.report, self.parameters = audio, report, parameters
+        self.written: list[Path] = []
 
     def paths(self) -> list[Path]:
-        return [path for path in (self.audio, self.report, self.parameters) if path is not None]
+        """Of all files that are wanted, in the order of writing."""
+        return [path for path in (self.parameters, self.audio, self.report) if path is not None]
 
     def check(self, *inputs: Path) -> None:
         """Before the work: raise unless every file can be written, and none is an input or another output."""
-        for path, suffixes in (
-            (self.audio, tuple(audio_files.WRITTEN)),
-            (self.report, (".html", ".htm")),
-            (self.parameters, ()),
-        ):
-            if path is not None:
-                check_writable(path, suffixes)
-                refuse_overwriting(path, *inputs)
-        names = [path.absolute() for path in self.paths()]
+        if self.audio is not None:
+            audio_files.check_written(self.audio)
+        if self.report is not None:
+            check_writable(self.report, (".html", ".htm"))
+            check_page_libraries()
+        if self.parameters is not None:
+            check_writable(self.parameters, ())
+        for path in self.paths():
+            refuse_overwriting(path, *inputs)
+        names = [path.absolute() if is_device(path) else os.path.realpath(path) for path in self.paths()]
         if len(set(names)) < len(names):
             raise typer.BadParameter("two outputs have the same name")
 
-    def write(
-        self, found: Match, audio: Audio, target: Audio, *, command: str, truth: Mapping[str, float] | None = None
-    ) -> list[Path]:
-        """Write them, and return those that were written. If one fails (a full disk), print why, and write the others."""
+    def check_audio(self, channels: int, sample_rate: float) -> None:
+        """Before the work, when the recordings have been read: raise if the file cannot hold such audio (Hz)."""
+        if self.audio is not None:
+            audio_files.check_written(self.audio, channels, sample_rate)
+
+    def write(self, settings: Mapping[str, Any], audio: Audio, sample_rate: float, page: Callable[[Path], None]) -> None:
+        """Write the files. Say why one cannot be written, and write the others.
+
+        Args:
+            settings: what goes into the file of settings, as JSON.
+            audio: `[C, T]`, at `sample_rate` Hz.
+            page: writes the page.
+        """
+
+        def write_settings(path: Path) -> None:
+            with replacing(path) as temporary:
+                temporary.write_text(json_format.dumps(settings, indent=2) + "\n", "utf-8")
 
         def write_audio(path: Path) -> None:
-            audio_files.write(path, found.audio, found.sample_rate)
-            warn_of_clipping(path, found.audio)
+            audio_files.write(path, audio, sample_rate)
+            warn_of_clipping(path, audio)
 
-        def write_parameters(path: Path) -> None:
-            with replacing(path) as temporary:
-                temporary.write_text(json_format.dumps(found.to_json() | {"command": command}, indent=2) + "\n", "utf-8")
-
-        def write_report(path: Path) -> None:
-            from blackbox_grad.reports import match_report as report
-
-            report.write_report(path, found, audio, target, command=command, truth=truth)
-
-        written = []
-        for path, write in ((self.audio, write_audio), (self.report, write_report), (self.parameters, write_parameters)):
+        for path, write in ((self.parameters, write_settings), (self.audio, write_audio), (self.report, page)):
             if path is not None:
                 try:
                     write(path)
-                    written.append(path)
+                    self.written.append(path)
                 except BlackboxGradError as error:
                     complain(str(error))
-        return written
+                except Exception as error:
+                    complain(f"{path}: cannot be written ({' '.join(str(error).split()) or type(error).__name__})")
 
-    def print(self, written: list[Path]) -> None:
+    def print(self) -> None:
+        """Name the files that were written."""
         for name, path in (("audio", self.audio), ("settings", self.parameters), ("report", self.report)):
-            if path in written:
+            if path in self.written:
                 say((f"{name:<9}", "dim"), str(path))
 
-    def exit(self, found: Match, written: list[Path]) -> None:
-        """Exit with an error code, unless all went well."""
-        if found.error:
-            complain(found.error)
-        if found.error or len(written) < len(self.paths()):
+    def exit(self, interrupt: Interrupt, error: str = "") -> None:
+        """Exit with an error code, unless all went well. `error`: what went wrong in the work."""
+        if error:
+            complain(error)
+        if error or len(self.written) < len(self.paths()):
             raise typer.Exit(1)
-        if found.finished == "interrupted":
-            raise typer.Exit(130)
+        if interrupt.pressed:
+            raise typer.Exit(interrupt.exit_code)
 
 
-def print_match(found: Match, truth: Mapping[str, str] | None = None) -> None:
+def write_match(outputs: Outputs, found: Match, audio: Audio, target: Audio, truth: Mapping[str, float] | None = None) -> None:
+    """The files of `match` and `demo`. `truth`: the normalised settings that made the target, by name."""
+    line = command_line()
+
+    def page(path: Path) -> None:
+        from blackbox_grad.reports import match_report
+
+        match_report.write_report(path, found, audio, target, command=line, truth=truth)
+
+    outputs.write(found.to_json() | {"command": line}, found.audio, found.sample_rate, page)
+
+
+def command_line() -> str:
+    """What was typed, for files that say how they were made."""
+    return shlex.join(["blackbox-grad", *sys.argv[1:]])
+
+
+def print_match(found: Match, interrupt: Interrupt, truth: Mapping[str, str] | None = None) -> None:
     """Print the settings and the loss. `truth`: name -> the native text of the value that made the target."""
     rows = table(
         "parameter", "found", *(["hidden"] if truth else []), "default", "normalised", right=["normalised"], whole=["found"]
@@ -110,7 +152,7 @@ def print_match(found: Match, truth: Mapping[str, str] | None = None) -> None:
     out().print(rows)
     say("")
     if found.finished == "interrupted":
-        say(("Stopped by Ctrl-C; these are the best settings so far.", "yellow"))
+        say((f"Stopped by {interrupt.name}; these are the best settings so far.", "yellow"))
     if found.finished == "failed":
         say(("Stopped by an error; these are the best settings so far.", "yellow"))
     improved: list[Any] = [f"loss {found.loss_start:.4g} → ", (f"{found.loss:.4g}", "bold green")]

@@ -15,7 +15,6 @@ from blackbox_grad.cli.console import print_json, say
 from blackbox_grad.cli.outputs import refuse_overwriting, warn_of_clipping
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import NonFiniteAudioError, ParameterError
-from blackbox_grad.files import check_writable
 from blackbox_grad.hosts.default import opened_host
 
 
@@ -41,9 +40,10 @@ def render(
       blackbox-grad render ZamTube.vst3 in.wav out.wav --parameters found.json
     """
     refuse_overwriting(result, source)
-    check_writable(result, audio_files.WRITTEN)
+    audio_files.check_written(result)
     values = (_settings_in(parameters) if parameters is not None else {}) | values_of(settings)
     audio, rate = audio_files.read(source)
+    audio_files.check_written(result, audio.shape[0], rate)
     spec = EffectSpec.of(address, rate, (), values, **options_of(option, preset))
     seconds = audio.shape[1] / rate
     with opened_host(host, hosts=1, time_limit=60.0 + 10.0 * seconds) as rendering:

@@ -19,7 +19,7 @@ from blackbox_grad.estimators.base import Estimator
 from blackbox_grad.estimators.by_name import estimator as find_estimator
 from blackbox_grad.hosts.default import default_host, opened_host
 from blackbox_grad.hosts.protocol import Host
-from blackbox_grad.interrupts import deferred_interrupts
+from blackbox_grad.interrupts import Interrupt, deferred_interrupts
 from blackbox_grad.losses.by_name import Loss, loss_for, loss_name
 from blackbox_grad.matching.descent import Descent
 from blackbox_grad.matching.driver import Driver
@@ -115,16 +115,18 @@ def match(
             driver = Driver(objective, renders, on_progress)
             method = _Method(descent, searcher)
             on_whole = WholeLoss(spec, rendering, x, wanted, loss)  # a loss that refuses it does so before the search
-            finished, failure = _ended(objective, lambda: method.run(driver, seed))
-            if not math.isfinite(objective.best_loss):
-                peaks = f"audio has a peak of {np.abs(x).max():.3g}, target of {np.abs(wanted).max():.3g}, full scale is 1"
-                raise NonFiniteAudioError(
-                    f"{spec.address}: at none of {objective.renders} settings is the loss a finite number. The effect may return "
-                    f"NaN or infinity at all of them, or the recordings are too loud: {peaks}"
-                )
-            candidates = [objective.best_point] if whole else [objective.best_point, space.defaults]
-            losses, rendered = zip(*(on_whole.at(point) for point in candidates), strict=True)
-            loss_dry = on_whole.dry()
+            # until the result is whole: what was found is not lost to Ctrl-C in the last renders
+            with deferred_interrupts(lambda: math.isfinite(objective.best_loss)) as interrupt:
+                finished, failure = _ended(objective, interrupt, lambda: method.run(driver, seed))
+                if not math.isfinite(objective.best_loss):
+                    peaks = f"audio has a peak of {np.abs(x).max():.3g}, target of {np.abs(wanted).max():.3g}, full scale is 1"
+                    raise NonFiniteAudioError(
+                        f"{spec.address}: at none of {objective.renders} settings is the loss a finite number. The effect may "
+                        f"return NaN or infinity at all of them, or the recordings are too loud: {peaks}"
+                    )
+                candidates = [objective.best_point] if whole else [objective.best_point, space.defaults]
+                losses, rendered = zip(*(on_whole.at(point) for point in candidates), strict=True)
+                loss_dry = on_whole.dry()
         best = int(np.argmin(losses))
         return Match(
             spec=spec,
@@ -142,7 +144,7 @@ def match(
             audio=rendered[best],
             sample_rate=spec.sample_rate,
             seed=seed,
-            finished=finished,
+            finished="interrupted" if interrupt.pressed and not failure else finished,
             notes=notes,
             error=failure,
         )
@@ -186,26 +188,21 @@ class _Method:
             driver.drive(strategy)
 
 
-def _ended(objective: Objective, search: Callable[[], None]) -> tuple[str, str]:
+def _ended(objective: Objective, interrupt: Interrupt, search: Callable[[], None]) -> tuple[str, str]:
     """Run a search; how it ended, and the error that ended it. An error without any settings found is raised."""
-
-    def found() -> bool:
-        return math.isfinite(objective.best_loss)
-
-    with deferred_interrupts(found) as interrupt:
-        objective.check = interrupt.check
-        try:
-            search()
-        except BudgetSpent:
-            return "budget", ""
-        except KeyboardInterrupt:
-            if not found():
-                raise
-            return "interrupted", ""
-        except RenderError as error:
-            if not found():
-                raise
-            return "failed", str(error)
+    objective.check = interrupt.check
+    try:
+        search()
+    except BudgetSpent:
+        return "budget", ""
+    except KeyboardInterrupt:
+        if not math.isfinite(objective.best_loss):
+            raise
+        return "interrupted", ""
+    except RenderError as error:
+        if not math.isfinite(objective.best_loss):
+            raise
+        return "failed", str(error)
     return "converged", ""
 
 

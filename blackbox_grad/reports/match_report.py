@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from blackbox_grad import audio_files
+from blackbox_grad.audio_formats import FLAC_16
 from blackbox_grad.dependencies import library
 from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.files import check_writable
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 #: Seconds of each recording in the page.
 MOST_SECONDS = 30.0
+
+#: Hz. Audio at a rate that the page cannot hold is resampled to this.
+_PLAYED = 48000.0
 
 
 @dataclass(frozen=True)
@@ -135,12 +139,14 @@ def _recordings(match: Match, audio: Audio, target: Audio, length: int) -> tuple
 
 
 def flac(audio: Audio, sample_rate: float) -> str:
-    """`[C, T]` as 16-bit FLAC in a data URI, which every browser plays. Averages more than two channels to one."""
-    soundfile = library("soundfile", "the report")
-    stereo = audio if audio.shape[0] <= 2 else audio.mean(axis=0, keepdims=True)
-    file = io.BytesIO()
-    soundfile.write(file, np.clip(stereo, -1.0, 1.0).T, round(sample_rate), format="FLAC", subtype="PCM_16")
-    return "data:audio/flac;base64," + base64.b64encode(file.getvalue()).decode()
+    """`[C, T]` as 16-bit FLAC in a data URI, which every browser plays. Averages more than two channels to one.
+
+    At a sample rate that FLAC does not have, the audio is resampled.
+    """
+    stereo = np.clip(audio if audio.shape[0] <= 2 else audio.mean(axis=0, keepdims=True), -1.0, 1.0)
+    if FLAC_16.trouble(stereo.shape[0], sample_rate):
+        stereo, sample_rate = np.clip(audio_files.resample(stereo, sample_rate, _PLAYED), -1.0, 1.0), _PLAYED
+    return "data:audio/flac;base64," + base64.b64encode(audio_files.encoded(stereo, sample_rate, FLAC_16)).decode()
 
 
 def _settings(match: Match, truth: Mapping[str, float]) -> list[Setting]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,19 @@ def render_page(template: str, *, package: str = "blackbox_grad", **values: Any)
     return page
 
 
+def check_page_libraries() -> None:
+    """Before the work: raise `MissingDependencyError` if a page cannot be made, without importing what makes it."""
+    for name in ("jinja2", "matplotlib"):
+        if find_spec(name) is None:
+            library(name, "the report")
+
+
 def write_page(path: str | os.PathLike[str], page: str) -> None:
     """Write a page to an `.html` file, whole or not at all. Raises `AudioError` if the path cannot be written."""
     path = Path(path)
     check_writable(path, (".html", ".htm"))
     with replacing(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")  # a file name need not be text
 
 
 def _versions() -> list[tuple[str, str]]:

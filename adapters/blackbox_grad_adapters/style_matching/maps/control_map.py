@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import os
 from dataclasses import dataclass
 
@@ -11,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from blackbox_grad.dependencies import library
+from blackbox_grad.audio_files import encoded
+from blackbox_grad.audio_formats import MP3
 from blackbox_grad.effects import Audio, EffectInfo
-from blackbox_grad.errors import AudioError
 from blackbox_grad.parameters import FloatArray, Parameter
 from blackbox_grad.reports import figures, render_page, write_page
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
@@ -114,14 +113,8 @@ def write_control_map(path: str | os.PathLike[str], made: ControlMap, command: s
 
 
 def mp3(audio: Audio, sample_rate: float) -> str:
-    """`[C, T]` as MP3, which every browser decodes, in base64."""
-    soundfile = library("soundfile", "the map")
-    file = io.BytesIO()
-    try:
-        soundfile.write(file, np.clip(audio, -1.0, 1.0).T, round(sample_rate), format="MP3", subtype="MPEG_LAYER_III")
-    except soundfile.LibsndfileError as error:
-        raise AudioError(f"sounds at {sample_rate:g} Hz cannot be written as MP3; use an encoder of 8 to 48 kHz") from error
-    return base64.b64encode(file.getvalue()).decode()
+    """`[C, T]` as MP3, which every browser decodes, in base64. Raises `AudioError` at a sample rate that MP3 does not have."""
+    return base64.b64encode(encoded(np.clip(audio, -1.0, 1.0), sample_rate, MP3)).decode()
 
 
 def _cells(places: FloatArray, grid: int) -> FloatArray:
