@@ -13,6 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from blackbox_grad.audio_formats import FLAC, VORBIS, WAV, WAV_BYTES, AudioFormat
+from blackbox_grad.audio_formats import MP3 as MP3
 from blackbox_grad.audio_headers import ends, held, mended
 from blackbox_grad.dependencies import library
 from blackbox_grad.effects.audio import Audio, check_audio

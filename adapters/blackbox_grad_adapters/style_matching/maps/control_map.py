@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from blackbox_grad.audio_files import encoded
-from blackbox_grad.audio_formats import MP3
+from blackbox_grad.audio_files import MP3, encoded
 from blackbox_grad.effects import Audio, EffectInfo
 from blackbox_grad.parameters import FloatArray, Parameter
 from blackbox_grad.reports import figures, render_page, write_page
