@@ -12,10 +12,12 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint, distribution
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "blackbox_grad"
@@ -392,4 +394,74 @@ def test_no_text_advises_to_install_a_name_that_is_not_ours() -> None:
         if re.search(r"pip3? install|uv (pip|add|tool)", line) and text.name not in ("dependencies.py", "CHANGELOG.md")
     ]
     assert advised, "the pages say how to install"
-    assert [a for a in advised if not re.search(r"pip install (-e )?'(\.|[\w./*-]*\.whl)\[[\w,-]+\]'", a[1])] == []
+    ours = re.compile(
+        r"pip install (-e )?'(\.|[\w./*-]*\.whl)\[[\w,-]+\]'|pip install torch --index-url https://download.pytorch.org/"
+    )
+    assert [a for a in advised if not ours.search(a[1])] == []
+
+
+def installed_with(*extras: str) -> set[str]:
+    """The distributions that these extras bring, with all that they need in turn."""
+    seen: set[tuple[str, frozenset[str]]] = set()
+    left = [("blackbox-grad", frozenset(extras))]
+    while left:
+        if (wanted := left.pop()) in seen:
+            continue
+        seen.add(wanted)
+        name, chosen = wanted
+        try:
+            lines = distribution(name).requires or []
+        except PackageNotFoundError:  # of another system
+            continue
+        left += [
+            (canonicalize_name(line.name), frozenset(line.extras))
+            for line in map(Requirement, lines)
+            if line.marker is None or any(line.marker.evaluate({"extra": extra}) for extra in ("", *chosen))
+        ]
+    return {name for name, _ in seen} - {"blackbox-grad"}
+
+
+TRAINING = {"lightning", "tensorboard", "umap-learn", "scikit-learn", "numba", "pyloudnorm", "auraloss", "g722"}
+
+
+def test_all_is_light_and_training_comes_extra() -> None:
+    light = installed_with("all") - installed_with()
+    assert {"pedalboard", "dawdreamer", "typer", "soundfile", "safetensors"} <= light
+    assert not light & (TRAINING | {"jax", "jaxlib"})
+    assert sum(file.size or 0 for name in light for file in distribution(name).files or ()) < 500e6
+    assert installed_with("style-training") >= TRAINING
+
+
+WITHOUT_TRAINING = """
+import sys
+hidden = dict.fromkeys("lightning tensorboard umap sklearn numba pyloudnorm auraloss G722 pandas".split())
+sys.modules.update(hidden)
+from blackbox_grad.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("match", "--input", "in.wav", "--reference", "in.wav", "--effect", "Reverb", "-o", "out.wav"), 0),
+        (("train", "Reverb", "-o", "run", "--recordings", "."), 1),
+        (("train-encoder", "-o", "run", "--recordings", "."), 1),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_matching_needs_nothing_of_training_which_names_its_extra(
+    arguments: tuple[str, ...], code: int, tmp_path: Path
+) -> None:
+    from blackbox_grad.audio_files import example, write
+    from blackbox_grad.dependencies import install_line
+
+    audio, rate = example()
+    write(tmp_path / "in.wav", audio[:, : int(rate)], rate)
+    command = [sys.executable, "-c", WITHOUT_TRAINING, "style", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert (
+        code == 0
+        or done.stderr == f"Error: training needs lightning, which is not installed; run: {install_line('style-training')}\n"
+    )

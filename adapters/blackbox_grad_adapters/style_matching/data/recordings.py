@@ -92,7 +92,7 @@ def decode(path: Path) -> tuple[Audio, float]:
     """`[C, T] float32` and Hz. Lossy formats decode to values beyond ±1, which stay."""
     if path.suffix.lower() != ".g722":
         return audio_files.read(path)
-    g722 = library("G722", "reading .g722 files", "style")
+    g722 = library("G722", "reading .g722 files", "style-training")
     try:
         samples = g722.G722(_G722_RATE, _G722_BITS).decode(path.read_bytes())
     except OSError as error:

@@ -32,9 +32,9 @@ def plane(embeddings: ArrayLike, method: Method, seed: int = 0) -> FloatArray:
     """
     e = np.asarray(embeddings, dtype=np.float32)
     if method == "PCA":
-        reduction = library("sklearn.decomposition", "the latent plane", "style").PCA(2, svd_solver="full")
+        reduction = library("sklearn.decomposition", "the latent plane", "style-training").PCA(2, svd_solver="full")
     else:
-        umap = library("umap", "the latent plane", "style")
+        umap = library("umap", "the latent plane", "style-training")
         neighbours = min(_NEIGHBOURS, len(e) - 1)
         reduction = umap.UMAP(n_neighbors=neighbours, min_dist=_APART, random_state=seed, n_jobs=1)
     places = np.asarray(reduction.fit_transform(e), dtype=np.float64)

@@ -66,7 +66,7 @@ def readability(
         settings[name] = p[audible].double().numpy()
     taken = None
     if len(paths) > 1:
-        svm = library("sklearn.svm", "reading embeddings", "style")
+        svm = library("sklearn.svm", "reading embeddings", "style-training")
         taken = _predicted(svm.SVC(C=10.0), np.concatenate(embeddings), np.array(labels), np.concatenate(groups))
     found = {}
     for name, own, excerpt in zip(paths, embeddings, groups, strict=True):
@@ -83,14 +83,14 @@ def readability(
 
 def explained(e: FloatArray, values: FloatArray, groups: NDArray[np.int64]) -> float:
     """The share of the variance of `values: [N]` that `e: [N, D]` predicts across groups, `[N]`."""
-    svm = library("sklearn.svm", "reading embeddings", "style")
+    svm = library("sklearn.svm", "reading embeddings", "style-training")
     error = np.square(_predicted(svm.SVR(C=0.1), e, values, groups) - values).sum()
     return 1.0 - float(error / np.square(values - values.mean()).sum())
 
 
 def _predicted(model: Any, e: Any, targets: Any, groups: Any) -> Any:
     """The model's prediction for each recording, after a fit to recordings of other excerpts."""
-    selection = library("sklearn.model_selection", "reading embeddings", "style")
-    scaler = library("sklearn.preprocessing", "reading embeddings", "style").StandardScaler()
-    pipeline = library("sklearn.pipeline", "reading embeddings", "style").make_pipeline(scaler, model)
+    selection = library("sklearn.model_selection", "reading embeddings", "style-training")
+    scaler = library("sklearn.preprocessing", "reading embeddings", "style-training").StandardScaler()
+    pipeline = library("sklearn.pipeline", "reading embeddings", "style-training").make_pipeline(scaler, model)
     return selection.cross_val_predict(pipeline, e, targets, groups=groups, cv=selection.GroupKFold(FOLDS))

@@ -111,7 +111,7 @@ def _centroid(x: Tensor, sample_rate: float) -> Tensor:
 
 def _levels(y: Tensor, truth: Tensor) -> dict[str, Tensor]:
     """Each `[B]`."""
-    auraloss = library("auraloss", "SI-SDR", "style")
+    auraloss = library("auraloss", "SI-SDR", "style-training")
     ratio = -auraloss.time.SISDRLoss(reduction="none")(y, truth.expand_as(y)).mean(dim=-1)
     level, other = _level(y), _level(truth)
     crest, wanted = _peak(y) - level, _peak(truth) - other
@@ -140,7 +140,7 @@ def _loudness(x: Tensor, sample_rate: float) -> float:
 
 @functools.cache
 def _meter(sample_rate: float) -> Any:
-    return library("pyloudnorm", "loudness", "style").Meter(sample_rate)
+    return library("pyloudnorm", "loudness", "style-training").Meter(sample_rate)
 
 
 def _pesq(y: Tensor, truth: Tensor, sample_rate: float) -> float:
