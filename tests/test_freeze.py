@@ -20,7 +20,7 @@ import pytest
 import torch
 from torch.utils.cpp_extension import get_cxx_compiler
 
-from blackbox_grad import SPSA, DifferentiableEffect, FiniteDifference
+from blackbox_grad import SPSA, DifferentiableEffect, FiniteDifference, match
 from blackbox_grad_backends.native import plugin_folders
 
 SAMPLE_RATE = 44100
@@ -243,6 +243,30 @@ def train_on_the_accelerator(address):
 @every_backend("pedalboard-vst3-recreated", "pedalboard-builtin", "dawdreamer-lv2")
 def test_a_network_and_an_effect_train_on_an_accelerator(address, device_threads):
     must_finish(train_on_the_accelerator, address, limit=120)
+
+
+def train_and_match_with_the_accelerator_as_default():
+    device = pretend_accelerator.enable()
+    torch.set_default_device(device)
+    x = torch.from_numpy(noise(2)[..., :2048]).to(device)
+    for estimator in ("auto", "auto:items=4", "spsa:samples=2,directions=orthogonal,sides=1", "finite-difference"):
+        layer = DifferentiableEffect("reference:biquad", SAMPLE_RATE, estimator=estimator, audio_gradient="lti")
+        p = torch.full((2, 3), 0.4, requires_grad=True)
+        assert p.device == device
+        target = layer(x, torch.full((1, 3), 0.6)).detach()
+        for _ in range(3):
+            (layer(x, p) - target).abs().mean().backward()
+            layer.loss(x, p, lambda y, t: (y - t).abs().mean((1, 2)) * torch.ones(1), target).backward()
+        assert p.grad.device == device
+        assert p.grad.any()
+        assert torch.func.grad(lambda p: layer(x, p).square().mean())(p.detach()).any()  # noqa: B023
+    found = match("reference:biquad", x[0].cpu(), target[0].cpu(), SAMPLE_RATE, renders=60)
+    assert found.loss < 0.1 * found.loss_start
+
+
+@pytest.mark.slow
+def test_everything_works_with_an_accelerator_as_default_device(device_threads):
+    must_finish(train_and_match_with_the_accelerator_as_default, limit=120)
 
 
 # --- The plain way fails -------------------------------------------------------------------------------------------------

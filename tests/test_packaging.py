@@ -81,7 +81,7 @@ LAYERS = (
     ("parameters", "losses", "files"),
     ("by_name",),
     ("dependencies",),
-    ("errors", "interrupts", "audio_formats", "audio_headers"),
+    ("errors", "interrupts", "audio_formats", "audio_headers", "torch_state"),
 )
 
 

@@ -9,11 +9,12 @@ from blackbox_grad.effects.opening import ChainedEffect, EffectInfo, SelectedEff
 from blackbox_grad.effects.plugin import ANY, PluginEffect
 from blackbox_grad.effects.protocols import Backend, Effect
 from blackbox_grad.effects.repeatability import relative_error
-from blackbox_grad.effects.spec import HIGHEST_RATE, EffectSpec, as_spec, chain, split_chain
+from blackbox_grad.effects.spec import HIGHEST_RATE, AnyEffect, EffectSpec, as_spec, chain, split_chain
 
 __all__ = [
     "ANY",
     "HIGHEST_RATE",
+    "AnyEffect",
     "Audio",
     "Backend",
     "ChainedEffect",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -16,10 +15,7 @@ from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.effects.float_mode import float_mode_kept
 from blackbox_grad.effects.plugin import PluginEffect
 from blackbox_grad.effects.protocols import Closing, Effect
-from blackbox_grad.effects.spec import (
-    EffectSpec,
-    as_spec,
-)
+from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
 from blackbox_grad.errors import BlackboxGradError, EffectLoadError, RenderError
 from blackbox_grad.parameters.parameter import FloatArray, Parameter
 from blackbox_grad.parameters.space import ParameterSpace, Selection
@@ -47,7 +43,7 @@ class EffectInfo:
 
 
 def load(
-    address: str | os.PathLike[str] | EffectSpec,
+    address: AnyEffect,
     sample_rate: float = 44100.0,
     parameters: Selection = "continuous",
     fixed: Mapping[str, float | str] | None = None,

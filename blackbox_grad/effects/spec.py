@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from numbers import Real
-from typing import Any
+from typing import Any, Protocol, TypeAlias, cast
 
 from blackbox_grad.cache import digest
 from blackbox_grad.errors import AddressError, EffectLoadError, ParameterError
@@ -142,16 +142,34 @@ def split_chain(address: str) -> list[str]:
     return parts
 
 
+class HasSpec(Protocol):
+    """An opened effect, a layer, or whatever else knows the recipe of its effect."""
+
+    @property
+    def spec(self) -> EffectSpec:
+        """The recipe."""
+        ...
+
+
+#: What names an effect: an address, a recipe, or what knows its recipe.
+AnyEffect: TypeAlias = "str | os.PathLike[str] | EffectSpec | HasSpec"
+
+
 def as_spec(
-    effect: str | os.PathLike[str] | EffectSpec,
+    effect: AnyEffect,
     sample_rate: float = 44100.0,
     parameters: Selection = "continuous",
     fixed: Mapping[str, float | str] | None = None,
     **options: Any,
 ) -> EffectSpec:
-    """A spec from an address and further arguments. A spec passes through, and allows no further arguments."""
-    if not isinstance(effect, EffectSpec):
-        return EffectSpec.of(effect, sample_rate, parameters, fixed, **options)
+    """A spec from an address and further arguments. A spec passes through, and allows no further arguments.
+
+    What knows its spec, such as the effect that `load` opened, counts as that spec.
+    """
+    known = spec_of(effect)
+    if known is None:
+        return EffectSpec.of(cast("str | os.PathLike[str]", effect), sample_rate, parameters, fixed, **options)
+    effect = known
     beside = sorted(options) + ["fixed"] * bool(fixed)
     beside += ["parameters"] * (parameters not in tuple(SELECTIONS))
     beside += ["sample_rate"] * (sample_rate not in (44100.0, effect.sample_rate))
@@ -163,16 +181,25 @@ def as_spec(
     return effect
 
 
-def chain(*effects: str | os.PathLike[str] | EffectSpec, sample_rate: float | None = None) -> EffectSpec:
+def spec_of(effect: AnyEffect) -> EffectSpec | None:
+    """The recipe that `effect` is or knows; None for an address."""
+    found = effect if isinstance(effect, EffectSpec) else getattr(effect, "spec", None)
+    return found if isinstance(found, EffectSpec) else None
+
+
+def chain(*effects: AnyEffect, sample_rate: float | None = None) -> EffectSpec:
     """One effect from several in series, rendered whole in a host. Parameters are prefixed with their effect: "Delay: Mix".
 
     The fixed parameters of a part stay fixed; its free parameters become the chain's.
     """
     if not effects:
         raise AddressError("chain() needs at least one effect")
-    rates = {e.sample_rate for e in effects if isinstance(e, EffectSpec)} | ({sample_rate} if sample_rate else set())
+    known = [spec_of(e) for e in effects]
+    rates = {spec.sample_rate for spec in known if spec} | ({sample_rate} if sample_rate else set())
     if len(rates) > 1:
         raise EffectLoadError(f"the effects of a chain need one sample rate, got {sorted(rates)} Hz")
     rate = float(rates.pop()) if rates else 44100.0
-    parts = tuple(e if isinstance(e, EffectSpec) else EffectSpec.of(e, rate) for e in effects)
+    parts = tuple(
+        spec or EffectSpec.of(cast("str | os.PathLike[str]", e), rate) for e, spec in zip(effects, known, strict=True)
+    )
     return EffectSpec(" | ".join(p.address for p in parts), rate, "all", parts=parts)

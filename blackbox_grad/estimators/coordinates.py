@@ -119,7 +119,7 @@ class Coordinates:
         """From slopes `[N]` of the parameters `drawn: [N]`."""
         if self.memory == 0.0:
             return
-        largest = slopes.abs().max() if len(slopes) else torch.tensor(0.0)
+        largest = slopes.abs().max() if len(slopes) else torch.tensor(0.0, dtype=torch.float64)
         if not 1e-100 < largest < 1e100:  # their squares say nothing
             return
         self._squares = (self.memory * self._squares).index_add(0, drawn, slopes.square())
@@ -146,7 +146,7 @@ def _draw(probability: Tensor, count: int, batch: int, generator: torch.Generato
 
     W. G. Madow, "On the theory of systematic sampling, II", Ann. Math. Statist. 20(3), 1949, doi:10.1214/aoms/1177729988.
     """
-    order = torch.rand(batch, len(probability), generator=generator).argsort(dim=1)
+    order = torch.rand(batch, len(probability), generator=generator, dtype=torch.float32).argsort(dim=1)
     ends = probability[order].cumsum(dim=1)
     marks = torch.rand(batch, 1, generator=generator, dtype=torch.float64) + torch.arange(count)
     chosen = torch.searchsorted(ends / ends[:, -1:] * count, marks, right=True).clamp(max=len(probability) - 1)

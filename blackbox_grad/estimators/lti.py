@@ -160,7 +160,7 @@ def _measure(
         shape: `[C, T]`.
     """
     channels = shape[0]
-    noise = math.sqrt(3) * (2 * torch.rand(shape, generator=generator) - 1)  # of power 1
+    noise = math.sqrt(3) * (2 * torch.rand(shape, generator=generator, dtype=torch.float32) - 1)  # of power 1
     base = _BASE * heights[:, None, None] * noise
 
     def rendered(chosen: Tensor, signals: Tensor) -> Tensor:

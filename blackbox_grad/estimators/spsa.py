@@ -17,6 +17,7 @@ from blackbox_grad.errors import EstimatorError
 from blackbox_grad.estimators.base import Estimate, Promises
 from blackbox_grad.estimators.problem import Problem
 from blackbox_grad.estimators.steps import USUAL_STEP, Step, check_steps, reach
+from blackbox_grad.torch_state import in_own_work
 
 
 class SPSA:
@@ -134,10 +135,11 @@ def _random_signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
 
 
 def _random_order(batch: int, size: int, generator: torch.Generator) -> Tensor:
-    return torch.rand(batch, size, generator=generator).argsort(dim=1)
+    return torch.rand(batch, size, generator=generator, dtype=torch.float32).argsort(dim=1)
 
 
 @lru_cache(maxsize=32)
+@in_own_work
 def _hadamard(least: int) -> Tensor:
     """Sylvester's Hadamard matrix of the smallest size that is a power of two and at least `least`."""
     matrix = torch.ones(1, 1, dtype=torch.float64)

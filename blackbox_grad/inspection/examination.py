@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +10,7 @@ from typing import Any
 
 from blackbox_grad.cache import JsonCache, digest
 from blackbox_grad.effects.addresses import file_stamp
-from blackbox_grad.effects.spec import EffectSpec, as_spec
+from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
 from blackbox_grad.errors import RenderError
 from blackbox_grad.hosts.default import opened_host
 from blackbox_grad.hosts.protocol import Host
@@ -41,7 +40,7 @@ _TIME_LIMIT = 20.0
 
 
 def inspect_effect(
-    effect: str | os.PathLike[str] | EffectSpec,
+    effect: AnyEffect,
     sample_rate: float = 44100.0,
     *,
     parameters: Selection = "all",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -14,16 +12,6 @@ from blackbox_grad.errors import AudioError, EstimatorError
 
 #: `loss_fn(y, *targets) -> [B]`, one loss an item, or a single number
 LossFunction: TypeAlias = Callable[..., Tensor]
-
-
-def autocast_as_now(device: torch.device) -> Callable[[], contextlib.AbstractContextManager[object]]:
-    """A context that restores the present autocast."""
-    try:
-        if torch.is_autocast_enabled(device.type):
-            return functools.partial(torch.autocast, device.type, torch.get_autocast_dtype(device.type))
-    except RuntimeError:  # a device without autocast
-        pass
-    return contextlib.nullcontext
 
 
 class LossPerItem:

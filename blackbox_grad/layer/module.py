@@ -7,7 +7,6 @@ autograd may call from any thread.
 from __future__ import annotations
 
 import copy
-import os
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,15 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from blackbox_grad.effects.opening import EffectInfo
-from blackbox_grad.effects.spec import EffectSpec, as_spec
+from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
 from blackbox_grad.estimators.base import Estimator
 from blackbox_grad.estimators.by_name import estimator as find_estimator
-from blackbox_grad.estimators.problem import Problem
 from blackbox_grad.hosts.protocol import Host
-from blackbox_grad.layer.loss_function import LossFunction, LossPerItem, autocast_as_now, expanded
-from blackbox_grad.layer.operators import EstimatedLoss, draw_seed, register, render
+from blackbox_grad.layer.loss_function import LossFunction, LossPerItem, expanded
+from blackbox_grad.layer.operators import EstimatedLoss, LossMode, Rendered, draw_seed, register, render, seeded
 from blackbox_grad.layer.renderer import DEFAULT_ESTIMATOR, OnNonfinite, Renderer, check_on_nonfinite
 from blackbox_grad.parameters.space import ParameterSpace, Selection
+from blackbox_grad.torch_state import state_as_now
 
 
 class DifferentiableEffect(nn.Module):
@@ -32,7 +31,7 @@ class DifferentiableEffect(nn.Module):
 
     Args:
         effect: an address ("pedalboard:ZamTube.vst3", "dawdreamer:http://drobilla.net/plugins/mda/Delay", a chain `a | b`),
-            or an `EffectSpec`, which has its own `sample_rate`, `parameters` and `fixed`.
+            or an `EffectSpec`, which has its own `sample_rate`, `parameters` and `fixed`, as has what `load` opened.
         sample_rate: Hz.
         parameters: the free parameters, in the order of `p`: names, "continuous" (default) or "all".
         fixed: values of other parameters, by name: normalised, or text with a unit ("350 ms").
@@ -58,7 +57,7 @@ class DifferentiableEffect(nn.Module):
 
     def __init__(
         self,
-        effect: str | os.PathLike[str] | EffectSpec,
+        effect: AnyEffect,
         sample_rate: float = 44100.0,
         *,
         parameters: Selection = "continuous",
@@ -153,7 +152,7 @@ class DifferentiableEffect(nn.Module):
             NonFiniteAudioError: the effect returned NaN or infinity.
             RenderError: the effect failed, or took too long.
         """
-        x, p = self.renderer.check(x, p)
+        x, p = self.renderer.check(_differentiable(x), _differentiable(p))
         return render(self.renderer, self._handle, x, p, self._needs_seed(x, p))
 
     def loss(self, x: Tensor, p: Tensor, loss_fn: LossFunction, *targets: Tensor) -> Tensor:
@@ -176,37 +175,14 @@ class DifferentiableEffect(nn.Module):
         return estimated
 
     def _loss(self, x: Tensor, p: Tensor, loss_fn: LossFunction, *targets: Tensor) -> Tensor:
-        renderer = self.renderer
-        x, p = renderer.check(x, p)
-        targets = tuple(expanded(t, x.shape[0]) for t in targets)
-        per_item = LossPerItem(loss_fn)
-        needs_seed = self._needs_seed(x, p)
-        audio = renderer.share(x)
-        with torch.no_grad():
-            y, finite = renderer.forward(x, p, audio)
-        seed = draw_seed(needs_seed)  # not before: a render that fails leaves torch's random state alone
-        losses = per_item(y, *targets)
-        # probes are evaluated on the way back, where autocast is off, and compared with `losses`
-        autocast = autocast_as_now(x.device)
-
-        def loss_of(sounds: Tensor) -> Tensor:
-            with torch.no_grad(), autocast():
-                found: Tensor = per_item(sounds.to(y), *targets).cpu().double()
-            return found
-
-        def cotangent() -> Tensor:
-            with torch.enable_grad(), autocast():
-                output = y.detach().requires_grad_()
-                gradient: Tensor = torch.autograd.grad(per_item(output, *targets).sum(), output)[0]
-            return gradient
-
-        value = losses.detach().cpu().double()
-
-        def problem() -> Problem:
-            generator = torch.Generator().manual_seed(int(seed))
-            return renderer.loss_problem(x, p, y, finite, value, loss_of, cotangent, generator, targets, audio)
-
-        estimated = EstimatedLoss.apply(x, p, losses.detach(), finite, renderer, problem)  # type: ignore[no-untyped-call]
+        x, p = self.renderer.check(_differentiable(x), _differentiable(p))
+        targets = tuple(expanded(_differentiable(t), x.shape[0]) for t in targets)
+        sound = x.detach(), p.detach(), self.renderer, self._needs_seed(x, p)
+        y, finite, seed, kept, audio = Rendered.apply(*sound)  # type: ignore[no-untyped-call]
+        mode = LossMode(self.renderer, LossPerItem(loss_fn), state_as_now(x.device))
+        losses = mode.losses(y, *targets)
+        of_sound = losses.detach(), kept, finite, seed, *(t.detach() for t in targets)
+        estimated = EstimatedLoss.apply(x, p, *of_sound, audio, mode)  # type: ignore[no-untyped-call]
         # the values of `losses` and its exact gradients for targets and weights, with the estimated ones for x and p
         return torch.mean(losses + (estimated - estimated.detach()))
 
@@ -229,8 +205,8 @@ class DifferentiableEffect(nn.Module):
         renderer = self.renderer
         x, p = renderer.check(x.detach(), p.detach())
         audio = renderer.share(x)
-        y, finite = renderer.render(x, p, audio) if y is None else (y, torch.ones(x.shape[0], dtype=torch.bool))
-        generator = torch.Generator().manual_seed(int(draw_seed()) if seed is None else seed)
+        y, finite = renderer.render(x, p, audio) if y is None else (y, torch.ones(x.shape[0], dtype=torch.bool, device="cpu"))
+        generator = seeded(draw_seed() if seed is None else torch.tensor(seed, device="cpu"))
         problem = renderer.cotangent_problem(x, p, y, finite, lambda: cotangent, generator, audio)
         gradient = renderer.gradients(problem, x, p, finite)[1]
         assert gradient is not None
@@ -266,3 +242,10 @@ class DifferentiableEffect(nn.Module):
         memo[id(self.renderer.own_host)] = self.renderer.own_host
         duplicate.__setstate__(copy.deepcopy(self.__getstate__(), memo))
         return duplicate
+
+
+def _differentiable(tensor: Tensor) -> Tensor:
+    """A tensor that was made in inference mode cannot be kept for the way back; a copy can."""
+    if torch.compiler.is_compiling() or not isinstance(tensor, Tensor) or torch.is_inference_mode_enabled():
+        return tensor
+    return tensor.clone() if tensor.is_inference() else tensor

@@ -26,6 +26,7 @@ from blackbox_grad.hosts.default import default_host
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.hosts.rendering import inner_product
 from blackbox_grad.parameters.space import ParameterSpace
+from blackbox_grad.torch_state import in_own_work
 
 OnNonfinite: TypeAlias = Literal["raise", "silence"]
 
@@ -128,6 +129,7 @@ class Renderer:
         """`x` as float32 in memory that the host can read, so that several renders of it make one copy."""
         return self.host.share(_audio_array(x))
 
+    @in_own_work
     def render(self, x: Tensor, p: Tensor, audio: Audio | None = None) -> tuple[Tensor, Tensor]:
         """`f(x, p)` like `x`, and which items are finite, `[B] bool` on the CPU. An item that is not finite is silence.
 
@@ -272,6 +274,7 @@ class Renderer:
         self.nonfinite += int(torch.isnan(values).sum())
         return values
 
+    @in_own_work
     def gradients(
         self, problem: Problem, x: Tensor, p: Tensor, finite: Tensor, to_audio: bool = False, to_point: bool = True
     ) -> tuple[Tensor | None, Tensor | None]:

@@ -26,7 +26,7 @@ class Mel(FeatureLoss):
                 f"the loss 'mel' needs 64 samples or more, got {target.shape[-1]}; give more audio, or choose 'l1'"
             )
         size = min(self.size, 1 << (target.shape[-1].bit_length() - 1))
-        self._window = torch.hann_window(size)
+        self._window = torch.hann_window(size, dtype=torch.float32)
         self._bands = mel_filters(min(self.bands, size // 8), size, self.sample_rate, averaging=True)
         self._floor = max(float(self._power(target[None]).mean()), 1e-18) * 1e-6
 

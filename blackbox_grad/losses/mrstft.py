@@ -26,7 +26,7 @@ class MultiResolutionSTFT(FeatureLoss):
             raise AudioError(
                 f"the loss 'mrstft' needs {self.sizes[0]} samples or more, got {target.shape[-1]}; give more audio, or choose 'l1'"
             )
-        self._windows = [torch.hann_window(n) for n in fitting]
+        self._windows = [torch.hann_window(n, dtype=torch.float32) for n in fitting]
         self._scales = []
         for window in self._windows:
             power = power_spectrogram(target[None], window)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from blackbox_grad.effects.spec import EffectSpec, as_spec
+from blackbox_grad.effects.spec import AnyEffect, as_spec
 from blackbox_grad.errors import EstimatorError, NonFiniteAudioError, RenderError
 from blackbox_grad.estimators.base import Estimator
 from blackbox_grad.estimators.by_name import estimator as find_estimator
@@ -29,6 +28,7 @@ from blackbox_grad.matching.result import Match, Progress
 from blackbox_grad.matching.strategy import Strategy
 from blackbox_grad.parameters.space import ParameterSpace, Selection
 from blackbox_grad.search.base import Searcher
+from blackbox_grad.torch_state import one_thread, own_work
 
 #: Makes a searcher of settings, from their space and a seed.
 SearcherOf: TypeAlias = Callable[[ParameterSpace, int], Searcher]
@@ -37,8 +37,9 @@ SearcherOf: TypeAlias = Callable[[ParameterSpace, int], Searcher]
 _WHOLE = 2
 
 
+@own_work(gradients=True)
 def match(
-    effect: str | EffectSpec,
+    effect: AnyEffect,
     audio: ArrayLike | torch.Tensor,
     target: ArrayLike | torch.Tensor,
     sample_rate: float = 44100.0,
@@ -109,7 +110,7 @@ def match(
             warnings.warn(note, stacklevel=2)
         part, lead = loudest(wanted, spec.sample_rate, excerpt)
         whole = part.stop - part.start == x.shape[1]
-        with _one_thread():
+        with one_thread():
             reference = loss_for(loss, torch.from_numpy(wanted[:, part.start + lead : part.stop]), spec.sample_rate)
             objective = Objective(spec, rendering, np.ascontiguousarray(x[:, part]), reference, lead, renders - _WHOLE)
             driver = Driver(objective, renders, on_progress)
@@ -204,15 +205,3 @@ def _ended(objective: Objective, interrupt: Interrupt, search: Callable[[], None
             raise
         return "failed", str(error)
     return "converged", ""
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """torch on one thread: the other cores are the hosts', whose threads would wait for each other. And sums of several threads
-    differ in their last bits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -32,7 +32,10 @@ class Sampling:
         self._middle = self._middle and not len(first)
         if count <= len(first):
             return self._space.snap(first)
+        begins = self._sobol.num_generated == 0
         drawn = self._sobol.draw(count - len(first), dtype=torch.float64).numpy()
+        if begins:  # torch computes the first point in the default type
+            drawn[0] = (self._sobol.shift.double() / 2**self._sobol.MAXBIT).float().numpy()
         # rounding alone would give the outer levels half a share each
         steps = self._space.steps
         levels = np.where(steps > 0, 1.0 / np.where(steps > 0, steps, 1.0) + 1.0, 1.0)
