@@ -12,7 +12,8 @@ import importlib.util
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,16 @@ import numpy as np
 from blackbox_grad.effects import Audio, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
 from blackbox_grad.parameters import FloatArray, ParameterSpace
+from blackbox_grad_backends import dawdreamer_controls
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph
 from blackbox_grad_backends.native import lv2_bundles, plugin_folders
 from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
+from blackbox_grad_backends.native.lv2_description import PluginDescription
+from blackbox_grad_backends.native.lv2_home import Lv2Home, in_hz
+from blackbox_grad_backends.native.lv2_parameters import HostRange, host_values
+from blackbox_grad_backends.native.lv2_refusals import refusal
 from blackbox_grad_backends.native.output import quiet
-from blackbox_grad_backends.native.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid
+from blackbox_grad_backends.native.plugin_parameters import is_doubtful
 from blackbox_grad_backends.native.render_method import Measured, Method, choose_method
 from blackbox_grad_backends.native.shared_library import trouble
 from blackbox_grad_backends.options import PLUGIN_OPTIONS, check_options
@@ -50,15 +56,15 @@ class DawDreamerPluginBackend:
 
         sidechain = take_sidechain(f"dawdreamer:{locator}", options, sample_rate)
         source = _locate(locator)
-        library = _lv2_library(source) if _is_lv2(source) else Path(source)
+        lv2 = _described(source) if _is_lv2(source) else None
+        library = lv2.binary if lv2 else Path(source)
         if library is not None and (cause := trouble(library)):
             raise EffectLoadError(f"dawdreamer:{source} cannot be loaded: {cause}")
         prepare = partial(_load_option, source, *_checked_option(source, options)) if options else None
-        name = re.split(r"[/:#]", source)[-1] if _is_lv2(source) else Path(source).stem
+        name = re.split(r"[/:#]", source)[-1] if lv2 else Path(source).stem
         with quiet():
-            return DawDreamerPluginEffect(
-                Graph(sample_rate, remakes=_is_lv2(source)), source, name, prepare, measured, sidechain
-            )
+            graph = Graph(sample_rate, remakes=lv2 is not None)
+            return DawDreamerPluginEffect(graph, source, name, prepare, measured, sidechain, lv2)
 
     def claims(self, locator: str) -> float:
         if importlib.util.find_spec("dawdreamer") is None:
@@ -87,10 +93,15 @@ def _is_lv2(source: str) -> bool:
     return _URI.match(source) is not None
 
 
-def _lv2_library(uri: str) -> Path | None:
-    """The shared library of an installed LV2 plug-in, which may be missing; None for an unknown URI."""
-    description = lv2_bundles.description(uri)
-    return None if description is None else description.binary
+def _described(uri: str) -> PluginDescription:
+    """What an installed LV2 plug-in says about itself. Raises an error if it is not installed, or cannot be opened."""
+    plugin = lv2_bundles.description(uri)
+    if plugin is None:
+        known = list(lv2_bundles.effects())
+        raise EffectNotFoundError(f"dawdreamer:{uri}: no LV2 plug-in with this URI is installed; {suggest(uri, known)}")
+    if cause := refusal(plugin):
+        raise EffectLoadError(f"dawdreamer:{uri} {cause}")
+    return plugin
 
 
 def _locate(locator: str) -> str:
@@ -158,8 +169,10 @@ class DawDreamerPluginEffect(PluginEffect):
         prepare: Callable[[Any], None] | None = None,
         measured: Measured | None = None,
         sidechain: Audio | None = None,
+        lv2: PluginDescription | None = None,
     ) -> None:
         self._graph, self._source, self._prepare, self.sidechain = graph, source, prepare, sidechain
+        self._home = Lv2Home(lv2, graph.sample_rate) if lv2 else None
         self.name, self.sample_rate = name, graph.sample_rate
         self._processor: Any = None
         self._indices: list[int] = []
@@ -173,24 +186,24 @@ class DawDreamerPluginEffect(PluginEffect):
             )
         refuse_unused(f"dawdreamer:{source}", self)
         silence = np.zeros((self.inputs, BLOCK), np.float32)
-        controls = [_Control(processor, d) for d in processor.get_parameters_description()]
-        controls = [c for c in controls if not is_for_the_host(c)]
-        described = measured.described if measured else map(describe, controls)
-        self._use(ParameterSpace(described), [c.index for c in controls])
+        controls = dawdreamer_controls.controls(processor, in_hz(lv2, self.sample_rate) if lv2 else None)
+        read = (measured.described, measured.ranges) if measured else dawdreamer_controls.described(controls)
+        described, ranges = read
+        self._use(ParameterSpace(described), [c.index for c in controls], ranges)
         self._touch()
         self._latencies.clear()
         self._run(silence, self.parameters.defaults)
         self.latency = self._latencies.pop()
         self._method: Method = self.render_reloaded
         self.side_copies = measured.side_copies if measured else needs_copies(self)
-        measured = measured or self._measure({i for i, c in enumerate(controls) if is_doubtful(c)})
+        measured = measured or self._measure({i for i, c in enumerate(controls) if c.port is None and is_doubtful(c)})
         self.learnt = {"measured": measured}
         self._method = getattr(self, measured.method)
         self.repeatability = measured.error
         self._latencies |= measured.latencies
         kept = measured.kept
         self._run(silence, self.parameters.defaults)
-        self._use(ParameterSpace(self.parameters.everything[i] for i in kept), [self._indices[i] for i in kept])
+        self._use(ParameterSpace(described[i] for i in kept), [self._indices[i] for i in kept], [ranges[i] for i in kept])
 
     def _measure(self, doubtful: set[int]) -> Measured:
         choices = []
@@ -200,8 +213,8 @@ class DawDreamerPluginEffect(PluginEffect):
                 break
         choice = min(choices, key=lambda c: c.error)
         kept = tuple(i for i in range(len(self.parameters)) if i not in doubtful or i in choice.live)
-        everything, latencies = self.parameters.everything, frozenset(self._latencies)
-        return Measured(choice.method.__name__, choice.error, kept, everything, latencies, self.side_copies)
+        everything, latencies, ranges = self.parameters.everything, frozenset(self._latencies), tuple(self._ranges)
+        return Measured(choice.method.__name__, choice.error, kept, everything, latencies, self.side_copies, ranges)
 
     @property
     def method(self) -> str:
@@ -225,6 +238,8 @@ class DawDreamerPluginEffect(PluginEffect):
             with quiet():
                 self._processor = None
                 del self._graph
+                if self._home is not None:
+                    self._home.close()
 
     def render_reloaded(self, audio: Audio, values: FloatArray) -> Audio:
         result = self._run(audio, values)
@@ -243,7 +258,8 @@ class DawDreamerPluginEffect(PluginEffect):
 
     def _run(self, audio: Audio, values: FloatArray) -> Audio:
         """`[inputs, N]` -> `[outputs, N]` after a reset."""
-        result = self._graph.render(self._processor, audio, zip(self._indices, on_grid(values, self.parameters), strict=True))
+        settings = zip(self._indices, host_values(values, self.parameters, self._ranges), strict=True)
+        result = self._graph.render(self._processor, audio, settings)
         self._latencies.add(self._processor.get_latency_samples())
         return result
 
@@ -260,7 +276,8 @@ class DawDreamerPluginEffect(PluginEffect):
                 self._graph.engine.remove_processor("plugin")
             reseed()
             try:
-                self._processor = self._graph.engine.make_plugin_processor("plugin", self._source)
+                with self._home.active() if self._home else nullcontext():
+                    self._processor = self._graph.engine.make_plugin_processor("plugin", self._source)
             except RuntimeError as error:
                 raise _load_error(self._source, error) from error
             if self._prepare is not None:
@@ -279,39 +296,13 @@ class DawDreamerPluginEffect(PluginEffect):
         for values in (np.where(defaults > 0.5, 0.0, 1.0), defaults):
             self._run(silence, values)
 
-    def _use(self, parameters: ParameterSpace, indices: list[int]) -> None:
-        self.parameters, self._indices = parameters, indices
-
-
-class _Control:
-    """A parameter of a DawDreamer processor, with the attributes that Pedalboard's native parameters have."""
-
-    def __init__(self, processor: Any, description: Mapping[str, Any]) -> None:
-        self._processor = processor
-        self.index: int = description["index"]
-        self.name: str = description["name"]
-        self.label: str = description["label"]
-        self.num_steps: int = description["numSteps"]
-        self.is_boolean: bool = description["isBoolean"]
-        self.is_automatable: bool = description["isAutomatable"]
-        self.raw_value = float(processor.get_parameter(self.index))
-
-    def get_text_for_raw_value(self, value: float) -> str:
-        """DawDreamer gives only the text of the present value: set the value, read the text, and restore the value."""
-        self._processor.set_parameter(self.index, value)
-        text = str(self._processor.get_parameter_text(self.index))
-        self._processor.set_parameter(self.index, self.raw_value)
-        return text
+    def _use(self, parameters: ParameterSpace, indices: list[int], ranges: Sequence[HostRange | None]) -> None:
+        self.parameters, self._indices, self._ranges = parameters, indices, ranges
 
 
 def _load_error(source: str, error: Exception) -> Exception:
     """The likely cause: DawDreamer says "Unable to load plugin." for every one."""
     cause = "it may be damaged, of another kind (LADSPA, CLAP), or lack a library that it needs"
     if _is_lv2(source):
-        known = list(lv2_bundles.effects())
-        if source not in known:
-            return EffectNotFoundError(
-                f"dawdreamer:{source}: no LV2 plug-in with this URI is installed; {suggest(source, known)}"
-            )
         cause = f"its description may be faulty (see `lv2info {source}`), or its library damaged"
     return EffectLoadError(f"dawdreamer:{source}: DawDreamer could not load it ({error}): {cause}")

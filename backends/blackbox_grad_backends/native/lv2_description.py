@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from blackbox_grad_backends.native.turtle import Graph, Node, local_name, read
 
-PortKind: TypeAlias = Literal["audio", "control", "cv", "event", "other"]
+PortKind: TypeAlias = Literal["audio", "control", "cv", "atom", "other"]
 
 LV2 = "http://lv2plug.in/ns/lv2core#"
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -26,9 +26,10 @@ _PATCH = "http://lv2plug.in/ns/ext/patch#"
 _MIDI_EVENT = "http://lv2plug.in/ns/ext/midi#MidiEvent"
 _WORKER = "http://lv2plug.in/ns/ext/worker#"
 
-_KINDS: dict[str, PortKind] = {
-    "AudioPort": "audio", "ControlPort": "control", "CVPort": "cv", "AtomPort": "event", "EventPort": "event", "MidiPort": "event",
-}  # fmt: skip
+_KINDS: dict[str, PortKind] = {"AudioPort": "audio", "ControlPort": "control", "CVPort": "cv", "AtomPort": "atom"}
+
+#: Types of the parameters of `patch:writable` that are numbers.
+_NUMBERS = {"Int", "Long", "Float", "Double", "Bool"}
 
 #: LV2 classes of plug-ins that play notes. (GeneratorPlugin is no evidence: MDA BeatBox is one, and has inputs.)
 _INSTRUMENTS = {"InstrumentPlugin", "MIDIPlugin"}
@@ -52,7 +53,7 @@ class Port:
         symbol: its name for programs, unique within the plug-in.
         name: for people.
         index: its place among all ports.
-        kind: audio, control, cv, event (MIDI and other messages) or other.
+        kind: audio, control, cv, atom (MIDI and other messages), or other, such as the event ports of old plug-ins.
         is_input: whether the plug-in reads it.
         properties: names of `lv2:portProperty`: "logarithmic", "integer", "toggled", "enumeration", "sampleRate" (the range is in
             multiples of the sample rate), "trigger", "notOnGUI", "connectionOptional", "isSideChain", "reportsLatency", …
@@ -62,7 +63,7 @@ class Port:
         unit: of a control, as text: "Hz", "dB", "%".
         points: named values of a control, in rising order.
         steps: `pprops:rangeSteps`: how many steps a knob should have; 0 without one.
-        takes_midi: whether an event port takes MIDI.
+        takes_midi: whether it takes MIDI.
     """
 
     symbol: str
@@ -105,11 +106,12 @@ class PluginDescription:
         uri: its address.
         bundle: its folder.
         binary: its shared library, which may be missing; None if no file names one.
+        files: that describe it, beside `manifest.ttl`.
         name: for people.
         maker: who made or maintains it; empty if its files do not say.
         classes: "EQPlugin", "InstrumentPlugin", …
         ports: all, by index.
-        writable: parameters that are set by messages (`patch:writable`), by IRI, which is their symbol.
+        writable: numbers that are set by messages (`patch:writable`), in the order of their IRIs, which are their symbols.
         required, optional: IRIs of features of the host.
         extension_data: IRIs of what the plug-in offers the host.
         groups: its port groups by IRI.
@@ -119,6 +121,7 @@ class PluginDescription:
     uri: str
     bundle: Path
     binary: Path | None
+    files: tuple[Path, ...]
     name: str
     classes: frozenset[str]
     maker: str = ""
@@ -177,7 +180,7 @@ def describe_all(bundle: Path) -> list[PluginDescription]:
         files = tuple(_see_also(manifest, uri))
         if files not in shared:
             shared[files] = read(files)
-        found.append(_description(manifest, shared[files], bundle, uri))
+        found.append(_description(manifest, shared[files], bundle, files, uri))
     return found
 
 
@@ -186,7 +189,8 @@ def describe(bundle: Path, uri: str) -> PluginDescription | None:
     manifest = read([bundle / "manifest.ttl"])
     if uri not in manifest.subjects(f"{RDF}type", f"{LV2}Plugin"):
         return None
-    return _description(manifest, read(_see_also(manifest, uri)), bundle, uri)
+    files = tuple(_see_also(manifest, uri))
+    return _description(manifest, read(files), bundle, files, uri)
 
 
 def _see_also(manifest: Graph, uri: str) -> list[Path]:
@@ -200,7 +204,7 @@ def local_file(node: Node) -> Path | None:
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
-def _description(manifest: Graph, graph: Graph, bundle: Path, uri: str) -> PluginDescription:
+def _description(manifest: Graph, graph: Graph, bundle: Path, files: tuple[Path, ...], uri: str) -> PluginDescription:
     def names(predicate: str) -> tuple[str, ...]:
         found = (*manifest.objects(uri, predicate), *graph.objects(uri, predicate))
         return tuple(dict.fromkeys(map(str, found)))
@@ -210,12 +214,16 @@ def _description(manifest: Graph, graph: Graph, bundle: Path, uri: str) -> Plugi
 
     groups_of = "http://lv2plug.in/ns/ext/port-groups#"
     ports = sorted((_port(graph, node) for node in graph.objects(uri, f"{LV2}port")), key=lambda port: port.index)
-    writable = [_port(graph, node) for node in sorted(graph.objects(uri, f"{_PATCH}writable"))]
+    numbers = [
+        n for n in graph.objects(uri, f"{_PATCH}writable") if _NUMBERS & set(map(local_name, graph.objects(n, f"{RDFS}range")))
+    ]
+    writable = [_port(graph, node) for node in sorted(numbers)]
     binary = first(f"{LV2}binary")
     return PluginDescription(
         uri=uri,
         bundle=bundle,
         binary=local_file(Node(binary)) if binary else None,
+        files=files,
         name=graph.text(uri, f"{_DOAP}name") or manifest.text(uri, f"{_DOAP}name") or re.split(r"[/:#]", uri)[-1],
         classes=frozenset(local_name(c) for c in names(f"{RDF}type") if c.startswith(LV2)) - {"Plugin"},
         maker=_maker(graph, uri),
@@ -250,7 +258,7 @@ def _group(graph: Graph, iri: str) -> PortGroup:
 def _port(graph: Graph, node: Node) -> Port:
     classes = {local_name(c) for c in graph.objects(node, f"{RDF}type")}
     properties = frozenset(map(local_name, graph.objects(node, f"{LV2}portProperty")))
-    kind = next((kind for name, kind in _KINDS.items() if name in classes), "other")
+    kind: PortKind = next((kind for name, kind in _KINDS.items() if name in classes), "other")
     written = graph.text(node, f"{LV2}index")
     points = [
         (_number(graph, p, f"{RDF}value"), graph.text(p, f"{RDFS}label")) for p in graph.objects(node, f"{LV2}scalePoint")
@@ -272,8 +280,7 @@ def _port(graph: Graph, node: Node) -> Port:
         unit=_unit(graph, node),
         points=tuple(sorted((value, label) for value, label in points if value is not None)),
         steps=int(steps),
-        takes_midi=kind == "event"
-        and ("MidiPort" in classes or any(_MIDI_EVENT in graph.named(node, n) for n in ("supports", "supportsEvent"))),
+        takes_midi="MidiPort" in classes or any(_MIDI_EVENT in graph.named(node, n) for n in ("supports", "supportsEvent")),
     )
 
 

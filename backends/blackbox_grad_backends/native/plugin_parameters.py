@@ -53,7 +53,12 @@ def on_grid(values: FloatArray, parameters: ParameterSpace) -> list[float]:
 
 def is_for_the_host(control: Any) -> bool:
     """Whether the host sets this control (buffer size, program, bypass), or it has a single value. Neither is a parameter."""
-    return bool(_OF_THE_HOST.match(control.name.strip())) or control.num_steps < 2
+    return is_named_for_the_host(control.name) or control.num_steps < 2
+
+
+def is_named_for_the_host(name: str) -> bool:
+    """Whether a control of this name is the host's."""
+    return bool(_OF_THE_HOST.match(name.strip()))
 
 
 def is_doubtful(control: Any) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 from blackbox_grad.effects import Audio, PluginEffect
 from blackbox_grad.parameters import FloatArray, Parameter
 from blackbox_grad_backends.native.determinism import reseed
+from blackbox_grad_backends.native.lv2_parameters import HostRange
 
 Method: TypeAlias = Callable[[Audio, FloatArray], Audio]
 
@@ -42,6 +43,7 @@ class Measured:
         error: its largest relative error.
         kept: which of the plug-in's controls are parameters.
         described: all its controls. Their texts are read once, as a busy machine may cut the reading short.
+        ranges: of the same controls, in the host; None where the host's value is the parameter's.
         latencies: all latencies that were seen, in samples.
         side_copies: as in `PluginEffect`.
     """
@@ -52,6 +54,7 @@ class Measured:
     described: tuple[Parameter, ...]
     latencies: frozenset[int] = frozenset()
     side_copies: bool = False
+    ranges: tuple[HostRange | None, ...] = ()
 
 
 def choose_method(effect: PluginEffect, methods: Sequence[Method], doubtful: Collection[int] = ()) -> Choice:

@@ -1,0 +1,46 @@
+"""Why DawDreamer cannot run an LV2 plug-in, known from the plug-in's files before it is loaded, and before it crashes."""
+
+from __future__ import annotations
+
+from blackbox_grad_backends.native.lv2_description import PluginDescription, PortKind
+
+#: Features of the host that DawDreamer's host, JUCE, offers to LV2 plug-ins.
+OFFERED = frozenset(
+    {
+        "http://lv2plug.in/ns/ext/state#loadDefaultState",
+        "http://lv2plug.in/ns/ext/state#threadSafeRestore",
+        "http://lv2plug.in/ns/ext/buf-size#boundedBlockLength",
+        "http://lv2plug.in/ns/ext/urid#map",
+        "http://lv2plug.in/ns/ext/urid#unmap",
+        "http://lv2plug.in/ns/ext/options#options",
+        "http://lv2plug.in/ns/ext/worker#schedule",
+        "http://lv2plug.in/ns/ext/resize-port#resize",
+    }
+)
+
+
+def refusal(plugin: PluginDescription) -> str:
+    """One sentence without its subject, the plug-in; empty if nothing speaks against opening it."""
+    if plugin.is_instrument:
+        return "is an instrument, not an effect: it plays the notes that it receives as MIDI"
+    if plugin.ports:
+        inputs, outputs = len(plugin.of("audio")), len(plugin.of("audio", is_input=False))
+        if not inputs or not outputs:
+            what = "a generator" if not inputs else "an analyser"
+            return f"is {what}, not an effect: it has {inputs} audio inputs and {outputs} outputs"
+    if missing := [feature for feature in plugin.required if feature not in OFFERED]:
+        return f"cannot be opened: it requires the host feature {' and '.join(missing)}, which DawDreamer does not have"
+    if names := _unconnected(plugin, "cv"):
+        return (
+            f"cannot be opened: it has CV ports ({names}), which DawDreamer leaves unconnected, and the plug-in would crash; "
+            "its maker's control or audio version, if there is one, can be opened"
+        )
+    if names := _unconnected(plugin, "other"):
+        return f"cannot be opened: it has ports of a kind that DawDreamer does not know ({names})"
+    return ""
+
+
+def _unconnected(plugin: PluginDescription, kind: PortKind) -> str:
+    """Names of the ports of a kind, but of those that may be left unconnected."""
+    ports = [*plugin.of(kind), *plugin.of(kind, is_input=False)]
+    return ", ".join(port.symbol for port in ports if kind == "other" or "connectionOptional" not in port.properties)

@@ -1,0 +1,248 @@
+"""Parameters of LV2 plug-ins have the range, scale, unit and names of their files, and the plug-in receives what they say."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blackbox_grad.effects import load
+from blackbox_grad.errors import EffectLoadError
+from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend, DawDreamerPluginEffect
+from blackbox_grad_backends.native import lv2_bundles, plugin_folders
+from blackbox_grad_backends.native.lv2_description import Port, describe_all
+from blackbox_grad_backends.native.lv2_parameters import HostRange, describe_port, is_for_the_host
+from blackbox_grad_backends.native.lv2_refusals import refusal
+
+EQUALISER = "http://calf.sourceforge.net/plugins/Equalizer12Band"
+MDA = "http://drobilla.net/plugins/mda/"
+
+#: Plug-ins with every kind of port: plain, whole, named, uneven, grouped, logarithmic, hundreds, in multiples of the sample rate.
+REAL = (
+    "urn:zamaudio:ZamDelay", "urn:zamaudio:ZamTube", "urn:zamaudio:ZamComp", f"{MDA}RezFilter", f"{MDA}MultiBand", f"{MDA}Image",
+    f"{MDA}TestTone", EQUALISER, "http://lsp-plug.in/plugins/lv2/compressor_mono", "urn:ardour:a-delay",
+    "http://gareus.org/oss/lv2/fil4#mono", "http://plugin.org.uk/swh-plugins/decimator",
+)  # fmt: skip
+
+
+def control(low: float = 0.0, high: float = 1.0, *properties: str, **more: object) -> Port:
+    fields: dict[str, object] = {"minimum": low, "maximum": high, "default": low} | more
+    return Port("c", "C", 0, "control", True, frozenset(properties), **fields)  # type: ignore[arg-type]
+
+
+def _mended(text: str) -> str:
+    """DawDreamer gives UTF-8 as if it were Latin-1."""
+    try:
+        return text.encode("latin-1").decode("utf-8").strip()
+    except UnicodeError:
+        return text.strip()
+
+
+def opened(uri: str, sample_rate: float = 44100.0) -> DawDreamerPluginEffect:
+    if lv2_bundles.bundle_of(uri) is None:
+        pytest.skip(f"{uri} is not installed")
+    return DawDreamerPluginBackend().open(uri, sample_rate, {})
+
+
+@pytest.mark.parametrize(("low", "high"), [(20.0, 20000.0), (0.015625, 64.0), (20000.0, 0.1)])
+def test_a_wide_positive_range_is_logarithmic_whether_its_file_says_so_or_not(low: float, high: float) -> None:
+    low, high = min(low, high), max(low, high)
+    for properties in ((), ("logarithmic",)):
+        parameter, reach = describe_port(control(low, high, *properties, unit="Hz"), 0.0)
+        assert (parameter.scale, parameter.unit, parameter.minimum, parameter.maximum) == ("log", "Hz", low, high)
+        assert parameter.to_native(0.5) == pytest.approx((low * high) ** 0.5)
+        assert reach.native(reach.host_value(parameter, 0.5)) == pytest.approx((low * high) ** 0.5)
+
+
+def test_a_logarithmic_range_from_zero_reaches_zero_and_has_unity_inside() -> None:
+    parameter, reach = describe_port(control(0.0, 1000.0, "logarithmic", unit="G"), 0.001)
+    assert parameter.to_native(0.0) == reach.host_value(parameter, 0.0) == 0.0
+    assert parameter.to_native(1.0) == 1000.0
+    assert parameter.to_native(parameter.default) == pytest.approx(1.0)
+    assert 0.3 < parameter.default < 0.8
+    points = np.linspace(0.0, 1.0, 301)
+    assert np.all(np.diff([parameter.to_native(p) for p in points]) > 0.0)
+
+
+def test_levels_have_their_names_and_their_own_values() -> None:
+    points = ((0.0, "Off"), (0.25, "Left"), (0.75, "Right"))
+    parameter, reach = describe_port(control(0.0, 1.0, "enumeration", points=points), 0.25)
+    assert (parameter.kind, parameter.choices, parameter.text(parameter.default)) == (
+        "stepped",
+        ("Off", "Left", "Right"),
+        "Left",
+    )
+    assert [reach.host_value(parameter, i / 2) for i in range(3)] == [0.0, 0.25, 0.75]
+    # what lies outside of the range, and names that are not there
+    outside = describe_port(control(0.0, 2.0, "enumeration", "integer", points=(*points[:1], (2.0, ""), (9.0, "x"))), 0.0)[0]
+    assert outside.choices == ("Off", "2")
+
+
+def test_what_is_set_by_the_host_is_no_parameter() -> None:
+    for port in (
+        control(designation="enabled"),
+        control(designation="freeWheeling"),
+        control(0.0, 1.0, "toggled", "trigger"),
+        control(1.0, 1.0),
+        control(2.0, 1.0),
+        control(0.0, 1.0, "enumeration", points=((0.0, "only"),)),
+        replace(control(), name="BYPASS"),
+    ):
+        assert is_for_the_host(port), port
+    assert not is_for_the_host(replace(control(), name="Bypass 1"))
+    assert not describe_port(control(0.0, 1.0, "notOnGUI"), 0.0)[0].trainable
+    assert not describe_port(control(1.0, 300.0, designation="beatsPerMinute"), 0.5)[0].trainable
+
+
+@given(low=st.integers(-1000, 1000), count=st.integers(2, 400), data=st.data())
+def test_a_whole_number_is_never_cut_to_the_one_below(low: int, count: int, data: st.DataObject) -> None:
+    high = low + count - 1
+    parameter, reach = describe_port(control(low, high, "integer"), 0.0)
+    wanted = data.draw(st.integers(low, high))
+    value = reach.host_value(parameter, (wanted - low) / (count - 1))
+    received = np.float32(low) + np.float32(high - low) * np.float32(value)  # as JUCE computes it
+    assert int(np.floor(received)) == wanted
+    assert received == pytest.approx(wanted, abs=1e-3)
+
+
+def test_the_default_is_passed_on_exactly_as_the_host_gave_it() -> None:
+    parameter, reach = describe_port(control(20.0, 20000.0), 0.0123456789)
+    assert reach.host_value(parameter, parameter.default) == 0.0123456789
+
+
+@pytest.mark.plugins
+@pytest.mark.parametrize("uri", REAL)
+def test_the_plugin_receives_the_native_value_that_the_parameter_shows(uri: str) -> None:
+    """Read back from the host, by its own text, at points over the whole range; and no control is another's."""
+    effect = opened(uri)
+    processor, space = effect._processor, effect.parameters
+    described = {d["index"]: d for d in processor.get_parameters_description()}
+    rng = np.random.default_rng(0)
+    for point in (np.zeros(len(space)), np.ones(len(space)), space.defaults, *rng.uniform(size=(3, len(space)))):
+        values = space.complete(point)
+        effect._run(np.zeros((effect.inputs, 64), np.float32), values)
+        for index, parameter, value in zip(effect._indices, space, values, strict=True):
+            text = _mended(processor.get_parameter_text(index))
+            assert re.sub(r" \d+$", "", parameter.name) == re.sub(r" \d+$", "", described[index]["name"].strip())
+            if parameter.choices or parameter.kind == "toggle":
+                assert text.lower() in (parameter.text(value).lower(), f"{parameter.to_native(value):g}", ""), parameter
+            else:
+                span = abs(parameter.maximum - parameter.minimum)
+                assert float(text) == pytest.approx(parameter.to_native(value), rel=1e-4, abs=1e-6 * span), parameter
+
+
+@pytest.mark.plugins
+def test_an_equaliser_with_gains_from_a_64th_to_64_is_tame_at_random_settings() -> None:
+    if lv2_bundles.bundle_of(EQUALISER) is None:
+        pytest.skip("calf-plugins is not installed")
+    with load(f"dawdreamer:{EQUALISER}") as effect:
+        rng = np.random.default_rng(0)
+        audio = (0.1 * rng.standard_normal((2, 4096))).astype(np.float32)
+        peaks = [np.abs(effect.render(audio, rng.uniform(size=len(effect.parameters)))).max() for _ in range(20)]
+        frequency = effect.parameters[effect.parameters.index("Freq 1")]
+    assert (frequency.scale, frequency.unit, frequency.text(frequency.default)) == ("log", "Hz", "60 Hz")
+    assert np.median(peaks) < 10.0
+    assert max(peaks) < 1e4
+
+
+def copied(bundle: Path, target: Path, **edits: str) -> Path:
+    """A copy of a bundle with replacements in its Turtle files."""
+    shutil.copytree(bundle, target)
+    for file in target.glob("*.ttl"):
+        text = file.read_text("utf-8")
+        for old, new in edits.items():
+            text = text.replace(old.replace("__", " "), new)
+        file.write_text(text, "utf-8")
+    return target
+
+
+@pytest.fixture
+def own_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("LV2_PATH", str(tmp_path / "lv2"))
+    return tmp_path / "lv2" / "sub-folder" / "no suffix"
+
+
+def installed_bundle(uri: str) -> Path:
+    found = lv2_bundles.bundle_of(uri)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def tube() -> Path:
+    return installed_bundle("urn:zamaudio:ZamTube")
+
+
+@pytest.mark.plugins
+def test_a_plugin_of_lv2_path_opens_from_there(tube: Path, own_path: Path) -> None:
+    copied(tube, own_path, Tube__Drive="Valve Drive")
+    effect = opened("urn:zamaudio:ZamTube")
+    assert "Valve Drive" in effect.parameters.names
+    audio = np.full((1, 2000), 0.1, np.float32)
+    expected = effect.render(audio, effect.parameters.defaults)
+    assert np.array_equal(effect.render(audio, effect.parameters.defaults), expected)
+    assert np.abs(expected).max() > 0.0
+
+
+@pytest.mark.plugins
+@pytest.mark.parametrize("sample_rate", [44100.0, 48000.0])
+def test_a_range_in_multiples_of_the_sample_rate_reaches_the_plugin_in_hz(
+    own_path: Path, sample_rate: float, monkeypatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.delenv("LV2_PATH")
+        bundle = installed_bundle("urn:zamaudio:ZamDelay")
+    copied(bundle, own_path)
+    (file,) = [f for f in own_path.glob("*.ttl") if "LPF" in f.read_text("utf-8")]
+    before, _, after = file.read_text("utf-8").partition('"LPF"')
+    after = after.replace("lv2:minimum 20 ;", "lv2:minimum 0.001 ; lv2:portProperty lv2:sampleRate ;", 1)
+    after = after.replace("lv2:maximum 20000", "lv2:maximum 0.25", 1)
+    file.write_text(f'{before}"LPF"{after}', "utf-8")
+    effect = opened("urn:zamaudio:ZamDelay", sample_rate)
+    cut = effect.parameters[effect.parameters.index("LPF")]
+    assert (cut.minimum, cut.maximum, cut.unit) == (0.001 * sample_rate, 0.25 * sample_rate, "Hz")
+    point = effect.parameters.point({"LPF": 1.0})
+    effect._run(np.zeros((1, 64), np.float32), point)
+    text = effect._processor.get_parameter_text(effect._indices[effect.parameters.index("LPF")])
+    assert float(text) == pytest.approx(0.25 * sample_rate, rel=1e-4)
+    effect.close()
+
+
+@pytest.mark.plugins
+@pytest.mark.parametrize(
+    ("addition", "cause"),
+    [
+        ("lv2:requiredFeature lv2:isLive", r"requires the host feature http://lv2plug\.in/ns/lv2core#isLive, which DawDreamer"),
+        ('lv2:port [ a lv2:CVPort , lv2:InputPort ; lv2:index 99 ; lv2:symbol "pitch_cv" ]', r"it has CV ports \(pitch_cv\)"),
+        ('lv2:port [ a lv2:MorphPort , lv2:InputPort ; lv2:index 99 ; lv2:symbol "odd" ]', r"ports of a kind .* \(odd\)"),
+        ("a lv2:InstrumentPlugin", "is an instrument, not an effect"),
+    ],
+)
+def test_what_dawdreamer_cannot_run_is_refused_before_it_is_loaded(
+    tube: Path, own_path: Path, addition: str, cause: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied(tube, own_path)
+    (file,) = [f for f in own_path.glob("*.ttl") if "lv2:maximum" in f.read_text("utf-8")]
+    file.open("a").write(f"\n<urn:zamaudio:ZamTube> {addition} .\n")
+    monkeypatch.setattr("dawdreamer.RenderEngine.make_plugin_processor", lambda *a: pytest.fail("it was loaded"))
+    with pytest.raises(EffectLoadError, match=rf"^dawdreamer:urn:zamaudio:ZamTube .*{cause}"):
+        opened("urn:zamaudio:ZamTube")
+
+
+@pytest.mark.plugins
+def test_every_installed_effect_with_cv_ports_is_refused() -> None:
+    bundles = [b for b in plugin_folders.installed("lv2") if b.name in ("fomp.lv2", "blop.lv2", "zam.lv2")]
+    plugins = [plugin for bundle in bundles for plugin in describe_all(bundle)]
+    with_cv = [p for p in plugins if p.of("cv") or p.of("cv", is_input=False)]
+    assert not [p.uri for p in with_cv if not refusal(p)]
+
+
+def test_host_range_is_the_line_that_juce_draws() -> None:
+    assert HostRange(-60.0, 0.0, 0.5).native(0.25) == -45.0
