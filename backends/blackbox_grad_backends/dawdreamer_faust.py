@@ -60,6 +60,11 @@ class FaustBackend:
             return 0.0
         return 1.0 if locator.lower().endswith(".dsp") or _PROGRAM.search(locator) else 0.0
 
+    path_options = (SIDECHAIN,)
+
+    def path(self, locator: str) -> str | None:
+        return None if _PROGRAM.search(locator) else locator
+
     def scan(self) -> Iterator[str]:
         """None: Faust programs are not installed in any folder."""
         yield from ()

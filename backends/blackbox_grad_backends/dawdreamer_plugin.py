@@ -35,7 +35,7 @@ from blackbox_grad_backends.native.output import quiet
 from blackbox_grad_backends.native.plugin_parameters import is_doubtful
 from blackbox_grad_backends.native.render_method import Measured, Method, choose_method
 from blackbox_grad_backends.native.shared_library import trouble
-from blackbox_grad_backends.options import PLUGIN_OPTIONS, check_options
+from blackbox_grad_backends.options import PLUGIN_OPTIONS, check_options, path_in
 from blackbox_grad_backends.side_chain import SIDECHAIN, needs_copies, refuse_unused, take_sidechain
 
 #: Samples of silence after a change of parameters, in which plug-ins apply values and end their fades.
@@ -43,6 +43,7 @@ SETTLING = 4096
 
 _URI = re.compile(r"^(https?://|urn:)\S+$", re.IGNORECASE)
 _VST2_SUFFIXES = (".so", ".dll", ".vst")
+_SUFFIXES = (".vst3", *_VST2_SUFFIXES)
 
 
 class DawDreamerPluginBackend:
@@ -69,11 +70,17 @@ class DawDreamerPluginBackend:
     def claims(self, locator: str) -> float:
         if importlib.util.find_spec("dawdreamer") is None:
             return 0.0
-        if _is_lv2(locator) or locator.lower().endswith(_VST2_SUFFIXES):
+        plain = locator.rstrip(os.sep).lower()
+        if _is_lv2(locator) or plain.endswith(_VST2_SUFFIXES):
             return 1.0
-        if locator.lower().endswith(".vst3") or plugin_folders.find(locator, "vst3"):
+        if plain.endswith(".vst3") or plugin_folders.find(locator, "vst3"):
             return 0.5
         return 1.0 if plugin_folders.find(locator, "vst2") else 0.0
+
+    path_options = (*PLUGIN_OPTIONS, SIDECHAIN)
+
+    def path(self, locator: str) -> str | None:
+        return None if _is_lv2(locator) else path_in(locator, _SUFFIXES)
 
     def scan(self) -> Iterator[str]:
         return (locator for locator, _, _ in self.catalogue())
@@ -108,8 +115,11 @@ def _locate(locator: str) -> str:
     """The LV2 URI as it is, or the absolute path of the plug-in file."""
     if _is_lv2(locator):
         return locator
-    given = Path(locator).expanduser()
-    path = given.resolve() if given.exists() else plugin_folders.find(locator, "vst3") or plugin_folders.find(locator, "vst2")
+    text = path_in(locator, _SUFFIXES)
+    given = Path(text or locator).expanduser()
+    name = locator.rstrip(os.sep)
+    path = given.resolve() if text is not None and given.exists() else None
+    path = path or plugin_folders.find(name, "vst3") or plugin_folders.find(name, "vst2")
     if path is None:
         known = sorted(p.name for kind in ("vst3", "vst2") for p in plugin_folders.installed(kind))
         raise EffectNotFoundError(f"dawdreamer:{locator}: no such file, and no installed plug-in; {suggest(given.name, known)}")

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
 from blackbox_grad.errors import EffectLoadError
 
 #: A plug-in starts from one of these, or from its defaults.
 PLUGIN_OPTIONS = ("preset", "state")
+
+#: Between the folders of a path on this system.
+_SEPARATORS = os.sep + (os.altsep or "")
+
+
+def path_in(locator: str, suffixes: tuple[str, ...]) -> str | None:
+    """The beginning of a locator that is a path: it ends in one of the suffixes, or has a separator. `#` and a name may follow.
+
+    A name alone is that of an installed plug-in, and no file or folder of the same name hides it.
+    """
+    for text in (locator, locator.rpartition("#")[0]):
+        plain = text.rstrip(_SEPARATORS)
+        if plain.lower().endswith(suffixes):
+            return text
+    text = locator if os.path.exists(os.path.expanduser(locator)) else locator.partition("#")[0]
+    return text if any(separator in text.rstrip(_SEPARATORS) for separator in _SEPARATORS) else None
 
 
 def check_options(address: str, given: Iterable[str], known: Sequence[str] = ()) -> None:

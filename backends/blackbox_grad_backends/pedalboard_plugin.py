@@ -26,7 +26,7 @@ from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
 from blackbox_grad_backends.native.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid
 from blackbox_grad_backends.native.render_method import Measured, Method, choose_method
 from blackbox_grad_backends.native.shared_library import trouble
-from blackbox_grad_backends.options import PLUGIN_OPTIONS, check_options
+from blackbox_grad_backends.options import PLUGIN_OPTIONS, check_options, path_in
 
 #: Samples per block: from 1 024 on, larger blocks were not faster on the Zam plug-ins (ZamCompX2, 131 072 samples).
 BUFFER_SIZE = 4096
@@ -41,6 +41,9 @@ SETTLING = BUFFER_SIZE
 _MOST_HIDDEN = 16
 
 _COMPONENT_FOLDERS = ("~/Library/Audio/Plug-Ins/Components", "/Library/Audio/Plug-Ins/Components")
+
+#: Of files and bundles that Pedalboard opens.
+_SUFFIXES = (".vst3", ".component")
 
 _CONSTRUCTING = threading.Lock()
 
@@ -66,10 +69,15 @@ class PedalboardPluginBackend:
     def claims(self, locator: str) -> float:
         if importlib.util.find_spec("pedalboard") is None:
             return 0.0
-        path = locator.partition("#")[0]
-        if path.lower().endswith((".vst3", ".component")):
+        path = path_in(locator, _SUFFIXES)
+        if path is not None and path.rstrip(os.sep).lower().endswith(_SUFFIXES):
             return 1.0
-        return 1.0 if _installed(path) is not None else 0.0
+        return 1.0 if _installed(locator.partition("#")[0]) is not None else 0.0
+
+    path_options = PLUGIN_OPTIONS
+
+    def path(self, locator: str) -> str | None:
+        return path_in(locator, _SUFFIXES)
 
     def scan(self) -> Iterator[str]:
         yield from (path.name for path in _all_installed())
@@ -95,12 +103,19 @@ def _installed(name: str) -> Path | None:
 
 def _locate(locator: str) -> tuple[Path, str | None]:
     """Path of the plug-in file and the name of the plug-in within it."""
-    text, _, name = (locator, "", "") if Path(locator).expanduser().exists() else locator.partition("#")
-    given = Path(text).expanduser()
-    path = given.resolve() if given.exists() else _installed(text)
+    text = path_in(locator, _SUFFIXES)
+    name = "" if text is None else locator[len(text) :].lstrip("#")
+    if text is None:
+        text, _, name = locator.partition("#")
+        path = _installed(text)
+    else:
+        given = Path(text).expanduser()
+        path = given.resolve() if given.exists() else _installed(text.rstrip(os.sep))
     if path is None:
         known = sorted(p.name for p in _all_installed())
-        raise EffectNotFoundError(f"pedalboard:{locator}: no such file, and no installed plug-in; {suggest(given.name, known)}")
+        raise EffectNotFoundError(
+            f"pedalboard:{locator}: no such file, and no installed plug-in; {suggest(Path(text).name, known)}"
+        )
     return path, name or None
 
 

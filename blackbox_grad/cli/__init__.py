@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from blackbox_grad.cli.console import say as say
     from blackbox_grad.cli.console import table as table
     from blackbox_grad.cli.console import warn as warn
+    from blackbox_grad.cli.ending import importing as importing
+    from blackbox_grad.cli.outputs import Outputs as Outputs
+    from blackbox_grad.cli.outputs import command_line as command_line
     from blackbox_grad.cli.outputs import refuse_overwriting as refuse_overwriting
     from blackbox_grad.cli.outputs import warn_of_clipping as warn_of_clipping
 
@@ -43,8 +46,11 @@ _HOME = {
     "Options": "arguments",
     "Preset": "arguments",
     "Set": "arguments",
+    "Outputs": "outputs",
+    "command_line": "outputs",
     "complain": "console",
     "err": "console",
+    "importing": "ending",
     "options_of": "arguments",
     "out": "console",
     "print_json": "console",

@@ -146,18 +146,41 @@ def listings_of(name: str) -> Iterator[Listing]:
         raise missing_dependency(error, f"backend {name!r}") from error
 
 
+def locator_path(name: str, locator: str) -> str | None:
+    """The beginning of a locator that the backend of this name reads as a path; None if it reads it as a name.
+
+    A backend may offer `path(locator) -> str | None`. Without it, no locator is a path.
+    """
+    find = getattr(_optional_backend(name), "path", None)
+    found: str | None = None if find is None else find(locator)
+    return found
+
+
+def path_options(name: str) -> tuple[str, ...]:
+    """The options of a backend whose text is the path of a file. A backend may list them in `path_options`."""
+    listed: tuple[str, ...] = getattr(_optional_backend(name), "path_options", ())
+    return listed
+
+
+def _optional_backend(name: str) -> Backend | None:
+    try:
+        return backend(name)
+    except BlackboxGradError:
+        return None
+
+
 def file_stamp(address: str) -> str:
     """Changes whenever the file of the effect `backend:locator` does; empty if the effect has no file.
 
-    A backend may offer `file(locator) -> Path | None`. Without it, a locator that is a path is the file.
+    A backend may offer `file(locator) -> Path | None`. Without it, the path in the locator is the file.
     """
     from importlib.metadata import version
 
     name, _, locator = address.partition(":")
     try:
         find = getattr(backend(name), "file", None)
-        path = Path(locator) if find is None else find(locator)
-        if path is None or not path.exists():
+        path = Path(locator_path(name, locator) or "") if find is None else find(locator)
+        if path is None or path == Path() or not path.exists():
             return ""
         files = [path, *sorted(p for p in path.rglob("*") if p.is_file())] if path.is_dir() else [path]
         seen = [(str(p), (status := p.stat()).st_mtime_ns, status.st_size) for p in files]

@@ -76,7 +76,7 @@ class EffectSpec:
 
         Paths become absolute. The spec holds the state of its files: after a change, `of` makes a different spec.
         """
-        from blackbox_grad.effects.addresses import resolve_address
+        from blackbox_grad.effects.addresses import locator_path, path_options, resolve_address
 
         if not isinstance(address, (str, os.PathLike)):
             raise AddressError(f"an effect's address must be text or a path, got {type(address).__name__}")
@@ -86,18 +86,20 @@ class EffectSpec:
             )
         if not isinstance(fixed, Mapping | None):
             raise ParameterError(f"{address}: fixed={fixed!r}: give a dict of names and values")
+        addresses = split_chain(address) if isinstance(address, str) else [os.fspath(address)]
         address = os.fspath(address)
-        addresses = split_chain(address)
         chosen = parameters if isinstance(parameters, str) else tuple(parameters)
         pinned = tuple((fixed or {}).items())
         if len(addresses) == 1:
-            backend, _, locator = resolve_address(address).partition(":")
-            locator, *stamps = _absolute(locator)
-            for name, value in options.items():
-                options[name], *more = _absolute(value) if isinstance(value, (str, os.PathLike)) else (value,)
-                stamps += more
+            name, _, locator = resolve_address(address).partition(":")
+            locator, *stamps = _absolute(locator, locator_path(name, locator))
+            for option in path_options(name):
+                value = options.get(option)
+                if isinstance(value, (str, os.PathLike)):
+                    options[option], *more = _absolute(os.fspath(value), os.fspath(value))
+                    stamps += more
             given = tuple(sorted(options.items()))
-            return cls(f"{backend}:{locator}", sample_rate, chosen, pinned, given, files=tuple(stamps))
+            return cls(f"{name}:{locator}", sample_rate, chosen, pinned, given, files=tuple(stamps))
         if options:
             raise AddressError(
                 f"options {sorted(options)} are for one effect, and {address!r} is a chain; build the parts with "
@@ -119,27 +121,46 @@ def _canonical(value: Any) -> str:
     return repr(value)
 
 
-def _absolute(text: str | os.PathLike[str]) -> tuple[Any, ...]:
-    """An absolute path and its file's state, if the text names a file that exists; otherwise the text alone.
-
-    The part after `#` names a plug-in inside the file.
-    """
-    text = os.fspath(text)
-    name, mark, inside = text.partition("#")
-    path = os.path.expanduser(name)
-    if "\n" in path or len(path) > 1000 or not os.path.exists(path):
+def _absolute(text: str, path: str | None) -> tuple[Any, ...]:
+    """`text` with an absolute path and the state of its file, if `path`, its beginning, names a file; otherwise the text alone."""
+    there = None if path is None else existing(path)
+    if path is None or there is None:
         return (text,)
-    state = os.stat(path)
-    return os.path.abspath(path) + mark + inside, (state.st_mtime_ns, state.st_size)
+    state = os.stat(there)
+    return os.path.abspath(there) + text[len(path) :].lstrip(os.sep), (state.st_mtime_ns, state.st_size)
+
+
+def existing(path: str) -> str | None:
+    """A path with the user's folder filled in, if there is a file or folder; None otherwise."""
+    full = os.path.expanduser(path)
+    return full if "\n" not in full and "\0" not in full and len(full) <= 1000 and os.path.exists(full) else None
 
 
 def split_chain(address: str) -> list[str]:
-    """`"a | b"` -> `["a", "b"]`."""
+    """`"a | b"` -> `["a", "b"]`. A bar within the path of a file splits nothing."""
     bar = _BAR_BESIDE_SOURCE if re.search(r"\bprocess\s*=", address) else _BAR
-    parts = [part.strip() for part in bar.split(f" {address} ")]
+    pieces = re.split(f"({bar.pattern})", f" {address} ")
+    parts, start = [], 0
+    while start < len(pieces):
+        # the longest beginning that is a file, or else one piece
+        ends = [end for end in range(len(pieces), start + 1, -2) if _names_a_file("".join(pieces[start:end]))]
+        end = max([*ends, start + 1])
+        parts.append("".join(pieces[start:end]).strip())
+        start = end + 1
     if not all(parts) and len(parts) > 1:
         raise AddressError(f"{address!r} has an empty part; write a chain as 'first:effect | second:effect'")
     return parts
+
+
+def _names_a_file(address: str) -> bool:
+    """With a backend before it or not, and with a plug-in's name behind it or not."""
+    address = address.strip()
+    return any(
+        existing(path) is not None
+        for text in (address, address.partition(":")[2])
+        for path in (text, text.partition("#")[0], text.rpartition("#")[0])
+        if path
+    )
 
 
 class HasSpec(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 import blackbox_grad as bg
 from blackbox_grad import errors, load
-from blackbox_grad.effects import PluginEffect, split_chain
+from blackbox_grad.effects import PluginEffect, addresses, split_chain
 
 
 def noise(channels: int = 2, samples: int = 500) -> np.ndarray:
@@ -239,3 +240,65 @@ def test_equal_specs_have_equal_keys_and_others_other_ones():
         bg.EffectSpec("a:b", parts=(bg.EffectSpec("a:b"),)),
     ]
     assert len({spec.key for spec in different}) == len(different)
+
+
+NAMES = ["pedalboard-builtin:Reverb", "Reverb", "reference:gain", "faulty:gain"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_of_the_same_name_hides_no_effect(tmp_path, monkeypatch, name, third_party):
+    """Locators are paths only where their backend says so."""
+    monkeypatch.chdir(tmp_path)
+    before = bg.EffectSpec.of(name)
+    for folder in ("Reverb", "gain"):
+        (tmp_path / folder).mkdir()
+    assert bg.EffectSpec.of(name) == before
+
+
+@pytest.mark.plugins
+@pytest.mark.parametrize(
+    "name", ["ZamTube", "pedalboard:ZamTube", "dawdreamer:ZamTube", "ZamTube.vst3/", "pedalboard:ZamTube.vst3/"]
+)
+def test_a_folder_hides_no_plugin_and_a_slash_at_the_end_is_no_difference(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ZamTube").mkdir()
+    spec = bg.EffectSpec.of(name)
+    assert str(tmp_path) not in spec.address
+    backend, _, locator = spec.address.partition(":")
+    assert addresses.backend(backend).file(locator).stem == "ZamTube"
+
+
+@pytest.mark.plugins
+def test_a_bundle_is_found_by_its_path_with_or_without_a_slash_and_with_any_characters(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "my | plug-ins: a#1 é"
+    folder.mkdir()
+    (folder / "ZamTube.vst3").symlink_to(addresses.backend("pedalboard").file("ZamTube.vst3"))
+    (tmp_path / "here.vst3").symlink_to(folder / "ZamTube.vst3")
+    for backend in ("", "pedalboard:", "dawdreamer:"):
+        for path in (
+            f"{folder}/ZamTube.vst3",
+            f"{folder}/ZamTube.vst3/",
+            "here.vst3",
+            "here.vst3/",
+            f"./{folder.name}/ZamTube.vst3",
+        ):
+            spec = bg.EffectSpec.of(backend + path)
+            assert spec.address == f"{backend or 'pedalboard:'}{os.path.abspath(path)}"
+            assert len(spec.files) == 1
+    chain = bg.EffectSpec.of(f"pedalboard:{folder}/ZamTube.vst3 | Reverb | {folder}/ZamTube.vst3")
+    assert [part.address.rpartition("/")[2] for part in chain.parts] == [
+        "ZamTube.vst3",
+        "pedalboard-builtin:Reverb",
+        "ZamTube.vst3",
+    ]
+    assert len(bg.EffectSpec.of(folder / "ZamTube.vst3").files) == 1
+    named = bg.EffectSpec.of(f"{folder}/ZamTube.vst3#ZamTube")
+    assert named.address == f"pedalboard:{folder}/ZamTube.vst3#ZamTube"
+
+
+def test_only_options_that_are_paths_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "warm.vstpreset").touch()
+    spec = bg.EffectSpec.of("pedalboard:ZamTube.vst3", preset="warm.vstpreset", other="warm.vstpreset")
+    assert dict(spec.options) == {"preset": str(tmp_path / "warm.vstpreset"), "other": "warm.vstpreset"}

@@ -134,10 +134,11 @@ def test_a_moved_folder_goes_on_and_what_had_ended_stays_as_it_is(train, tmp_pat
     assert (weights(resumed) == weights(again)).all()
 
 
-def test_ctrl_c_keeps_the_best_and_goes_on_later(train, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_a_signal_keeps_the_best_and_goes_on_later(train, tmp_path, number):
     def press(name, row):
         if (name, row["epoch"]) == ("audio", 0):
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
     whole, _ = train(tmp_path / "whole")
     file, trained = train(tmp_path / "pressed", on_epoch=press)

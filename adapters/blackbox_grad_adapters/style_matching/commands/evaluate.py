@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 
 import typer
 
-from blackbox_grad.cli import HostOption, Json, complain, err, out, print_json, say, table, warn
+from blackbox_grad.cli import HostOption, Json, complain, err, importing, out, print_json, say, table, warn
 from blackbox_grad.errors import BlackboxGradError
 from blackbox_grad.files import check_writable
+from blackbox_grad.interrupts import Interrupt, deferred_interrupts
 from blackbox_grad_adapters.style_matching.commands.progress import decoding, telling
 from blackbox_grad_adapters.style_matching.data import corpora
 from blackbox_grad_adapters.style_matching.data.corpora import Kind
@@ -77,10 +79,11 @@ def evaluate(
       blackbox-grad style evaluate runs/delay Overdrive --kind speech --examples 100 --refine 200
       blackbox-grad style evaluate --examples 0 --page docs/measured/style-evaluation.md
     """
-    from blackbox_grad.hosts import opened_host
-    from blackbox_grad_adapters.style_matching.evaluation.results import METHODS, ResultsError, results
-    from blackbox_grad_adapters.style_matching.evaluation.summary import summaries
-    from blackbox_grad_adapters.style_matching.networks import shipped
+    with importing():
+        from blackbox_grad.hosts import opened_host
+        from blackbox_grad_adapters.style_matching.evaluation.results import METHODS, ResultsError, results
+        from blackbox_grad_adapters.style_matching.evaluation.summary import summaries
+        from blackbox_grad_adapters.style_matching.networks import shipped
 
     methods = _one_of("method", method, tuple(METHODS))
     kinds = _one_of("kind", kind, get_args(Kind))
@@ -88,40 +91,52 @@ def evaluate(
         raise typer.BadParameter("say what these --recordings are: --kind speech or --kind music")
     if page is not None:
         check_writable(page, (".md",))
-    failed, interrupted = 0, False
+    failed = 0
     wanted = names or list(shipped.EFFECTS) if examples else []
-    with opened_host(host, hosts=1) as rendering, _progress(len(wanted) * len(kinds) * examples) as advance:
-        try:
-            for name in wanted:
-                try:
-                    run = _Run(name, methods, refine, each, rendering)
-                    for k in kinds:
-                        run.measure(k, recordings, seed, output, examples, advance)
-                except BlackboxGradError as error:
-                    complain(f"{name}: {error}")
-                    failed += 1
-        except KeyboardInterrupt:
-            interrupted = True
-    try:
-        found = summaries(results(output))
-    except ResultsError:
-        if not (failed or interrupted):
-            raise
-        raise typer.Exit(130 if interrupted else 1) from None
-    if page is not None:
-        from blackbox_grad_adapters.style_matching.evaluation.page import write
+    interrupt, measuring = Interrupt(), False
 
-        write(page, found)
-    if json:
-        print_json([summary.to_json() for summary in found])
-    else:
-        _print(found)
-        for name, path in (("results", output), ("page", page)):
-            if path is not None:
-                say((f"{name:<8}", "dim"), str(path))
-    if interrupted:
-        warn("stopped by Ctrl-C; the same command continues")
-        raise typer.Exit(130)
+    def on_example(what: str) -> None:
+        nonlocal measuring
+        measuring = True
+        advance(what)
+        interrupt.check()
+
+    with deferred_interrupts(lambda: measuring, interrupt):
+        try:
+            with opened_host(host, hosts=1) as rendering, _progress(len(wanted) * len(kinds) * examples) as advance:
+                for name in wanted:
+                    try:
+                        measuring = False  # recordings are decoded, which may take long
+                        run = _Run(name, methods, refine, each, rendering)
+                        for k in kinds:
+                            measuring = False
+                            run.measure(k, recordings, seed, output, examples, on_example)
+                    except BlackboxGradError as error:
+                        complain(f"{name}: {error}")
+                        failed += 1
+        except KeyboardInterrupt:
+            interrupt.number = interrupt.number or signal.SIGINT
+        measuring = True  # what was measured is shown whole
+        try:
+            found = summaries(results(output))
+        except ResultsError:
+            if not (failed or interrupt.pressed):
+                raise
+            raise typer.Exit(interrupt.exit_code if interrupt.pressed else 1) from None
+        if page is not None:
+            from blackbox_grad_adapters.style_matching.evaluation.page import write
+
+            write(page, found)
+        if json:
+            print_json([summary.to_json() for summary in found])
+        else:
+            _print(found)
+            for name, path in (("results", output), ("page", page)):
+                if path is not None:
+                    say((f"{name:<8}", "dim"), str(path))
+    if interrupt.pressed:
+        warn(f"stopped by {interrupt.name}; the same command continues")
+        raise typer.Exit(interrupt.exit_code)
     raise typer.Exit(1 if failed else 0)
 
 

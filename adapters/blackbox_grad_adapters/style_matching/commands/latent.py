@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blackbox_grad import audio_files
-from blackbox_grad.cli import HostOption, Json, err, out, print_json, refuse_overwriting, say, table
+from blackbox_grad.cli import HostOption, Json, command_line, err, out, print_json, refuse_overwriting, say, table
 from blackbox_grad.files import check_writable
 from blackbox_grad_adapters.style_matching.commands.progress import decoding
 
@@ -80,7 +78,7 @@ def map_(
     with _working(host, "rendering and embedding") as rendering:
         path = EffectPath(effect, ears.sample_rate, host=rendering, parameters=only or "continuous")
         made = control_map(path, ears, x, points=points, grid=grid, seed=seed)
-    write_control_map(output, made, _command())
+    write_control_map(output, made, command_line())
     if json:
         found = {"map": str(output), "effect": path.spec.address, "parameters": list(path.names)}
         print_json(found | {"explained": made.explained, "sounds": len(made.sounds)})
@@ -140,7 +138,7 @@ def figures(
         paths = _named([EffectPath(address, ears.sample_rate, host=rendering) for address in dict.fromkeys(effect)])
         spaces = {name: latent_space(path, ears, x, points, seed) for name, path in paths.items()}
         read = readability(paths, ears, _excerpts(tracks, ears, seed), points, seed)
-    files = write_latent_report(output, spaces, read, _command(), seed)
+    files = write_latent_report(output, spaces, read, command_line(), seed)
     if json:
         measured = {name: asdict(one) | {"effect": paths[name].spec.address} for name, one in read.items()}
         print_json({"page": str(files[0]), "files": [str(file) for file in files[1:]], "read": measured})
@@ -193,7 +191,3 @@ def _working(host: str | None, what: str) -> Iterator[Host]:
 
     with opened_host(host) as rendering, err().status(what):
         yield rendering
-
-
-def _command() -> str:
-    return shlex.join(["blackbox-grad", *sys.argv[1:]])

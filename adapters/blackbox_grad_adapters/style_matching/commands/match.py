@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json as json_format
-import shlex
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from blackbox_grad import audio_files
-from blackbox_grad.cli import HostOption, Json, out, print_json, refuse_overwriting, say, table, warn_of_clipping
-from blackbox_grad.files import check_writable, replacing
+from blackbox_grad.cli import HostOption, Json, Outputs, command_line, importing, out, print_json, say, table
+from blackbox_grad.interrupts import Interrupt, deferred_interrupts
+
+if TYPE_CHECKING:
+    from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatch
 
 
 def match(
@@ -52,43 +52,45 @@ def match(
     """
     if effect is None and model is None:
         raise typer.BadParameter("name an --effect with weights in the package, or a --model")
-    for path, suffixes in ((output, tuple(audio_files.WRITTEN)), (report, (".html", ".htm")), (parameters, ())):
-        if path is not None:
-            check_writable(path, suffixes)
-            refuse_overwriting(path, source, reference)
+    outputs = Outputs(output, report, parameters)
+    outputs.check(source, reference)
     audio, rate = audio_files.read(source)
     wanted, reference_rate = audio_files.read(reference)
+    outputs.check_audio(audio.shape[0], rate)
+    with importing():
+        from blackbox_grad.hosts import opened_host
+        from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
 
-    from blackbox_grad.hosts import opened_host
-    from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
+    found: StyleMatch | None = None
+    with deferred_interrupts(lambda: found is not None) as interrupt:
+        with opened_host(host, hosts=1, time_limit=60.0 + 10.0 * audio.shape[1] / rate) as rendering:
+            matcher = StyleMatcher.load(model or effect or "", rendering, effect=effect)
+            found = matcher.match(audio, wanted, rate, reference_rate, refine=refine, seed=seed)
+        command, data = command_line(), found.to_json()
 
-    with opened_host(host, hosts=1, time_limit=60.0 + 10.0 * audio.shape[1] / rate) as rendering:
-        matcher = StyleMatcher.load(model or effect or "", rendering, effect=effect)
-        found = matcher.match(audio, wanted, rate, reference_rate, refine=refine, seed=seed)
+        def page(path: Path) -> None:
+            from blackbox_grad_adapters.style_matching.report import write_match_report
 
-    command = shlex.join(["blackbox-grad", *sys.argv[1:]])
-    if output is not None:
-        audio_files.write(output, found.y, rate)
-        warn_of_clipping(output, found.y)
-    if parameters is not None:
-        with replacing(parameters) as temporary:
-            temporary.write_text(json_format.dumps(found.to_json() | {"command": command}, indent=2) + "\n", "utf-8")
-    if report is not None:
-        from blackbox_grad_adapters.style_matching.report import write_match_report
+            write_match_report(path, found, audio, wanted, reference_rate, command)
 
-        write_match_report(report, found, audio, wanted, reference_rate, command)
-    written = [(name, path) for name, path in (("audio", output), ("settings", parameters), ("report", report)) if path]
-    if json:
-        print_json(found.to_json() | {"files": [str(path) for _, path in written]})
-        return
+        outputs.write(data | {"command": command}, found.y, rate, page)
+        if json:
+            print_json(data | {"files": [str(path) for path in outputs.written]})
+        else:
+            _print(found, interrupt)
+            outputs.print()
+    outputs.exit(interrupt)
+
+
+def _print(found: StyleMatch, interrupt: Interrupt) -> None:
     rows = table("parameter", "setting", "normalised", right=["normalised"], whole=["setting"])
     for row in found.to_json()["parameters"]:
         rows.add_row(row["name"], row["native"], f"{row['normalised']:.4f}")
     out().print(rows)
     say("")
+    if found.interrupted:
+        say((f"Stopped by {interrupt.name}; these are the best settings so far.", "yellow"))
     say(
         f"input gain {found.gain:+.1f} dB; distance to the reference {found.distance_before:.3g} → ",
         (f"{found.distance:.3g}", "bold green"),
     )
-    for name, path in written:
-        say((f"{name:<9}", "dim"), str(path))

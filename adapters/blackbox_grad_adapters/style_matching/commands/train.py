@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from blackbox_grad.cli import Address, HostOption, Hosts, Json, Set, err, host_of, out, print_json, say, table, values_of
+from blackbox_grad.cli import (
+    Address,
+    HostOption,
+    Hosts,
+    Json,
+    Set,
+    command_line,
+    err,
+    host_of,
+    importing,
+    out,
+    print_json,
+    say,
+    table,
+    values_of,
+    warn,
+)
+from blackbox_grad.interrupts import Interrupt, deferred_interrupts
 from blackbox_grad_adapters.style_matching.commands.progress import decoding, telling
-
-if TYPE_CHECKING:
-    from blackbox_grad_adapters.style_matching.training.stage import OnEpoch
 
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the run; continues a run there.")]
 Recordings = Annotated[
@@ -68,11 +80,13 @@ def train_encoder(
       blackbox-grad style train-encoder -o runs/encoder
       blackbox-grad style train-encoder -o runs/mine --effect ZamTube.vst3 --effect ZamDelay.vst3 --recordings music/
     """
-    from blackbox_grad_adapters.style_matching.networks import shipped
-    from blackbox_grad_adapters.style_matching.training import run
-    from blackbox_grad_adapters.style_matching.training.loggers import weights_and_biases
+    with importing():
+        from blackbox_grad.hosts import opened_host
+        from blackbox_grad_adapters.style_matching.networks import shipped
+        from blackbox_grad_adapters.style_matching.training import run
+        from blackbox_grad_adapters.style_matching.training.loggers import weights_and_biases
 
-    with weights_and_biases(wandb, output) as loggers, _working(host_of(host, hosts)) as (rendering, on_epoch, on_progress):
+    with _kept() as work, weights_and_biases(wandb, output) as loggers, opened_host(host_of(host, hosts)) as rendering:
         file, fitted = run.run_encoder(
             effect or shipped.EFFECTS,
             output,
@@ -85,9 +99,9 @@ def train_encoder(
             settings=settings,
             seed=seed,
             host=rendering,
-            command=_command(),
-            on_epoch=on_epoch,
-            on_progress=on_progress,
+            command=command_line(),
+            on_epoch=work.on_epoch,
+            on_progress=work.on_progress,
             loggers=loggers,
         )
     best = fitted.best("validation/loss")
@@ -97,7 +111,7 @@ def train_encoder(
         for name in ("reconstruction", "divergence", "explained"):
             say(f"{name:<15}", f"{best.get(f'validation/{name}', float('nan')):.3f}")
         say(("encoder        ", "dim"), str(file))
-    _end(fitted.interrupted)
+    work.end()
 
 
 def train(
@@ -135,12 +149,14 @@ def train(
       blackbox-grad style train http://drobilla.net/plugins/mda/Delay -o runs/fixed --set 'FX Mix=0.6' --set 'L Delay=0.3'
       tensorboard --logdir runs
     """
-    from blackbox_grad_adapters.style_matching.networks import shipped
-    from blackbox_grad_adapters.style_matching.networks.controller import PRESETS
-    from blackbox_grad_adapters.style_matching.report import write_run_report
-    from blackbox_grad_adapters.style_matching.training import run
-    from blackbox_grad_adapters.style_matching.training.controller_training import Plan
-    from blackbox_grad_adapters.style_matching.training.loggers import weights_and_biases
+    with importing():
+        from blackbox_grad.hosts import opened_host
+        from blackbox_grad_adapters.style_matching.networks import shipped
+        from blackbox_grad_adapters.style_matching.networks.controller import PRESETS
+        from blackbox_grad_adapters.style_matching.report import write_run_report
+        from blackbox_grad_adapters.style_matching.training import run
+        from blackbox_grad_adapters.style_matching.training.controller_training import Plan
+        from blackbox_grad_adapters.style_matching.training.loggers import weights_and_biases
 
     if preset not in PRESETS:
         raise typer.BadParameter(f"no controller {preset!r}; known are {', '.join(PRESETS)}")
@@ -153,7 +169,7 @@ def train(
         widths=PRESETS[preset],
         seed=seed,
     )
-    with weights_and_biases(wandb, output) as loggers, _working(host_of(host, hosts)) as (rendering, on_epoch, on_progress):
+    with _kept() as work, weights_and_biases(wandb, output) as loggers, opened_host(host_of(host, hosts)) as rendering:
         file, trained = run.run_controller(
             address,
             output,
@@ -163,20 +179,20 @@ def train(
             settings=values_of(settings) if settings else "random",
             parameters=only or "continuous",
             host=rendering,
-            command=_command(),
-            on_epoch=on_epoch,
-            on_progress=on_progress,
+            command=command_line(),
+            on_epoch=work.on_epoch,
+            on_progress=work.on_progress,
             loggers=loggers,
         )
         report = output / "report.html"
-        write_run_report(report, trained, _command(), examples)
+        write_run_report(report, trained, command_line(), examples)
     if json:
         print_json({"controller": str(file), "report": str(report), **trained.results, "interrupted": trained.interrupted})
     else:
         _print(trained.results)
         for name, path in (("controller", file), ("report", report)):
             say((f"{name:<11}", "dim"), str(path))
-    _end(trained.interrupted)
+    work.end()
 
 
 def _print(results: dict[str, Any]) -> None:
@@ -192,28 +208,38 @@ def _print(results: dict[str, Any]) -> None:
     )
 
 
-def _end(interrupted: bool) -> None:
-    if interrupted:
-        say(("Stopped by Ctrl-C; this is the best so far. The same command continues.", "yellow"))
-        raise typer.Exit(130)
+class _Work:
+    """A training that is under way: its progress, and whether a signal has ended it."""
 
+    def __init__(self, interrupt: Interrupt) -> None:
+        self._interrupt = interrupt
+        self.found = False
 
-def _command() -> str:
-    return shlex.join(["blackbox-grad", *sys.argv[1:]])
-
-
-@contextlib.contextmanager
-def _working(host: str | None) -> Iterator[tuple[Any, OnEpoch, Callable[[str, int, int], None]]]:
-    """A host, and functions that print the progress."""
-    from blackbox_grad.hosts import opened_host
-
-    def on_epoch(stage: str, row: dict[str, float]) -> None:
+    def on_epoch(self, stage: str, row: dict[str, float]) -> None:
+        self.found = True
         shown = {name.partition("/")[2] or name: value for name, value in row.items() if not name.startswith("parameters/")}
         shown.pop("epoch")
         err().print(f"{stage} {row['epoch']:.0f}: " + ", ".join(f"{name} {value:.3g}" for name, value in shown.items()))
 
-    def on_progress(name: str, done: int, total: int) -> None:
+    def on_progress(self, name: str, done: int, total: int) -> None:
         telling(f"shards of pairs of {name}")(done, total)
+        self._interrupt.check()
 
-    with opened_host(host) as rendering:
-        yield rendering, on_epoch, on_progress
+    def end(self) -> None:
+        """Exit with the code of the signal, if there was one."""
+        if self._interrupt.pressed:
+            say((f"Stopped by {self._interrupt.name}; this is the best so far. The same command continues.", "yellow"))
+            raise typer.Exit(self._interrupt.exit_code)
+
+
+@contextlib.contextmanager
+def _kept() -> Iterator[_Work]:
+    """Inside the block, Ctrl-C and SIGTERM wait until the files are there, from the first epoch on."""
+    interrupt = Interrupt()
+    work = _Work(interrupt)
+    try:
+        with deferred_interrupts(lambda: work.found, interrupt):
+            yield work
+    except KeyboardInterrupt:
+        warn(f"stopped by {interrupt.name}; the same command continues")
+        raise

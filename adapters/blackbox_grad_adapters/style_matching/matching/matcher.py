@@ -16,6 +16,7 @@ from blackbox_grad import EffectSpec, Host
 from blackbox_grad.audio_files import resample
 from blackbox_grad.effects import Audio, EffectInfo, check_audio
 from blackbox_grad.errors import AudioError, ParameterError
+from blackbox_grad.interrupts import deferred_interrupts
 from blackbox_grad_adapters.style_matching.data.excerpts import loudest
 from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath
 from blackbox_grad_adapters.style_matching.matching.refinement import refined
@@ -48,6 +49,7 @@ class StyleMatch:
         renders: the number spent on the settings.
         distance, distance_before: between the encoder's traits of the reference and of the input through the effect, and of the
             dry input; 1 is usual for two parts of one recording.
+        interrupted: Ctrl-C or SIGTERM ended the refinement; these are the best settings so far.
     """
 
     y: NDArray[np.float32]
@@ -58,6 +60,7 @@ class StyleMatch:
     renders: int
     distance: float
     distance_before: float
+    interrupted: bool = False
 
     def settings(self) -> dict[str, str]:
         """The effect's own texts of the free parameters, by name."""
@@ -79,6 +82,7 @@ class StyleMatch:
             "renders": self.renders,
             "distance": self.distance,
             "distance_before": self.distance_before,
+            "interrupted": self.interrupted,
         }
 
 
@@ -156,6 +160,8 @@ class StyleMatcher:
             refine: renders to spend on better settings.
             seed: of the refinement.
 
+        Ctrl-C or SIGTERM ends the refinement with the best settings so far; the second one raises `KeyboardInterrupt`.
+
         Warns if the effect sounds different at `sample_rate` than at the encoder's rate, for which it is set.
 
         Raises:
@@ -167,15 +173,18 @@ class StyleMatcher:
             for a, rate in ((audio, sample_rate), (other, reference_rate or sample_rate))
         )
         p = self.predict(dry, goal_audio)
-        if refine:
-            p = self.refine(dry[0], goal_audio[0], p[0], refine, seed)[None]
-        with torch.no_grad():
-            goal = self.encoder.traits(goal_audio)
-            distances = [
-                float((self.encoder.traits(a) - goal).square().mean().sqrt()) for a in (self.path(dry, p), self.path.dry(dry))
-            ]
+        with deferred_interrupts() as interrupt:  # there are settings: they are not lost any more
+            if refine:
+                p = self.refine(dry[0], goal_audio[0], p[0], refine, seed)[None]
+            with torch.no_grad():
+                goal = self.encoder.traits(goal_audio)
+                distances = [
+                    float((self.encoder.traits(a) - goal).square().mean().sqrt())
+                    for a in (self.path(dry, p), self.path.dry(dry))
+                ]
+            y = self._render(audio, sample_rate, p)
         return StyleMatch(
-            y=self._render(audio, sample_rate, p),
+            y=y,
             p=p[0].double().numpy(),
             sample_rate=float(sample_rate),
             info=self.path.effect.info,
@@ -183,6 +192,7 @@ class StyleMatcher:
             renders=refine,
             distance=distances[0],
             distance_before=distances[1],
+            interrupted=interrupt.pressed,
         )
 
     def _resampled(self, audio: Audio, rate: float) -> Audio:

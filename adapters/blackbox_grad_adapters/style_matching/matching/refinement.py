@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from blackbox_grad.interrupts import deferred_interrupts
 from blackbox_grad.parameters import FloatArray
 from blackbox_grad.search import Found, Pursuit, drive
 from blackbox_grad_adapters.style_matching.data.excerpts import loudest
@@ -34,6 +37,8 @@ def refined(
     Args:
         variance: `[P]`, of the errors of the controller's settings.
         renders: the most renders.
+
+    Ctrl-C or SIGTERM ends it with the best so far.
     """
     if renders <= 0:
         return p
@@ -52,13 +57,15 @@ def refined(
             return residuals.square().sum(dim=1).numpy(), list(residuals)
 
         def evaluate(points: FloatArray) -> Found:
+            interrupt.check()
             return found(points, apart(points))
 
         first = apart(points)
         scale = _TRAITS**0.5 / max(float(first[0].norm()), 1e-9)
         pursuit = Pursuit(space, seed, patience=None)
         pursuit.tell(points, *found(points, first))
-        drive(pursuit, space, evaluate, renders - len(points), _AT_ONCE)
+        with contextlib.suppress(KeyboardInterrupt), deferred_interrupts() as interrupt:
+            drive(pursuit, space, evaluate, renders - len(points), _AT_ONCE)
     best = pursuit.best if np.isfinite(pursuit.lowest) else start
     return torch.from_numpy(best).to(p)
 

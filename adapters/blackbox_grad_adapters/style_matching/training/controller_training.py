@@ -71,7 +71,7 @@ class Trained:
         examples: the validation pairs.
         p, y: the controller's settings for them and the renders, `[B, P]` and `[B, C, T]`.
         fixed: all pairs have the same settings.
-        interrupted: Ctrl-C ended it.
+        interrupted: Ctrl-C or SIGTERM ended it.
     """
 
     controller: Controller
@@ -105,7 +105,8 @@ def train_controller(
         folder: for checkpoints.
         caches: folder of the pairs; the user's cache folder by default.
         on_epoch, loggers: see `fit`.
-        on_progress: called during the rendering of pairs, as in `PairShards.build`.
+        on_progress: called during the rendering of pairs, as in `PairShards.build`. After the first stage it may raise
+            `KeyboardInterrupt`: the training ends with the weights of that stage.
     """
     path = EffectPath(train.path.spec, host=train.path.effect.host, estimator=ESTIMATOR)
     torch.manual_seed(plan.seed)
@@ -146,7 +147,13 @@ def train_controller(
     controller.eval()
     before, weights = second.ratio(), {name: weight.clone() for name, weight in controller.state_dict().items()}
     if plan.audio_epochs and not interrupted:
-        sounds.build(0, on_progress)
+        try:
+            sounds.build(0, on_progress)
+        except KeyboardInterrupt:
+            if not stages:
+                raise
+            interrupted = True  # the first stage's weights are kept
+    if plan.audio_epochs and not interrupted:
         fitted = fit(
             second,
             folder / second.name,

@@ -160,7 +160,7 @@ def run_controller(
         loggers=loggers,
     )
     file = folder / shipped.CONTROLLER
-    made = _made(*trained.stages.values())
+    made = _made(*trained.stages.values()) | {"interrupted": trained.interrupted}
     trained.controller.save(file, {**configuration, "command": command, "results": trained.results, **made})
     trained.controller.header = configuration
     if not _in_package(encoder):

@@ -18,6 +18,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from lightning.pytorch.plugins import TorchCheckpointIO
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -35,7 +36,7 @@ class Fitted:
 
     Attributes:
         history: a row for each epoch: "epoch", "seconds" and what the stage logged.
-        interrupted: Ctrl-C ended it.
+        interrupted: Ctrl-C or SIGTERM ended it.
     """
 
     history: list[dict[str, float]]
@@ -130,8 +131,8 @@ def fit(
         if resumed.exists():
             history.load_state_dict(_checked(resumed, stage)["callbacks"][history.state_key])
         if patience is None or history.since_best(stage.monitor) < patience:
-            # around `Trainer.fit`, which installs and removes its own handlers
-            with contextlib.suppress(_Stopped), deferred_interrupts(into=interrupt):
+            # around `Trainer.fit`, which installs its own handler of SIGTERM, calls ours from it, and ends the program
+            with contextlib.suppress(_Stopped, SIGTERMException), deferred_interrupts(into=interrupt):
                 trainer.fit(stage, ckpt_path=str(resumed) if resumed.exists() else None, weights_only=True)
     if (folder / "best.ckpt").exists():
         stage.load_state_dict(_checkpoint(folder / "best.ckpt")["state_dict"])
@@ -192,7 +193,7 @@ class _Stopped(Exception):
 
 
 class _StopBetweenBatches(L.Callback):
-    """Ctrl-C ends the training with the best so far; a second Ctrl-C ends it at once."""
+    """Ctrl-C or SIGTERM ends the training with the best so far; the second one ends it at once."""
 
     def __init__(self, interrupt: Interrupt) -> None:
         self._interrupt = interrupt
