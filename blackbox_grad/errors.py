@@ -49,6 +49,10 @@ class RenderError(BlackboxGradError, RuntimeError):
     """A render failed: the effect raised, crashed its host or exceeded its time limit."""
 
 
+class RenderTimeoutError(RenderError):
+    """A render, or opening an effect, exceeded its time limit."""
+
+
 class NonFiniteAudioError(RenderError):
     """A forward render holds NaN or infinity."""
 

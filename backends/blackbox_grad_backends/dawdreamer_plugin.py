@@ -51,7 +51,7 @@ class DawDreamerPluginBackend:
 
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> DawDreamerPluginEffect:
         options = dict(options)
-        measured = options.pop("measured", None)
+        measured = Measured.of(options.pop("measured", None))
         check_options(f"dawdreamer:{locator}", options, (*PLUGIN_OPTIONS, SIDECHAIN))
         import dawdreamer  # noqa: F401  (an ImportError becomes a hint how to install it)
 
@@ -207,7 +207,7 @@ class DawDreamerPluginEffect(PluginEffect):
         self._method: Method = self.render_reloaded
         self.side_copies = measured.side_copies if measured else needs_copies(self)
         measured = measured or self._measure({i for i, c in enumerate(controls) if c.port is None and is_doubtful(c)})
-        self.learnt = {"measured": measured}
+        self.learnt = {"measured": measured.plain()}
         self._method = getattr(self, measured.method)
         self.repeatability = measured.error
         self._latencies |= measured.latencies

@@ -57,7 +57,7 @@ class PedalboardPluginBackend:
 
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> PedalboardPluginEffect:
         options = dict(options)
-        measured = options.pop("measured", None)
+        measured = Measured.of(options.pop("measured", None))
         if "sidechain" in options:
             raise EffectLoadError(f"pedalboard:{locator}: Pedalboard has no side chains; open it as dawdreamer:{locator}")
         check_options(f"pedalboard:{locator}", options, PLUGIN_OPTIONS)
@@ -209,7 +209,7 @@ class PedalboardPluginEffect(PluginEffect):
         self._touch()
         self.latency = int(self._plugin.reported_latency_samples)
         measured = measured or self._measure({i for i, c in enumerate(controls) if is_doubtful(c)})
-        self.learnt = {"measured": measured}
+        self.learnt = {"measured": measured.plain()}
         self._render: Method = getattr(self, measured.method)
         self.repeatability = measured.error
         self._set(self.parameters.defaults)

@@ -32,6 +32,8 @@ class PluginEffect(Closing, ABC):
             not say; then they are the inputs beyond the number of outputs.
         sidechain: the recording `[S, N]` that they take. It starts with the audio, and is cut or followed by silence.
         side_copies: without a recording, they take copies of the audio instead of silence.
+        learnt: options with which it opens again in the same way, and faster. Other hosts receive those that are plain: numbers,
+            text, bytes, parameters, and tuples, lists, frozensets and dicts of them.
     """
 
     name: str

@@ -1,23 +1,26 @@
-"""One call under way: which host has begun which render, which render killed a host, and its input."""
+"""One call under way: which host has begun which render, what is left, and the input of a render that kills hosts."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import EffectInfo
-from blackbox_grad.hosts.host_process import GRACE, HostProcess
-from blackbox_grad.hosts.messages import Failed, Run
+from blackbox_grad.hosts.answers import Failed
+from blackbox_grad.hosts.host_process import HostProcess
+from blackbox_grad.hosts.messages import Work
 from blackbox_grad.hosts.shared_memory import SharedMemory
 from blackbox_grad.hosts.table import Layout, Table
+
+#: Seconds after which a call asks for one host more: of those that it has, one does not take a render, or does not get ready.
+_SLOW, _UNREADY = 0.25, 10.0
 
 
 @dataclass(eq=False)
@@ -32,38 +35,40 @@ class Call:
     table: Table
     audio: Audio
     other: Audio
-    kills: Counter[int | None] = field(default_factory=Counter)
+    open_limit: float
+    time_limit: float
     over: bool = False
-    _at: dict[HostProcess, tuple[int | None, float]] = field(default_factory=dict)
 
-    def wants_more_than(self, hosts: Iterable[HostProcess]) -> bool:
+    def wants_more_than(self, hosts: Sequence[HostProcess]) -> bool:
         """Whether there is a render that none of these hosts will take next."""
         if self.over:
             return False
         taken = self.table.taken
-        beginning = sum(not (taken == host.number).any() for host in hosts)
-        return int((taken == 0).sum()) > beginning
+        return int((taken == 0).sum()) > sum(self._will_begin(host) for host in hosts)
 
-    def send_to(self, host: HostProcess, open_limit: float, time_limit: float) -> None:
-        host.introduce(self.key, self.info.spec)
+    def _will_begin(self, host: HostProcess) -> bool:
+        patience = _SLOW if host.phase == "called" else _UNREADY
+        return time.monotonic() - host.since < patience and not (self.table.taken == host.number).any()
+
+    def finished(self, hosts: Iterable[HostProcess]) -> bool:
+        """Whether all renders are done; after a failure, whether those are that these hosts had begun."""
+        if self.over:
+            return all(self.unfinished(host) is None for host in hosts)
+        return bool(self.table.done.all())
+
+    def send_to(self, host: HostProcess) -> None:
         table, audio, other = (self.memory.block_of(array) for array in (self.block, self.audio, self.other))
-        host.attach(table, audio, other)
-        self._at[host] = None, time.monotonic()
-        host.send(Run(self.key, host.number, self.layout, table.number, audio.number, other.number, open_limit, time_limit))
+        work = Work(host.number, self.layout, table.number, audio.number, other.number, self.open_limit, self.time_limit)
+        host.run(self.key, self.info.spec, work, (table, audio, other))
 
     def unfinished(self, host: HostProcess) -> int | None:
         """The render that this host has begun and not finished."""
         found = np.flatnonzero((self.table.taken == host.number) & (self.table.done == 0))
         return int(found[0]) if len(found) else None
 
-    def stuck(self, host: HostProcess, open_limit: float, time_limit: float) -> bool:
-        """Whether the host has exceeded a limit and could not end itself."""
-        render, since = self._at[host]
-        now = self.unfinished(host)
-        if now != render:
-            self._at[host] = now, time.monotonic()
-            return False
-        return time.monotonic() - since > GRACE + (open_limit if render is None else time_limit)
+    def spoil(self) -> None:
+        """A host may still read the table: its memory is never used again."""
+        self.memory.spoil(self.block)
 
     def end(self) -> None:
         """The call has failed: no further render begins."""
@@ -81,6 +86,14 @@ class Call:
     def describe(self, index: int) -> str:
         probe, item = divmod(index, self.layout.batch)
         return self.info.parameters.describe(self.table.points[probe, item], item)
+
+    def report(self, index: int, fate: str) -> str:
+        """The message about a render that kills hosts. Saves its input."""
+        return (
+            f"{self.info.spec.address}: a render {fate} ({self.describe(index)}). Its input is saved in {self.save(index)}. Try it "
+            "alone with `blackbox-grad render`, give it more time with ProcessPool(time_limit=…), or keep the parameters away "
+            "from this setting"
+        )
 
     def save(self, index: int) -> str:
         """Write the input of one render to an .npz file in the temporary folder, and return its path."""

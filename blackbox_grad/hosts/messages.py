@@ -1,4 +1,4 @@
-"""The messages between a pool and its host processes."""
+"""The messages from a pool to its host processes. `answers` has those in the other direction."""
 
 from __future__ import annotations
 
@@ -9,47 +9,57 @@ from blackbox_grad.hosts.table import Layout
 
 
 @dataclass(frozen=True)
-class Introduce:
-    """Gives a host the spec of a key, and its parent's current `sys.path` (a notebook may have extended it)."""
+class Subject:
+    """The effect that a message is about.
+
+    Attributes:
+        key: of its spec.
+        spec: None if the host has it.
+        path: the parent's current `sys.path`, beside a spec: a notebook may have extended it.
+    """
 
     key: str
-    spec: EffectSpec
-    path: tuple[str, ...]
+    spec: EffectSpec | None = None
+    path: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Attach:
-    """Hands over a shared block; its file descriptor follows."""
+class Attachments:
+    """Shared blocks that come and go with a message.
 
-    block: int
-    size: int
+    Attributes:
+        fresh: number and size of each block whose file descriptor comes with the message.
+        stale: numbers of blocks that will not be used again.
+    """
+
+    fresh: tuple[tuple[int, int], ...] = ()
+    stale: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
-class Detach:
-    """The block will not be used again."""
+class Tidy:
+    """Let blocks go; not answered."""
 
-    block: int
+    attachments: Attachments
 
 
 @dataclass(frozen=True)
 class Open:
-    """Open an effect; answered by its `EffectInfo`."""
+    """Open an effect; answered by its `Description`, or by `Failed`."""
 
-    key: str
+    subject: Subject
     time_limit: float
 
 
 @dataclass(frozen=True)
-class Run:
-    """Take renders of a call one after another. Answered by `Done` when none is left, or by `Failed` at the first that raises.
+class Work:
+    """Renders of a call.
 
     Attributes:
-        host: what this host writes into `Table.taken`.
+        host: what the host writes into `Table.taken`.
         table, audio, other: numbers of blocks: the call's table, its audio, and its output or cotangent.
     """
 
-    key: str
     host: int
     layout: Layout
     table: int
@@ -60,13 +70,9 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Done:
-    """No render of the call is left to take."""
+class Run:
+    """Take renders of a call one after another. Answered by `Done` when none is left, or by `Failed` at the first that raises."""
 
-
-@dataclass(frozen=True)
-class Failed:
-    """An exception, and the `index` of the render that raised it; -1 for opening."""
-
-    error: Exception
-    index: int = -1
+    subject: Subject
+    attachments: Attachments
+    work: Work

@@ -17,6 +17,9 @@ class OpenedEffects:
     def __init__(self) -> None:
         self._effects: OrderedDict[str, SelectedEffect] = OrderedDict()
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._effects
+
     def get(self, key: str, spec: EffectSpec) -> SelectedEffect:
         if key not in self._effects:
             while len(self._effects) >= MOST_OPEN:

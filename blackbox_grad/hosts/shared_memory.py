@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from blackbox_grad.hosts.limits import check_memory, limits_named
+
 #: Unused blocks kept for the next call.
 _SPARE_BLOCKS = 8
 
@@ -36,16 +38,15 @@ class Block:
     def __init__(self, number: int, size: int, fd: int | None = None) -> None:
         self.number = number
         self.size = size
-        if fd is None:
-            if hasattr(os, "memfd_create"):
-                fd = os.memfd_create("blackbox_grad")
-            else:
-                with tempfile.TemporaryFile() as file:
-                    fd = os.dup(file.fileno())
-            os.ftruncate(fd, size)
-        self.fd = fd
-        self._close_fd = weakref.finalize(self, os.close, fd)
-        self.address = _map(None, size, mmap.MAP_SHARED, fd)
+        self.fd = _new_file() if fd is None else fd
+        self._close_fd = weakref.finalize(self, os.close, self.fd)
+        try:
+            if fd is None:
+                os.ftruncate(self.fd, size)
+            self.address = _map(None, size, mmap.MAP_SHARED, self.fd)
+        except BaseException:
+            self._close_fd()
+            raise
         unmap = weakref.finalize(self, _c_library().munmap, self.address, size)
         self._close_fd.atexit = unmap.atexit = False  # arrays may live longer, and the system does it then
         self.memory = memoryview((ctypes.c_char * size).from_address(self.address)).cast("B")
@@ -62,11 +63,22 @@ class Block:
             _map(self.address, self.size, mmap.MAP_PRIVATE | _MAP_FIXED, self.fd)
         self.private = self.spoiled = True
 
+    def spoil(self) -> None:
+        """Never use it again, nor let a further process receive it."""
+        self.spoiled = True
+        self._close_fd()
+
     def close(self) -> None:
         """No further process can receive it."""
         self.make_private()
         self._close_fd()
-        self.fd = -1
+
+
+def _new_file() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("blackbox_grad")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 #: The same number on Linux and macOS.
@@ -137,7 +149,9 @@ class SharedMemory:
                 self._spare.remove(block)
             else:
                 self._made += 1
-                block = Block(self._made, size)
+                check_memory(size, "this call")
+                with limits_named("share memory with host processes"):
+                    block = Block(self._made, size)
             block.ready = False
             self._lent[block.address] = block
         return np.asarray(_Lease(block, shape, kind, self))
@@ -168,7 +182,7 @@ class SharedMemory:
 
     def spoil(self, array: NDArray[Any]) -> None:
         """Never reuse its block: a host that is being killed may still write to it."""
-        self.block_of(array).spoiled = True
+        self.block_of(array).spoil()
 
     def block_of(self, array: NDArray[Any]) -> Block:
         """The block that an array from here lies in."""

@@ -1,25 +1,33 @@
 """The program of a host process: effects on its main thread, no torch, audio in shared memory.
 
-`python -m blackbox_grad.hosts.worker FD PARENT` starts it. It communicates over the socket FD, and ends when its parent does.
+`python -m blackbox_grad.hosts.worker FD LINE PARENT` starts it. It communicates over the socket FD, and ends when its parent does:
+the pipe LINE is the parent's `lifeline`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import pickle
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
-from multiprocessing.reduction import recv_handle
 
-from blackbox_grad.effects.opening import EffectInfo
+import numpy as np
+
+from blackbox_grad.effects.opening import SelectedEffect
 from blackbox_grad.effects.spec import EffectSpec
-from blackbox_grad.errors import BlackboxGradError, EffectLoadError
-from blackbox_grad.hosts.messages import Attach, Detach, Done, Failed, Introduce, Open, Run
+from blackbox_grad.errors import HostError
+from blackbox_grad.hosts.answers import Answer, Description, Done, Failed, Opened, Opening, Ready, encode, portable
+from blackbox_grad.hosts.channel import Channel
+from blackbox_grad.hosts.limits import OUT_OF_SOMETHING, remedy
+from blackbox_grad.hosts.messages import Attachments, Open, Run, Subject, Tidy
 from blackbox_grad.hosts.opened import OpenedEffects
+from blackbox_grad.hosts.recent import Recent
 from blackbox_grad.hosts.rendering import ignore_overflow, probe_value, render_into
 from blackbox_grad.hosts.shared_memory import Block
 from blackbox_grad.hosts.table import Table
@@ -42,18 +50,24 @@ def _alarm(seconds: float) -> Iterator[None]:
 
 
 def _take(block: Block, table: Table, host: int) -> int | None:
-    """The next render that no host has begun. A lock, which ends with its process, keeps two hosts from taking the same."""
+    """The next render that no host has begun. A lock, which ends with its process, keeps two hosts from taking the same.
+
+    Nobody waits for a lock: whoever holds it has just begun that render, or was stopped, and there are others.
+    """
     import fcntl  # not on Windows, where the pool refuses with a reason
 
-    fcntl.lockf(block.fd, fcntl.LOCK_EX)
-    try:
-        index = int(table.taken.argmin())
-        if table.taken[index] != 0:
-            return None
-        table.taken[index] = host
-        return index
-    finally:
-        fcntl.lockf(block.fd, fcntl.LOCK_UN)
+    for index in np.flatnonzero(table.taken == 0).tolist():
+        try:
+            fcntl.lockf(block.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, index)
+        except OSError:
+            continue
+        try:
+            if table.taken[index] == 0:
+                table.taken[index] = host
+                return int(index)
+        finally:
+            fcntl.lockf(block.fd, fcntl.LOCK_UN, 1, index)
+    return None
 
 
 def _watch(parent: int) -> None:
@@ -69,61 +83,88 @@ def _watch(parent: int) -> None:
 class Worker:
     """One host: keeps effects and blocks, answers one message after another."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._specs: dict[str, EffectSpec] = {}
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._specs: Recent[EffectSpec] = Recent()
         self._blocks: dict[int, Block] = {}
         self._effects = OpenedEffects()
+        self._damaged = False  # it lacks memory that its parent believes it to have
 
     def serve(self) -> None:
         """Answer messages until the parent closes its end."""
         with contextlib.suppress(EOFError, ConnectionError):
+            self._say(Ready())
             while True:
-                message = self._connection.recv()
-                answer = self.handle(message)
+                answer = self.handle(pickle.loads(self._channel.receive()))
                 if answer is not None:
-                    self._connection.send(answer)
+                    self._say(answer)
+                if self._damaged:
+                    return
         self._effects.close()
 
-    def handle(self, message: object) -> object:
+    def _say(self, answer: Answer) -> None:
+        self._channel.send(encode(answer))
+
+    def handle(self, message: Open | Run | Tidy) -> Answer | None:
         match message:
-            case Introduce():
-                self._specs[message.key] = message.spec
-                sys.path.extend(entry for entry in message.path if entry not in sys.path)
-            case Attach():
-                fd = recv_handle(self._connection)
-                os.set_inheritable(fd, False)
-                self._blocks[message.block] = Block(message.block, message.size, fd)
-            case Detach():
-                del self._blocks[message.block]
             case Open():
                 return self.open(message)
             case Run():
                 return self.run(message)
+            case Tidy():
+                self._attach(message.attachments)
         return None
 
-    def open(self, message: Open) -> EffectInfo | Failed:
+    def _attach(self, attachments: Attachments) -> None:
+        for number in attachments.stale:
+            self._blocks.pop(number, None)
+        self._damaged = True
+        for number, size in attachments.fresh:
+            fd = self._channel.descriptor()
+            if fd is None:  # the system did not let it in
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            os.set_inheritable(fd, False)
+            self._blocks[number] = Block(number, size, fd)
+        self._damaged = False
+
+    def _learn(self, subject: Subject) -> EffectSpec:
+        self._specs[subject.key] = subject.spec or self._specs[subject.key]
+        sys.path.extend(entry for entry in subject.path if entry not in sys.path)
+        return self._specs[subject.key]
+
+    def _effect(self, subject: Subject, spec: EffectSpec, limit: float) -> SelectedEffect:
+        if subject.key in self._effects:
+            return self._effects.get(subject.key, spec)
+        self._say(Opening())
+        with _alarm(limit):
+            effect = self._effects.get(subject.key, spec)
+        self._say(Opened())
+        return effect
+
+    def open(self, message: Open) -> Description | Failed:
+        spec = self._learn(message.subject)
         try:
-            with _alarm(message.time_limit):
-                return EffectInfo.of(self._effects.get(message.key, self._specs[message.key]))
+            description = Description.of(self._effect(message.subject, spec, message.time_limit))
+            encode(description)
         except Exception as error:
-            return Failed(_portable(error, self._specs[message.key]))
+            return _failed(error, spec)
+        return description
 
     def run(self, message: Run) -> Done | Failed:
         index = None
-        layout, block = message.layout, self._blocks[message.table]
-        table = layout.table(block.memory)
-        if not layout.renders:
-            return Done()
-        audio, other = self._blocks[message.audio].array(layout.audio), self._blocks[message.other].array(layout.other)
+        work, layout = message.work, message.work.layout
+        spec = self._learn(message.subject)
         try:
-            with _alarm(message.open_limit):
-                effect = self._effects.get(message.key, self._specs[message.key])
+            self._attach(message.attachments)
+            effect = self._effect(message.subject, spec, work.open_limit)
+            block = self._blocks[work.table]
+            table = layout.table(block.memory)
+            audio, other = self._blocks[work.audio].array(layout.audio), self._blocks[work.other].array(layout.other)
             values = effect.parameters.complete_all(table.points)
             with ignore_overflow():
-                while (index := _take(block, table, message.host)) is not None:
+                while (index := _take(block, table, work.host)) is not None:
                     probe, item = divmod(index, layout.batch)
-                    with _alarm(message.time_limit):
+                    with _alarm(work.time_limit):
                         if layout.mode == "render":
                             result = render_into(effect, audio[item], values[probe, item], other[probe, item])
                         else:
@@ -131,22 +172,22 @@ class Worker:
                     table.values[index] = result
                     table.done[index] = 1
         except Exception as error:
-            return Failed(_portable(error, self._specs[message.key]), -1 if index is None else index)
+            return _failed(error, spec, -1 if index is None else index)
         return Done()
 
 
-def _portable(error: Exception, spec: EffectSpec) -> Exception:
-    """An error that the parent can unpickle, even if it comes from another library."""
-    if isinstance(error, BlackboxGradError):
-        return type(error)(str(error))
-    return EffectLoadError(f"{spec.address}: {type(error).__name__}: {error}")
+def _failed(error: Exception, spec: EffectSpec, index: int = -1) -> Failed:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in OUT_OF_SOMETHING):
+        return Failed(HostError(f"{spec.address}: a host process cannot go on: {remedy(error)}"), index)
+    return Failed(portable(error, spec.address), index)
 
 
 def main() -> None:
-    fd, parent = int(sys.argv[1]), int(sys.argv[2])
-    os.set_inheritable(fd, False)  # a program that a plug-in starts must not keep it open
+    fd, line, parent = map(int, sys.argv[1:4])
+    for descriptor in (fd, line):
+        os.set_inheritable(descriptor, False)  # a program that a plug-in starts must not keep it open
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-    Worker(Connection(fd)).serve()
+    Worker(Channel(socket.socket(fileno=fd))).serve()
     os._exit(0)  # a plug-in's static destructors may hang or crash, and we have nothing left to do
 
 

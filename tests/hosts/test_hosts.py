@@ -7,13 +7,13 @@ import re
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import alive, children, faulty, hosts_of, start, wait_until
 
 import blackbox_grad as bg
 from blackbox_grad.errors import HostError, RenderError
@@ -37,36 +37,6 @@ def strict(_third_party_path):
     """A pool for renders that hang: a healthy render takes a thousandth of its time limit."""
     with bg.ProcessPool(hosts=2, time_limit=3.0) as pool:
         yield pool
-
-
-def faulty(name: str, **options: str) -> bg.EffectSpec:
-    return bg.EffectSpec.of(f"faulty:{name}", **options)
-
-
-def children(pid: int) -> list[int]:
-    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [int(child) for child in text.split()]
-
-
-def hosts_of(pid: int) -> list[int]:
-    """Host processes of a process, without ended ones that were not yet waited for."""
-    return [child for child in children(pid) if "worker.main()" in Path(f"/proc/{child}/cmdline").read_text()]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_until(condition, seconds: float = 100.0) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return bool(condition())
 
 
 # what every host promises
@@ -236,27 +206,6 @@ def test_hosts_import_no_torch_and_no_audio_library_they_do_not_need():
         maps = Path(f"/proc/{host}/maps").read_text()
         assert "numpy" in maps
         assert not any(library in maps for library in ("torch", "pedalboard", "dawdreamer"))
-
-
-SCRIPT = """
-import sys, time, threading, os, numpy as np, blackbox_grad as bg
-sys.path.append({third_party!r})
-pool = bg.ProcessPool(hosts=2, time_limit=60)
-x = np.zeros((4, 1, 64), np.float32)
-spec = bg.EffectSpec.of({address!r})
-pool.open(spec)
-pool.render_batch(spec, x, np.zeros((4, 1)))
-print("ready", flush=True)
-{then}
-"""
-
-
-def start(third_party: str, address: str, then: str) -> subprocess.Popen[str]:
-    source = SCRIPT.format(third_party=third_party, address=address, then=textwrap.dedent(then))
-    command = [sys.executable, "-c", source]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
-    return process
 
 
 def shared_memory() -> set[str]:

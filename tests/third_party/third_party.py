@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -32,7 +35,7 @@ class FaultyEffect(PluginEffect):
         self._log = log
         if name == "crash-opening":
             os.kill(os.getpid(), signal.SIGSEGV)
-        if name == "hang-opening":
+        if name == "hang-opening" or (name == "hang-opening-again" and self._spent()):
             time.sleep(3600)
 
     def process(self, audio, values):
@@ -75,6 +78,39 @@ class FaultyEffect(PluginEffect):
         program = subprocess.Popen(["sleep", "60"], close_fds=False)
         with open(self._log, "a") as log:
             log.write(f"{program.pid}\n")
+        self._crash()
+
+    def _abort(self) -> None:
+        os.abort()
+
+    def _exit(self) -> None:
+        sys.exit(3)
+
+    def _exit_at_once(self) -> None:
+        os._exit(0)
+
+    def _stop(self) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _stop_with_every_lock(self) -> None:
+        """As a host that is stopped while it takes a render, for any render."""
+        for fd in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):
+                if "memfd:blackbox_grad" in os.readlink(f"/proc/self/fd/{fd}"):
+                    fcntl.lockf(int(fd), fcntl.LOCK_EX)
+        self._stop()
+
+    def _say(self) -> None:
+        """Whatever the file `log` holds, to the parent, in the host's name."""
+        for fd in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/self/fd/{fd}").startswith("socket:"):
+                    os.write(int(fd), Path(self._log).read_bytes())
+        time.sleep(3600)
+
+    def _leave(self) -> None:
+        """A file in the temporary folder, and a crash."""
+        tempfile.mkdtemp(prefix="left-by-a-plug-in-")
         self._crash()
 
     def _nan(self) -> None:

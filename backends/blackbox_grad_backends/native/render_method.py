@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -55,6 +55,15 @@ class Measured:
     latencies: frozenset[int] = frozenset()
     side_copies: bool = False
     ranges: tuple[HostRange | None, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """For `PluginEffect.learnt`: a host process sends plain values only."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def of(cls, plain: dict[str, Any] | None) -> Measured | None:
+        """From what `plain` returned, if it is there."""
+        return None if plain is None else cls(**plain)
 
 
 def choose_method(effect: PluginEffect, methods: Sequence[Method], doubtful: Collection[int] = ()) -> Choice:
