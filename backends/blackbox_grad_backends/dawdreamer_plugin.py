@@ -23,7 +23,7 @@ import numpy as np
 from blackbox_grad.effects import Audio, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
 from blackbox_grad.parameters import FloatArray, ParameterSpace
-from blackbox_grad_backends import dawdreamer_controls
+from blackbox_grad_backends import dawdreamer_controls, lv2_trial
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph
 from blackbox_grad_backends.native import lv2_bundles, plugin_folders
 from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
@@ -47,7 +47,14 @@ _SUFFIXES = (".vst3", *_VST2_SUFFIXES)
 
 
 class DawDreamerPluginBackend:
-    """Opens VST3, VST2 and LV2 effects with DawDreamer."""
+    """Opens VST3, VST2 and LV2 effects with DawDreamer.
+
+    Args:
+        tries: whether LV2 plug-ins that may die of their worker are tried in a process of their own first.
+    """
+
+    def __init__(self, tries: bool = True) -> None:
+        self._tries = tries
 
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> DawDreamerPluginEffect:
         options = dict(options)
@@ -61,6 +68,11 @@ class DawDreamerPluginBackend:
         library = lv2.binary if lv2 else Path(source)
         if library is not None and (cause := trouble(library)):
             raise EffectLoadError(f"dawdreamer:{source} cannot be loaded: {cause}")
+        if lv2 and lv2.uses_worker and self._tries and (fate := lv2_trial.fate(source, sample_rate)):
+            raise EffectLoadError(
+                f"dawdreamer:{source} cannot be opened: it hands work to a thread of the host, and in a trial in a process of its "
+                f"own it {fate}"
+            )
         prepare = partial(_load_option, source, *_checked_option(source, options)) if options else None
         name = re.split(r"[/:#]", source)[-1] if lv2 else Path(source).stem
         with quiet():

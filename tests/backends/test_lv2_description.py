@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from blackbox_grad.effects import file_stamp
 from blackbox_grad_backends.native import lv2_bundles
 from blackbox_grad_backends.native.lv2_description import PluginDescription, describe, describe_all
 
@@ -136,6 +137,16 @@ def test_the_list_is_remembered_until_a_file_changes(own_folder: Path, monkeypat
         assert list(lv2_bundles.effects()) == before
     (own_folder / "no suffix" / "synth.ttl").write_text(PREFIXES)
     assert "urn:example:synth" in list(lv2_bundles.effects())
+
+
+def test_results_of_scans_are_kept_until_the_bundle_changes(own_folder: Path) -> None:
+    address = "dawdreamer:http://example.org/own/Echo"
+    before = file_stamp(address)
+    assert before
+    assert file_stamp(address) == before
+    (own_folder / "no suffix" / "echo.so").write_bytes(b"new")
+    assert file_stamp(address) != before
+    assert file_stamp("dawdreamer:urn:example:nothing") == ""
 
 
 def test_without_the_reader_the_message_says_how_to_install_it(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,10 +31,7 @@ def refusal(plugin: PluginDescription) -> str:
     if missing := [feature for feature in plugin.required if feature not in OFFERED]:
         return f"cannot be opened: it requires the host feature {' and '.join(missing)}, which DawDreamer does not have"
     if names := _unconnected(plugin, "cv"):
-        return (
-            f"cannot be opened: it has CV ports ({names}), which DawDreamer leaves unconnected, and the plug-in would crash; "
-            "its maker's control or audio version, if there is one, can be opened"
-        )
+        return f"cannot be opened: it has CV ports ({names}), which DawDreamer leaves unconnected, and would crash"
     if names := _unconnected(plugin, "other"):
         return f"cannot be opened: it has ports of a kind that DawDreamer does not know ({names})"
     return ""

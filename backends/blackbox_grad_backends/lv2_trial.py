@@ -1,0 +1,58 @@
+"""LV2 plug-ins that hand work to a thread of the host are tried in a process of their own first, as some die of it.
+
+DawDreamer recreates an LV2 plug-in for every render. If its worker is still at work then, the work is done on memory that is gone
+(guitarix's `gx_amp`, `convoLV2`). Others say that they use a worker, and never die (all of `lsp-plugins-lv2`). Only trying tells.
+The result is remembered until the plug-in's bundle changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+
+from blackbox_grad.cache import JsonCache
+from blackbox_grad.effects import file_stamp
+
+#: Seconds that a trial may take.
+TIME_LIMIT = 60.0
+
+#: The program of a trial. It imports nothing from the working directory.
+_PROGRAM = "import sys; del sys.path[0]; from blackbox_grad_backends import lv2_trial_program as p; p.main()"
+
+
+def fate(uri: str, sample_rate: float) -> str:
+    """What became of a plug-in in its trial, as the end of a sentence ("crashed (SIGSEGV)"); empty if it lived."""
+    cache, stamp = JsonCache("lv2-trials"), file_stamp(f"dawdreamer:{uri}")
+    known = cache.get(uri, stamp) if stamp else None
+    if isinstance(known, str):
+        return known
+    found, lasting = _try(uri, sample_rate)
+    if lasting and stamp:
+        cache.put(uri, stamp, found)
+    return found
+
+
+def _try(uri: str, sample_rate: float) -> tuple[str, bool]:
+    """The fate, and whether it is the plug-in's own: it may be slow because the machine is busy, or killed for want of memory."""
+    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, uri, repr(sample_rate)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=TIME_LIMIT,
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,  # Ctrl-C in a terminal is for the parent, which ends it
+        )
+    except subprocess.TimeoutExpired:
+        return f"was not done after {TIME_LIMIT:g} s", False
+    if done.returncode >= 0:  # it lives, or opening it fails with an error, which will be raised here too
+        return "", True
+    number = -done.returncode
+    with contextlib.suppress(ValueError):
+        return f"crashed ({signal.Signals(number).name})", number not in (signal.SIGKILL, signal.SIGTERM)
+    return f"was ended by signal {number}", False

@@ -1,0 +1,37 @@
+"""The trial of an LV2 plug-in: opens it, renders at random settings and closes it, twice. A process of its own runs this."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import signal
+import sys
+
+import numpy as np
+
+from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend
+from blackbox_grad_backends.native import lv2_bundles
+
+#: Rounds of opening, rendering and closing; short and long renders of each. Where a worker is optional, a tenth of the short ones.
+_ROUNDS, _SHORT, _LONG = 2, 200, 5
+
+
+def main() -> None:
+    """`sys.argv` holds the URI and the sample rate in Hz."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG: it ends with its parent
+    uri, sample_rate = sys.argv[1], float(sys.argv[2])
+    plugin = lv2_bundles.description(uri)
+    needed = plugin is not None and any(feature.endswith("worker#schedule") for feature in plugin.required)
+    short = _SHORT if needed else _SHORT // 10
+    backend, options = DawDreamerPluginBackend(tries=False), {}
+    rng = np.random.default_rng(0)
+    for _ in range(_ROUNDS):
+        effect = backend.open(uri, sample_rate, options)
+        options = dict(effect.learnt)
+        for length in [512] * short + [8192] * _LONG:
+            audio = (0.1 * rng.standard_normal((2, length))).astype(np.float32)
+            effect.render(audio, rng.uniform(size=len(effect.parameters)))
+        effect.close()
+        del effect
+        gc.collect()
