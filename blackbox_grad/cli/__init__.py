@@ -14,14 +14,19 @@ from blackbox_grad.dependencies import lazy_names, missing_dependency
 
 if TYPE_CHECKING:
     from blackbox_grad.cli.arguments import Address as Address
+    from blackbox_grad.cli.arguments import EffectName as EffectName
+    from blackbox_grad.cli.arguments import EffectPlace as EffectPlace
     from blackbox_grad.cli.arguments import HostOption as HostOption
     from blackbox_grad.cli.arguments import Hosts as Hosts
+    from blackbox_grad.cli.arguments import InputName as InputName
+    from blackbox_grad.cli.arguments import InputPlace as InputPlace
     from blackbox_grad.cli.arguments import Json as Json
     from blackbox_grad.cli.arguments import Options as Options
     from blackbox_grad.cli.arguments import Preset as Preset
     from blackbox_grad.cli.arguments import Set as Set
     from blackbox_grad.cli.arguments import host_of as host_of
     from blackbox_grad.cli.arguments import options_of as options_of
+    from blackbox_grad.cli.arguments import placed as placed
     from blackbox_grad.cli.arguments import values_of as values_of
     from blackbox_grad.cli.console import complain as complain
     from blackbox_grad.cli.console import err as err
@@ -39,9 +44,13 @@ if TYPE_CHECKING:
 #: What adapters build their commands from. Loaded at first use, as typer and rich may not be installed.
 _HOME = {
     "Address": "arguments",
+    "EffectName": "arguments",
+    "EffectPlace": "arguments",
     "HostOption": "arguments",
     "Hosts": "arguments",
     "host_of": "arguments",
+    "InputName": "arguments",
+    "InputPlace": "arguments",
     "Json": "arguments",
     "Options": "arguments",
     "Preset": "arguments",
@@ -53,6 +62,7 @@ _HOME = {
     "importing": "ending",
     "options_of": "arguments",
     "out": "console",
+    "placed": "arguments",
     "print_json": "console",
     "refuse_overwriting": "outputs",
     "say": "console",

@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeAlias
 
 import typer
 
+from blackbox_grad.cli.completion import effect_names
+
 Address: TypeAlias = Annotated[
     str,
     typer.Argument(
-        metavar="ADDRESS",
-        help="The effect: backend:name (pedalboard-builtin:Reverb), a plug-in file, an LV2 URI, or a chain 'a | b'.",
+        metavar="EFFECT",
+        help="The effect: its name (Reverb, Overdrive), backend:name, a plug-in file, an LV2 URI, or a chain 'a | b'.",
         show_default=False,
+        autocompletion=effect_names,
     ),
+]
+#: Of a command that takes its effect and its recordings by place or by name; `placed` puts both together.
+EffectPlace: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="EFFECT",
+        help="The effect: its name (Reverb, Overdrive), backend:name, a plug-in file, an LV2 URI, or a chain 'a | b'.",
+        show_default=False,
+        autocompletion=effect_names,
+    ),
+]
+EffectName: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--effect", metavar="EFFECT", help="The effect, by name instead of by place.", autocompletion=effect_names),
+]
+InputPlace: TypeAlias = Annotated[
+    str | None, typer.Argument(metavar="INPUT", help="The recording to change.", show_default=False)
+]
+InputName: TypeAlias = Annotated[
+    str | None, typer.Option("--input", metavar="FILE", help="The recording to change, by name instead of by place.")
 ]
 HostOption: TypeAlias = Annotated[
     str | None,
@@ -45,6 +69,26 @@ Options: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--option", metavar="NAME=VALUE", help="An option of the backend. Repeatable.", show_default=False),
 ]
+
+
+def placed(by_place: Sequence[str | None], by_name: Mapping[str, str | None], optional: str = "") -> dict[str, str]:
+    """What a command works on, given by place, by name, or both: each place goes to the next that has no name.
+
+    Args:
+        by_place: in their order.
+        by_name: what it is ("INPUT", for messages and keys) -> what its option says, in the order of the places.
+        optional: the one of them that may be missing.
+    """
+    given = [text for text in by_place if text is not None]
+    missing = [what for what, text in by_name.items() if text is None]
+    if optional in missing and len(given) < len(missing):
+        missing.remove(optional)
+    if len(given) != len(missing):
+        usual = " ".join(f"[{what}]" if what == optional else what for what in by_name)
+        wrong = f"{given[len(missing)]!r} is one too many" if len(given) > len(missing) else f"{missing[len(given)]} is missing"
+        raise typer.BadParameter(f"{wrong}; write {usual}, in this order, or name them with their options")
+    found = {what: text for what, text in by_name.items() if text is not None} | dict(zip(missing, given, strict=True))
+    return {what: found[what] for what in by_name if what in found}
 
 
 def values_of(settings: list[str] | None) -> dict[str, float | str]:

@@ -11,9 +11,11 @@ from blackbox_grad import audio_files
 from blackbox_grad.cli.arguments import HostOption
 from blackbox_grad.cli.console import say
 from blackbox_grad.cli.ending import importing
-from blackbox_grad.cli.outputs import Outputs, Search, print_match, write_match
+from blackbox_grad.cli.match_output import Search, print_match
+from blackbox_grad.cli.outputs import Outputs, write_match
 from blackbox_grad.errors import AudioError
 from blackbox_grad.interrupts import deferred_interrupts
+from blackbox_grad.reports.match_wording import searching
 
 
 def demo(
@@ -46,7 +48,11 @@ def demo(
             given = task.puzzle(rendering)
             audio_files.write(source, given.audio, given.spec.sample_rate)
             audio_files.write(target, given.target, given.spec.sample_rate)
-            found = search.run(lambda on_progress: task.solve(given, rendering, seed, on_progress))
+            length = given.audio.shape[1] / given.spec.sample_rate
+            found = search.run(
+                lambda: searching(given.spec.address, len(given.parameters), task.RENDERS, task.EXCERPT, length),
+                lambda on_progress: task.solve(given, rendering, seed, on_progress),
+            )
         truth = dict(zip(given.parameters.names, map(float, given.point), strict=True))
         write_match(outputs, found, given.audio, given.target, truth)
         print_match(found, interrupt, given.parameters.to_text(given.point))

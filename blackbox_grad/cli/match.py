@@ -8,21 +8,46 @@ from typing import Annotated
 import typer
 
 from blackbox_grad import audio_files
-from blackbox_grad.cli.arguments import Address, HostOption, Hosts, Json, Options, Preset, Set, host_of, options_of, values_of
+from blackbox_grad.cli.arguments import (
+    EffectName,
+    EffectPlace,
+    HostOption,
+    Hosts,
+    InputName,
+    InputPlace,
+    Json,
+    Options,
+    Preset,
+    Set,
+    host_of,
+    options_of,
+    placed,
+    values_of,
+)
 from blackbox_grad.cli.console import print_json
 from blackbox_grad.cli.ending import importing
-from blackbox_grad.cli.outputs import Outputs, Search, print_match, write_match
+from blackbox_grad.cli.match_output import Search, print_match
+from blackbox_grad.cli.outputs import Outputs, write_match
 from blackbox_grad.dependencies import entry_points_of
 from blackbox_grad.interrupts import deferred_interrupts
+from blackbox_grad.reports.match_wording import searching
 
 #: The names from `blackbox_grad.losses.loss_names`, without importing that module: it imports torch, and help must not.
 _LOSSES = ", ".join(sorted(entry_points_of("blackbox_grad.losses")))
 
 
 def match(
-    address: Address,
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="The unprocessed recording.", show_default=False)],
-    target: Annotated[Path, typer.Argument(metavar="TARGET", help="The recording to match.", show_default=False)],
+    effect_place: EffectPlace = None,
+    input_place: InputPlace = None,
+    target_place: Annotated[
+        str | None, typer.Argument(metavar="TARGET", help="The recording to match.", show_default=False)
+    ] = None,
+    effect_name: EffectName = None,
+    input_name: InputName = None,
+    target_name: Annotated[
+        str | None,
+        typer.Option("--target", "--reference", metavar="FILE", help="The recording to match, by name instead of by place."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the matched audio.", show_default=False)
     ] = None,
@@ -62,13 +87,20 @@ def match(
 ) -> None:
     """Find the settings with which the effect turns INPUT into TARGET. Ctrl-C ends it with the best so far.
 
+    TARGET is the same recording as INPUT, through the effect or something like it. For two different recordings, see
+    `blackbox-grad style match`.
+
     \b
     Examples:
-      blackbox-grad match pedalboard-builtin:Reverb dry.wav wet.wav -o matched.wav
+      blackbox-grad match Reverb dry.wav wet.wav -o matched.wav
+      blackbox-grad match --effect Reverb --input dry.wav --target wet.wav -o matched.wav
       blackbox-grad match ZamTube.vst3 di.wav amp.wav --only Drive --only Bass
       blackbox-grad match ZamDelay.vst3 dry.wav wet.wav --set 'Feedback=0.2'
       blackbox-grad match 'a.vst3 | b.vst3' dry.wav wet.wav --report report.html
     """
+    places = (effect_place, input_place, target_place)
+    address, *files = placed(places, {"EFFECT": effect_name, "INPUT": input_name, "TARGET": target_name}).values()
+    source, target = map(Path, files)
     outputs = Outputs(output, report, parameters)
     outputs.check(source, target)
     where = host_of(host, hosts)
@@ -77,6 +109,7 @@ def match(
     wanted, _ = audio_files.read(target, rate)
     outputs.check_audio(wanted.shape[0], rate)
     with importing():
+        from blackbox_grad.effects.spec import EffectSpec
         from blackbox_grad.hosts.default import opened_host
         from blackbox_grad.matching import match as find_settings
 
@@ -84,14 +117,19 @@ def match(
     with deferred_interrupts(lambda: search.found) as interrupt:
         # a render of the whole recording must not end a long search
         with opened_host(where, time_limit=60.0 + 10.0 * wanted.shape[1] / rate) as rendering:
+            spec = EffectSpec.of(address, rate, only or "trainable", fixed, **options)
+            length = min(audio.shape[1], wanted.shape[1]) / rate
+
+            def first() -> str:
+                info = rendering.open(spec)
+                return searching(f"{info.name} ({spec.address})", len(info.parameters), renders, excerpt, length)
+
             found = search.run(
+                first,
                 lambda on_progress: find_settings(
-                    address,
+                    spec,
                     audio,
                     wanted,
-                    rate,
-                    parameters=only or "trainable",
-                    fixed=fixed,
                     loss=loss,
                     renders=renders,
                     estimator=estimator,
@@ -100,8 +138,7 @@ def match(
                     seed=seed,
                     host=rendering,
                     on_progress=on_progress,
-                    **options,
-                )
+                ),
             )
         write_match(outputs, found, audio, wanted)
         if json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_format
-import math
 import os
 import shlex
 import sys
@@ -15,8 +14,7 @@ import numpy as np
 import typer
 
 from blackbox_grad import audio_files
-from blackbox_grad.cli.console import complain, out, say, table, warn
-from blackbox_grad.cli.progress import Shown, progress
+from blackbox_grad.cli.console import complain, say, warn
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.errors import AudioError, BlackboxGradError
 from blackbox_grad.files import check_writable, is_device, replacing
@@ -24,25 +22,7 @@ from blackbox_grad.interrupts import Interrupt
 from blackbox_grad.reports.pages import check_page_libraries
 
 if TYPE_CHECKING:
-    from blackbox_grad.matching.result import Match, Progress
-
-
-class Search:
-    """Runs a search, shows its progress, and knows whether there is something to keep."""
-
-    def __init__(self) -> None:
-        self.found = False
-
-    def run(self, search: Callable[[Callable[[Progress], None]], Match]) -> Match:
-        """The result of `search(on_progress)`."""
-        with progress() as show:
-
-            def on_progress(p: Progress) -> None:
-                self.found = self.found or math.isfinite(p.best)
-                details = f"{p.renders}/{p.budget} renders, loss {p.start:.3g} → {p.best:.3g}"
-                show(Shown(p.phase, p.renders / max(1, p.budget), details))
-
-            return search(on_progress)
+    from blackbox_grad.matching.result import Match
 
 
 class Outputs:
@@ -138,25 +118,6 @@ def write_match(outputs: Outputs, found: Match, audio: Audio, target: Audio, tru
 def command_line() -> str:
     """What was typed, for files that say how they were made."""
     return shlex.join(["blackbox-grad", *sys.argv[1:]])
-
-
-def print_match(found: Match, interrupt: Interrupt, truth: Mapping[str, str] | None = None) -> None:
-    """Print the settings and the loss. `truth`: name -> the native text of the value that made the target."""
-    rows = table(
-        "parameter", "found", *(["hidden"] if truth else []), "default", "normalised", right=["normalised"], whole=["found"]
-    )
-    for row in found.settings():
-        if row["free"]:
-            hidden = [truth.get(row["name"], "")] if truth else []
-            rows.add_row(row["name"], row["native"], *hidden, row["default"], f"{row['normalised']:.4f}")
-    out().print(rows)
-    say("")
-    if found.finished == "interrupted":
-        say((f"Stopped by {interrupt.name}; these are the best settings so far.", "yellow"))
-    if found.finished == "failed":
-        say(("Stopped by an error; these are the best settings so far.", "yellow"))
-    improved: list[Any] = [f"loss {found.loss_start:.4g} → ", (f"{found.loss:.4g}", "bold green")]
-    say(*improved, f" ({found.loss_name}; {found.renders} renders in {found.seconds:.1f} s; {found.method})")
 
 
 def refuse_overwriting(written: Path, *inputs: Path) -> None:

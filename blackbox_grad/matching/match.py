@@ -148,6 +148,7 @@ def match(
             finished="interrupted" if interrupt.pressed and not failure else finished,
             notes=notes,
             error=failure,
+            searched_seconds=(part.stop - part.start - lead) / spec.sample_rate,
         )
 
 

@@ -57,6 +57,7 @@ class Match:
         finished: "converged", "budget" (all renders used), "interrupted" (Ctrl-C) or "failed" (a render crashed, hung or raised).
         notes: what was done to the recordings before they were compared.
         error: why it failed; empty otherwise.
+        searched_seconds: of the recording that were compared in the search; losses in `history` are theirs.
     """
 
     spec: EffectSpec
@@ -77,6 +78,7 @@ class Match:
     finished: str
     notes: list[str] = field(default_factory=list)
     error: str = ""
+    searched_seconds: float = 0.0
 
     def settings(self) -> list[dict[str, Any]]:
         """One row for every parameter, free or held: name, kind, normalised, native (text), unit, default (native text), free."""
@@ -122,5 +124,6 @@ class Match:
             "finished": self.finished,
             "notes": self.notes,
             "error": self.error,
+            "searched_seconds": self.searched_seconds,
             "history": [progress(p) for p in self.history],
         }

@@ -14,6 +14,7 @@ import numpy as np
 
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.parameters.parameter import FloatArray
+from blackbox_grad.reports.match_wording import phase
 
 if TYPE_CHECKING:
     from blackbox_grad.matching.result import Progress
@@ -165,7 +166,7 @@ def loss_curve(history: Sequence[Progress], width: int = 860, height: int = 260)
     phases, left = [], 0.0
     for name, group in groupby(steps, key=lambda h: h.phase):
         end = x(list(group)[-1].renders)
-        phases.append((name, left, round(end - left, 1)))
+        phases.append((phase(name), left, round(end - left, 1)))
         left = end
     points = [
         [x(h.renders), y(h.best), h.renders, float(f"{h.loss:.4g}"), float(f"{h.best:.4g}")]

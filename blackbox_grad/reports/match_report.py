@@ -16,6 +16,7 @@ from blackbox_grad.dependencies import library
 from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.files import check_writable
 from blackbox_grad.reports import figures
+from blackbox_grad.reports import match_wording as wording
 from blackbox_grad.reports.pages import render_page, write_page
 
 if TYPE_CHECKING:
@@ -100,6 +101,9 @@ def render_report(
         difference=difference,
         difference_mean=difference_mean,
         curve=figures.loss_curve(match.history),
+        method=wording.method(match).removeprefix("method: "),
+        searched=wording.distances(match)[0][0],
+        has_held=bool(wording.held(match)),
         settings=_settings(match, truth or {}),
         has_truth=bool(truth),
         seconds=length / rate,

@@ -362,7 +362,8 @@ def test_match_finds_the_settings_and_leaves_its_files(dry: Path, wet: Path, tmp
     options = ["-o", outputs[0], "--report", outputs[1], "--parameters", outputs[2], "--renders", "250", "--json"]
     done = run("match", "reference:soft-clip", dry, wet, *options)
     assert done.returncode == 0, done.stderr
-    assert "renders, loss" in done.stderr
+    assert "searching 2 settings, in at most 250 renders" in done.stderr
+    assert "renders, distance" in done.stderr
     data = json.loads(done.stdout)
     assert sorted(data["files"]) == sorted(str(path) for path in outputs)
     assert data["loss"] < 0.05 * data["loss_start"]
@@ -380,8 +381,58 @@ def test_match_prints_a_table_and_the_loss(dry: Path, wet: Path, tmp_path: Path,
     text = run_here(
         capsys, "match", "reference:soft-clip", dry, wet, "--renders", "40", "-o", tmp_path / "m.wav", "--hosts", "1"
     )
-    for expected in ("Drive", "Level", "loss ", " → ", " renders in ", "m.wav"):
+    for expected in ("Drive", "Level", "distance to the target ", "remain", " renders in ", "m.wav"):
         assert expected in text
+
+
+def test_match_speaks_of_the_same_distances_on_the_way_and_at_the_end(dry: Path, wet: Path) -> None:
+    options = ("--renders", "30", "--excerpt", "0.2", "--set", "Level=-6dB")
+    done = run("match", "reference:soft-clip", dry, wet, *options)
+    assert done.returncode == 0, done.stderr
+    head, *steps = done.stderr.splitlines()
+    assert head == "soft-clip (reference:soft-clip): searching 1 setting on the loudest 0.2 s of 0.5 s, in at most 30 renders"
+    before, best = steps[-1].split("distance ")[1].split(" → ")
+    searched = next(line.split() for line in done.stdout.splitlines() if line.startswith("the loudest 0.2 s"))
+    assert searched[-4] == before
+    assert float(searched[-3]) <= float(best) < float(before)
+    assert "the whole recording " in done.stdout
+    assert "held, which means not searched: Level = -6 dB" in done.stdout
+
+
+def test_an_effect_and_its_recordings_are_given_by_place_or_by_name(dry: Path, wet: Path, capsys: Capture) -> None:
+    usual = ("match", "--renders=8", "--json", "--host=in-process")
+    ways = (
+        ("soft-clip", dry, wet),
+        ("--target", wet, "soft-clip", dry),
+        ("--effect", "soft-clip", dry, wet),
+        ("--reference", wet, "--input", dry, "--effect", "soft-clip"),
+    )
+    found = [json.loads(run_here(capsys, *usual, *way)) for way in ways]
+    assert all(f["loss"] == found[0]["loss"] and f["effect"] == "reference:soft-clip" for f in found)
+    for wrong, said in (
+        (("soft-clip", dry), "TARGET is missing"),
+        (("--effect", "soft-clip", dry, wet, "more.wav"), "'more.wav' is one too many"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in (*usual, *wrong)])
+        assert ended.value.code == 2
+        assert said in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["match", "Pitc"], {"PitchShift"}),
+        (["inspect", "soft-"], {"soft-clip"}),
+        (["inspect", "reference:b"], {"reference:biquad"}),
+        (["style", "match", "--ref"], {"--reference", "--refine"}),
+        (["eff"], {"effects"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_shell_completes_effects_commands_and_options(words: list[str], offered: set[str]) -> None:
+    asked = {"COMP_WORDS": " ".join(["blackbox-grad", *words]), "COMP_CWORD": str(len(words))}
+    assert offered <= set(succeed(_BLACKBOX_GRAD_COMPLETE="complete_bash", **asked).split())
 
 
 def test_match_holds_what_it_is_told_to_hold(dry: Path, wet: Path, capsys: Capture) -> None:
@@ -512,7 +563,8 @@ def test_ctrl_c_ends_a_match_with_the_best_so_far(dry: Path, wet: Path, tmp_path
     text = [str(part) for part in command]
     with subprocess.Popen(text, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        assert "search: 1/" in process.stderr.readline()
+        assert "searching 3 settings" in process.stderr.readline()
+        assert "trying settings: 1/" in process.stderr.readline()
         time.sleep(1.0)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=240)

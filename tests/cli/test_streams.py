@@ -79,7 +79,7 @@ def test_a_stderr_that_takes_nothing_is_no_error(dry: Path, tmp_path: Path) -> N
 def test_a_terminal_of_any_encoding_shows_a_result(
     dry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
 ) -> None:
-    """The arrow of a match is in none but the last; the folder's name is in none but the last, or in no encoding at all."""
+    """The arrow of a progress is in none but the last; the folder's name is in none but the last, or in no encoding at all."""
     folder = tmp_path / "音 é"
     folder.mkdir()
     files = ["-o", folder / "m.flac", "--report", folder / "m.html", "--parameters", folder / "m.json"]
@@ -87,7 +87,8 @@ def test_a_terminal_of_any_encoding_shows_a_result(
     code, out, err = Narrow(monkeypatch, encoding).run(*command, *files)
     assert code == 0, err
     arrow = "→" if encoding == "utf-8" else "->"
-    assert f" {arrow} " in out.decode(encoding)
+    assert f" {arrow} " in err.decode(encoding)
+    assert b"found" in out
     assert {path.name for path in folder.iterdir()} == {"m.flac", "m.html", "m.json"}
     code, out, err = Narrow(monkeypatch, encoding).run("render", "reference:gain", folder / "missing.wav", folder / "o.wav")
     assert (code, out, err.count(b"\n")) == (1, b"", 1)

@@ -204,7 +204,9 @@ def test_estimators_come_by_name_with_options_and_from_third_parties(third_party
     problem = bg.Problem.of_function(lambda p: 3 * p.sum(-1), torch.tensor([[0.5]]))
     torch.testing.assert_close(found.estimate(problem).gradient, torch.tensor([[-3.0]]).double())
     assert repr(estimator("blackbox_grad.estimators.spsa.SPSA:samples=3")) == repr(bg.SPSA(samples=3))
-    with pytest.raises(MissingDependencyError, match="pip install no_such_package"):
+    with pytest.raises(
+        MissingDependencyError, match="needs no_such_package, which is not installed; install it from where its makers say"
+    ):
         estimator("no_such_package.Mine")
 
 

@@ -19,6 +19,7 @@ from blackbox_grad.matching import Match, match
 from blackbox_grad.parameters import ParameterSpace
 from blackbox_grad.reports import MOST_SECONDS, figures
 from blackbox_grad.reports.match_report import render_report, write_report
+from blackbox_grad.reports.match_wording import phase
 
 
 class Page(HTMLParser):
@@ -181,7 +182,7 @@ def test_the_loss_curve_stays_in_its_frame_and_falls(found: Match) -> None:
     assert best.min() >= 0
     assert (best.max(axis=0) <= (curve.width, curve.height)).all()
     assert (np.diff(best[:, 1]) >= 0).all()  # y points down: the best loss never rises
-    assert [name for name, _, _ in curve.phases] == list(dict.fromkeys(step.phase for step in found.history))
+    assert [name for name, _, _ in curve.phases] == list(dict.fromkeys(phase(step.phase) for step in found.history))
 
 
 def test_a_history_of_one_step_has_no_curve(found: Match) -> None:

@@ -267,7 +267,10 @@ def test_who_is_not_logged_in_is_told_before_the_work(wandb, tmp_path):
 def test_without_wandb_the_way_out_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     with (
-        pytest.raises(MissingDependencyError, match="Weights & Biases needs wandb, .* pip install wandb"),
+        pytest.raises(
+            MissingDependencyError,
+            match="Weights & Biases needs wandb, which is not installed; install it from where its makers say",
+        ),
         weights_and_biases("style", tmp_path / "run"),
     ):
         pass

@@ -8,7 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blackbox_grad import audio_files
-from blackbox_grad.cli import HostOption, Json, Outputs, command_line, importing, out, print_json, say, table
+from blackbox_grad.cli import (
+    EffectName,
+    EffectPlace,
+    HostOption,
+    InputName,
+    InputPlace,
+    Json,
+    Outputs,
+    command_line,
+    importing,
+    out,
+    placed,
+    print_json,
+    say,
+    table,
+)
 from blackbox_grad.interrupts import Interrupt, deferred_interrupts
 
 if TYPE_CHECKING:
@@ -16,14 +31,21 @@ if TYPE_CHECKING:
 
 
 def match(
-    source: Annotated[Path, typer.Option("--input", metavar="FILE", help="The recording to change.")],
-    reference: Annotated[Path, typer.Option(metavar="FILE", help="The recording that it should sound like.")],
-    effect: Annotated[
+    effect_place: EffectPlace = None,
+    input_place: InputPlace = None,
+    reference_place: Annotated[
+        str | None,
+        typer.Argument(metavar="REFERENCE", help="The recording that it should sound like.", show_default=False),
+    ] = None,
+    effect_name: EffectName = None,
+    input_name: InputName = None,
+    reference_name: Annotated[
         str | None,
         typer.Option(
-            metavar="ADDRESS",
-            help="Its address, or the name of one with weights in the package.",
-            show_default=False,
+            "--reference",
+            "--target",
+            metavar="FILE",
+            help="The recording that it should sound like, by name instead of by place.",
         ),
     ] = None,
     model: Annotated[
@@ -47,11 +69,13 @@ def match(
 
     \b
     Examples:
-      blackbox-grad style match --effect pedalboard-builtin:Reverb --input dry.wav --reference hall.wav -o wet.wav
-      blackbox-grad style match --model runs/delay --input dry.wav --reference echo.flac --report report.html
+      blackbox-grad style match Overdrive dry.wav radio.wav -o wet.wav
+      blackbox-grad style match --effect Overdrive --input dry.wav --reference radio.wav -o wet.wav
+      blackbox-grad style match --model runs/delay dry.wav echo.flac --report report.html
     """
-    if effect is None and model is None:
-        raise typer.BadParameter("name an --effect with weights in the package, or a --model")
+    names = {"EFFECT": effect_name, "INPUT": input_name, "REFERENCE": reference_name}
+    given = placed((effect_place, input_place, reference_place), names, optional="" if model is None else "EFFECT")
+    effect, source, reference = given.get("EFFECT"), Path(given["INPUT"]), Path(given["REFERENCE"])
     outputs = Outputs(output, report, parameters)
     outputs.check(source, reference)
     audio, rate = audio_files.read(source)
