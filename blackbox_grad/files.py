@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from blackbox_grad.errors import AudioError
+
+#: Of a file that holds no recording.
+MOST_BYTES = 1 << 26
 
 
 def check_writable(path: str | os.PathLike[str], suffixes: Collection[str]) -> None:
@@ -53,6 +57,38 @@ def replacing(path: Path) -> Iterator[Path]:
         if not device:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+def content_of(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
+    """What is in a file that a person named: settings, a program, a table, but no recording.
+
+    Args:
+        most: bytes. A device has no end, and a file of another kind may be as long as a film.
+
+    Raises:
+        AudioError: it is missing, longer, or cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            kind = os.fstat(file.fileno()).st_mode
+            if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
+                raise AudioError(f"{os.fspath(path)} is a device and no file; name a file")
+            content = file.read(most + 1)
+    except (OSError, ValueError) as error:
+        if isinstance(error, AudioError):
+            raise
+        raise AudioError(f"{os.fspath(path)}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    if len(content) > most:
+        raise AudioError(f"{os.fspath(path)}: holds more than {most >> 20} MiB, so it is no such file; name another")
+    return content
+
+
+def text_of(path: str | os.PathLike[str], most: int = MOST_BYTES) -> str:
+    """`content_of` as text in UTF-8. Raises `AudioError` if it is none."""
+    try:
+        return content_of(path, most).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise AudioError(f"{os.fspath(path)}: is no text; name another file") from error
 
 
 def is_device(path: Path) -> bool:

@@ -58,7 +58,7 @@ Set: TypeAlias = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=VALUE",
-        help="Set a parameter: normalised (Drive=0.4), or native with its unit (Time=350ms). Repeatable.",
+        help="Set a parameter: native with its unit (Time=350ms, 'Ratio=4 native'), or 'Drive=0.4 normalised'. Repeatable.",
         show_default=False,
     ),
 ]
@@ -92,8 +92,14 @@ def placed(by_place: Sequence[str | None], by_name: Mapping[str, str | None], op
 
 
 def values_of(settings: list[str] | None) -> dict[str, float | str]:
-    """`["Drive=0.4"]` -> `{"Drive": "0.4"}`, for `Parameter.parse` to read."""
-    return dict(_pair(text, "--set", "Drive=0.4 or Time=350ms") for text in settings or [])
+    """`["Drive=12dB"]` -> `{"Drive": "12dB"}`, for `Parameter.parse` to read. The last "=" separates them."""
+    found: dict[str, float | str] = {}
+    for text in settings or []:
+        name, value = _pair(text, "--set", "Time=350ms or 'Drive=0.4 normalised'", last=True)
+        if name in found:
+            raise typer.BadParameter(f"--set {name!r} is given twice; leave one out")
+        found[name] = value
+    return found
 
 
 def options_of(options: list[str] | None, preset: str | None) -> dict[str, Any]:
@@ -103,7 +109,7 @@ def options_of(options: list[str] | None, preset: str | None) -> dict[str, Any]:
         name, value = _pair(text, "--option", "name=value")
         try:
             found[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
             found[name] = value
     return found
 
@@ -117,8 +123,8 @@ def host_of(host: str | None, hosts: int | None) -> str | None:
     return f"processes:hosts={hosts}"
 
 
-def _pair(text: str, option: str, example: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
+def _pair(text: str, option: str, example: str, last: bool = False) -> tuple[str, str]:
+    name, equals, value = text.rpartition("=") if last else text.partition("=")
     if not (equals and name.strip() and value.strip()):
-        raise typer.BadParameter(f"write {option} {example!r}, got {text!r}")
+        raise typer.BadParameter(f"write {option} {example}, got {text!r}")
     return name.strip(), value.strip()

@@ -16,6 +16,7 @@ from blackbox_grad.cli.console import out, print_json, say, table
 from blackbox_grad.cli.progress import progress
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
+from blackbox_grad.errors import ParameterError
 from blackbox_grad.files import check_writable
 from blackbox_grad.hosts.default import opened_host
 from blackbox_grad.inspection.whole import PATIENCE, seconds_per_second
@@ -119,6 +120,18 @@ def _as_json(spec: EffectSpec, info: EffectInfo, cost: float | None) -> dict[str
     }
 
 
+def _typed(parameter: Parameter, value: float) -> str:
+    """What to type for a value."""
+    text = parameter.text(value)
+    for typed in (text, f"{text} native"):
+        try:
+            if abs(parameter.parse(typed) - value) < 1e-2:
+                return typed
+        except ParameterError:
+            continue
+    return f"{value:.3g} normalised"
+
+
 def _print(spec: EffectSpec, info: EffectInfo, cost: float | None) -> None:
     say((info.name, "bold"), f"  {spec.address}\n")
     speed = f"more than {PATIENCE:g} s" if cost is None else f"{1000 * cost:.3g} ms ({1 / max(cost, 1e-9):.0f} times real time)"
@@ -142,7 +155,6 @@ def _print(spec: EffectSpec, info: EffectInfo, cost: float | None) -> None:
         say("It has no parameters.")
         return
     parameter, default = info.parameters[0], float(info.parameters.defaults[0])
-    speaks = parameter.unit or parameter.choices or parameter.kind == "toggle"  # a bare number would be normalised
-    example = shlex.quote(f"{parameter.name}={parameter.text(default) if speaks else f'{default:.3g}'}")
+    example = shlex.quote(f"{parameter.name}={_typed(parameter, default)}")
     say("\n", ("set one      ", "dim"), f"blackbox-grad render {shlex.quote(spec.address)} in.wav out.wav --set {example}")
     say(("train it     ", "dim"), f"DifferentiableEffect({spec.address!r}, sample_rate={spec.sample_rate:g})")

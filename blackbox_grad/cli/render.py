@@ -11,11 +11,17 @@ import typer
 
 from blackbox_grad import audio_files
 from blackbox_grad.cli.arguments import Address, HostOption, Json, Options, Preset, Set, options_of, values_of
-from blackbox_grad.cli.console import print_json, say
+from blackbox_grad.cli.console import out, print_json, say, table
 from blackbox_grad.cli.outputs import refuse_overwriting, warn_of_clipping
+from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
-from blackbox_grad.errors import NonFiniteAudioError, ParameterError
+from blackbox_grad.errors import BlackboxGradError, NonFiniteAudioError, ParameterError
+from blackbox_grad.files import text_of
 from blackbox_grad.hosts.default import opened_host
+from blackbox_grad.parameters.space import plain_name
+
+#: Parameters of an effect whose settings are all printed.
+_MOST_ROWS = 40
 
 
 def render(
@@ -41,7 +47,7 @@ def render(
     """
     refuse_overwriting(result, source)
     audio_files.check_written(result)
-    values = (_settings_in(parameters) if parameters is not None else {}) | values_of(settings)
+    values = _over(_settings_in(parameters) if parameters is not None else {}, values_of(settings))
     audio, rate = audio_files.read(source)
     audio_files.check_written(result, audio.shape[0], rate)
     spec = EffectSpec.of(address, rate, (), values, **options_of(option, preset))
@@ -73,14 +79,36 @@ def render(
             }
         )
     else:
+        _print(info, set(map(plain_name, values)))
         say(f"{result}: {seconds:.2f} s, {audio.shape[0]} channels, {rate:g} Hz, through {info.name}")
+
+
+def _print(info: EffectInfo, chosen: set[str]) -> None:
+    """The settings of the render; of a large effect, those that were chosen."""
+    space = info.parameters
+    rows = table("parameter", "setting", "normalised", right=["normalised"], whole=["setting"])
+    shown = [i for i, p in enumerate(space.everything) if len(space.everything) <= _MOST_ROWS or plain_name(p.name) in chosen]
+    for i in shown:
+        parameter, value = space.everything[i], space.held[i]
+        rows.add_row(parameter.name, parameter.text(value), f"{value:.4f}")
+    if shown:
+        out().print(rows)
+    if len(shown) < len(space.everything):
+        say(f"{len(space.everything) - len(shown)} other parameters are as the effect starts")
+    say("")
+
+
+def _over(settings: dict[str, float | str], chosen: dict[str, float | str]) -> dict[str, float | str]:
+    """The settings of a file, with those of the command line in their places, however these are spelt."""
+    spelt = {plain_name(name) for name in chosen if name not in settings}
+    return {name: value for name, value in settings.items() if plain_name(name) not in spelt} | chosen
 
 
 def _settings_in(path: Path) -> dict[str, float | str]:
     try:
-        rows: Any = json_format.loads(path.read_text("utf-8"))["parameters"]
+        rows: Any = json_format.loads(text_of(path))["parameters"]
         return {str(row["name"]): float(row["normalised"]) for row in rows}
-    except OSError as error:
-        raise ParameterError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        if isinstance(error, BlackboxGradError):
+            raise
         raise ParameterError(f"{path} holds no settings; give a file that `blackbox-grad match --parameters` wrote") from error

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from blackbox_grad.parameters.parameter import TOLERANCE, FloatArray, Kind, Parameter, Scale
-from blackbox_grad.parameters.space import SELECTIONS, ParameterSpace, Selection
+from blackbox_grad.parameters.space import SELECTIONS, ParameterSpace, Selection, plain_name
 from blackbox_grad.parameters.units import digits
 
-__all__ = ["SELECTIONS", "TOLERANCE", "FloatArray", "Kind", "Parameter", "ParameterSpace", "Scale", "Selection", "digits"]
+__all__ = [
+    "SELECTIONS",
+    "TOLERANCE",
+    "FloatArray",
+    "Kind",
+    "Parameter",
+    "ParameterSpace",
+    "Scale",
+    "Selection",
+    "digits",
+    "plain_name",
+]

@@ -21,6 +21,10 @@ FloatArray: TypeAlias = NDArray[np.float64]
 TOLERANCE = 1e-6
 
 
+#: What makes a number a part of the range, where a unit would make it native.
+_NORMALISED = ("normalised", "normalized")
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One control of an effect.
@@ -99,7 +103,8 @@ class Parameter:
         ends = (self.table[0], self.table[-1]) if self.scale == "table" else (self.minimum, self.maximum)
         low, high = min(ends), max(ends)
         slack = 1e-6 * max(abs(low), abs(high), 1e-12)
-        if not low - slack <= native <= high + slack:
+        shown = any(digits(native) == digits(end) for end in ends)  # "63.1" of a maximum of 63.0957
+        if not low - slack <= native <= high + slack and not shown:
             unit = f" {self.unit}" if self.unit else ""
             raise ParameterError(f"parameter {self.name!r}: {native:g}{unit} is outside its range {low:g} to {high:g}{unit}")
         native = min(max(native, low), high)
@@ -128,8 +133,9 @@ class Parameter:
     def parse(self, text: str) -> float:
         """A normalised value from the text that a person writes.
 
-        A bare number is normalised ("0.4"). A number with a unit is native ("350ms", "2 kHz", "30%"). "native" stands for the
-        unit if the plug-in has none ("4 native"). A stepped parameter also accepts the text of a level.
+        A number with a unit is native ("350ms", "2 kHz", "30%"). "native" stands for the unit if the plug-in has none ("4 native").
+        "0.4 normalised" is a part of the range, and so is a bare number, unless it could be a native value too and mean something
+        else: that is refused. A stepped parameter also accepts the text of a level.
         """
         wanted = text.strip().lower()
         for index, choice in enumerate(self.choices):
@@ -145,15 +151,28 @@ class Parameter:
                 f"its unit. Allowed: {allowed}"
             )
         number, unit = float(match[1]), match[2].lower()
-        if not unit:
-            if not 0.0 <= number <= 1.0:
-                native = f"{match[1]}{self.unit or ' native'}"
-                raise ParameterError(
-                    f"parameter {self.name!r}: {number:g} is a normalised value and must lie in [0, 1]; for the native "
-                    f"value write {native!r} (allowed: {allowed})"
-                )
-            return number
-        return self.to_normalised(number * self._unit_factor(unit, text))
+        if unit not in ("", *_NORMALISED):
+            return self.to_normalised(number * self._unit_factor(unit, text))
+        native = f"{match[1]}{self.unit or ' native'}"
+        if not 0.0 <= number <= 1.0:
+            raise ParameterError(
+                f"parameter {self.name!r}: {number:g} is a normalised value and must lie in [0, 1]; for the native "
+                f"value write {native!r} (allowed: {allowed})"
+            )
+        if not unit and self._means_another(number):
+            raise ParameterError(
+                f"parameter {self.name!r}: {match[1]} may be the native value or a part of the range, {self.text(number)}; write "
+                f"{native!r} or '{match[1]} normalised'"
+            )
+        return number
+
+    def _means_another(self, number: float) -> bool:
+        """Whether the number is a native value too, at another place of the range."""
+        try:
+            native = self.to_normalised(number)
+        except ParameterError:
+            return False
+        return abs(self.snap(native) - self.snap(number)) > TOLERANCE
 
     def _unit_factor(self, unit: str, text: str) -> float:
         own = self.unit.strip().lower()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
@@ -25,14 +27,20 @@ SELECTIONS: dict[str, Callable[[Parameter], bool]] = {
 
 
 def _unique(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
-    """Unique names: the second "Gain" becomes "Gain 2"."""
+    """Unique names: the second "Gain" becomes "Gain 2", or "Gain 3" beside a real "gain 2". An empty name becomes "Parameter 4",
+    from its position."""
+    named = [p if p.name.strip() else replace(p, name=f"Parameter {i + 1}") for i, p in enumerate(parameters)]
+    spellings = {plain_name(p.name) for p in named}
     taken: set[str] = set()
     result = []
-    for parameter in parameters:
+    for parameter in named:
         name, count = parameter.name, 1
         while name in taken:
             count += 1
-            name = f"{parameter.name} {count}"
+            numbered = f"{parameter.name} {count}"
+            if plain_name(numbered) not in spellings:
+                name = numbered
+                spellings.add(plain_name(name))
         taken.add(name)
         result.append(parameter if name == parameter.name else replace(parameter, name=name))
     return tuple(result)
@@ -128,7 +136,9 @@ class ParameterSpace(Sequence[Parameter]):
         held = list(self.held)
         pinned: set[int] = set()
         for name, value in (fixed or {}).items():
-            i = _find(name, names)
+            i, value = _found(name, value, names)
+            if i in pinned:
+                raise ParameterError(f"parameter {names[i]!r} is fixed twice, in two spellings; leave one out")
             parameter = self.everything[i]
             if isinstance(value, str):
                 number = parameter.parse(value)
@@ -196,15 +206,19 @@ class ParameterSpace(Sequence[Parameter]):
     def point(self, values: Mapping[str, float | str] | None = None) -> FloatArray:
         """`[P]`: the defaults with some values replaced, by name; numbers are normalised, text is parsed."""
         p = self.defaults
+        given: set[int] = set()
         for name, value in (values or {}).items():
-            i = self.index(name)
+            i, value = _found(name, value, self.names)
+            if i in given:
+                raise ParameterError(f"parameter {self.names[i]!r} has two values, in two spellings; leave one out")
+            given.add(i)
             p[i] = self[i].parse(value) if isinstance(value, str) else float(value)
         return self.check(p)
 
 
-def _plain(name: str) -> str:
-    """Without case, spaces, dashes and underscores: "Room size" is `room_size`."""
-    return re.sub(r"[\s_-]+", "", name.lower())
+def plain_name(name: str) -> str:
+    """Without case, spaces, dashes and underscores, which do not matter if the name is unambiguous: "Room size" is `room_size`."""
+    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name).casefold())
 
 
 def _find(name: str, names: Sequence[str]) -> int:
@@ -212,10 +226,25 @@ def _find(name: str, names: Sequence[str]) -> int:
         raise ParameterError(f"a parameter's name is text, got {name!r}; there are: {', '.join(names)}")
     if name in names:
         return names.index(name)
-    plain = [_plain(n) for n in names]
-    if plain.count(_plain(name)) == 1:
-        return plain.index(_plain(name))
+    alike = [i for i, known in enumerate(names) if plain_name(known) == plain_name(name)]
+    if len(alike) == 1:
+        return alike[0]
+    if alike:
+        raise ParameterError(f"{name!r} may be {' or '.join(repr(names[i]) for i in alike)}; write one of them exactly")
     raise ParameterError(f"no parameter {name!r}; {suggest(name, names)}")
+
+
+def _found(name: str, value: Any, names: Sequence[str]) -> tuple[int, Any]:
+    """The parameter, and its value. Of "Mode=A=B", which is split at its last "=", the value may be "A=B"."""
+    try:
+        return _find(name, names), value
+    except ParameterError:
+        head, equals, tail = name.partition("=") if isinstance(name, str) else (name, "", "")
+        if not (equals and isinstance(value, str)):
+            raise
+        with contextlib.suppress(ParameterError):
+            return _find(head.strip(), names), f"{tail.strip()}={value}"
+        raise
 
 
 def _snap(values: FloatArray, intervals: FloatArray) -> FloatArray:

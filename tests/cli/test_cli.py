@@ -111,6 +111,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(arguments: list[str]) -> 
 def test_wrong_usage_is_exit_code_2(folder: Path, dry: Path) -> None:
     assert "No such command" in fail("mach", code=2)
     assert "Missing argument" in fail("render", "reference:gain", code=2)
+    assert "given twice" in fail("render", "reference:gain", dry, folder / "o.wav", *2 * ["--set", "Gain=1dB"], code=2)
     assert "Drive=0.4" in fail("render", "reference:gain", dry, folder / "o.wav", "--set", "Gain", code=2)
 
 
@@ -308,7 +309,7 @@ def test_render_takes_normalised_and_native_values(dry: Path, tmp_path: Path) ->
     audio, rate = audio_files.read(dry)
     with load("reference:delay", rate) as effect:
         expected = effect.render(audio, effect.parameters.point({"Time": "250 ms", "Mix": 0.3}))
-    succeed("render", "reference:delay", dry, tmp_path / "wet.wav", "--set", "Time=250ms", "--set", "mix=0.3")
+    succeed("render", "reference:delay", dry, tmp_path / "wet.wav", "--set", "Time=250ms", "--set", "mix=30%")
     rendered, rendered_rate = audio_files.read(tmp_path / "wet.wav")
     assert rendered_rate == rate
     np.testing.assert_array_equal(rendered, expected)
@@ -324,6 +325,22 @@ def test_render_keeps_the_sample_rate_and_channels(tmp_path: Path, suffix: str, 
     assert (rendered.shape, rendered_rate) == (audio.shape, rate)
 
 
+def test_render_prints_the_settings_it_used(dry: Path, tmp_path: Path, capsys: Capture) -> None:
+    text = run_here(capsys, "render", "reference:delay", dry, tmp_path / "o.wav", "--set", "Time=250ms", "--host", "in-process")
+    rows = {line.split()[0]: line for line in text.splitlines() if line.strip()}
+    assert "250 ms" in rows["Time"]
+    assert "%" in rows["Mix"]
+    assert "%" in rows["Feedback"]
+
+
+def test_the_command_line_replaces_a_setting_of_a_file_in_any_spelling(dry: Path, tmp_path: Path, capsys: Capture) -> None:
+    rows = [{"name": "Time", "normalised": 0.5}, {"name": "Mix", "normalised": 0.5}]
+    (tmp_path / "s.json").write_text(json.dumps({"parameters": rows}))
+    command = "render", "reference:delay", dry, tmp_path / "o.wav", "--parameters", tmp_path / "s.json", "--host", "in-process"
+    found = json.loads(run_here(capsys, *command, "--set", "mix=25 %", "--json"))["parameters"]
+    assert {row["name"]: row["normalised"] for row in found if row["name"] != "Feedback"} == {"Time": 0.5, "Mix": 0.25}
+
+
 def test_render_warns_of_clipping(dry: Path, tmp_path: Path) -> None:
     done = run("render", "reference:gain", dry, tmp_path / "loud.flac", "--set", "Gain=24dB")
     assert done.returncode == 0
@@ -336,6 +353,8 @@ def test_render_warns_of_clipping(dry: Path, tmp_path: Path) -> None:
     [
         (["reference:soft-clip", "dry.wav", "o.wav", "--set", "Drvie=0.4"], "no parameter 'Drvie'; did you mean 'Drive'"),
         (["reference:soft-clip", "dry.wav", "o.wav", "--set", "Drive=4"], "4 is a normalised value and must lie in [0, 1]"),
+        (["reference:soft-clip", "dry.wav", "o.wav", "--set", "Drive=0.5"], "write '0.5dB' or '0.5 normalised'"),
+        (["reference:soft-clip", "dry.wav", "o.wav", "--set", "Drive=5dB", "--set", "drive=6dB"], "two spellings"),
         (["reference:soft-clip", "dry.wav", "o.wav", "--set", "Drive=70dB"], "outside its range 0 to 40 dB"),
         (["reference:soft-clip", "dry.wav", "o.wav", "--set", "Drive=lots"], "cannot read 'lots'"),
         (["reference:soft-clap", "dry.wav", "o.wav"], "did you mean 'soft-clip'"),
