@@ -6,6 +6,7 @@ import ctypes
 import gc
 import signal
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,8 @@ def main() -> None:
     plugin = lv2_bundles.description(uri)
     needed = plugin is not None and any(feature.endswith("worker#schedule") for feature in plugin.required)
     short = _SHORT if needed else _SHORT // 10
-    backend, options = DawDreamerPluginBackend(tries=False), {}
+    backend = DawDreamerPluginBackend(tries=False)
+    options: dict[str, Any] = {}
     rng = np.random.default_rng(0)
     for _ in range(_ROUNDS):
         effect = backend.open(uri, sample_rate, options)

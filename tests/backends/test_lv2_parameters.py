@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blackbox_grad.effects import load
+from blackbox_grad.effects import EffectSpec, load
 from blackbox_grad.errors import EffectLoadError
 from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend, DawDreamerPluginEffect
 from blackbox_grad_backends.native import lv2_bundles, plugin_folders
@@ -219,7 +219,7 @@ def test_a_range_in_multiples_of_the_sample_rate_reaches_the_plugin_in_hz(
 @pytest.mark.parametrize(
     ("addition", "cause"),
     [
-        ("lv2:requiredFeature lv2:isLive", r"requires the host feature http://lv2plug\.in/ns/lv2core#isLive, which DawDreamer"),
+        ("lv2:requiredFeature lv2:inPlaceBroken", r"requires the host feature .*lv2core#inPlaceBroken, which DawDreamer"),
         ('lv2:port [ a lv2:CVPort , lv2:InputPort ; lv2:index 99 ; lv2:symbol "pitch_cv" ]', r"it has CV ports \(pitch_cv\)"),
         ('lv2:port [ a lv2:MorphPort , lv2:InputPort ; lv2:index 99 ; lv2:symbol "odd" ]', r"ports of a kind .* \(odd\)"),
         ("a lv2:InstrumentPlugin", "is an instrument, not an effect"),
@@ -237,6 +237,15 @@ def test_what_dawdreamer_cannot_run_is_refused_before_it_is_loaded(
 
 
 @pytest.mark.plugins
+def test_a_feature_that_asks_nothing_of_the_host_is_no_obstacle(tube: Path, own_path: Path) -> None:
+    copied(tube, own_path)
+    with (own_path / "manifest.ttl").open("a") as manifest:
+        manifest.write("\n<urn:zamaudio:ZamTube> lv2:requiredFeature lv2:isLive .\n")
+    effect = opened("urn:zamaudio:ZamTube")
+    assert np.abs(effect.render(np.full((1, 500), 0.1, np.float32), effect.parameters.defaults)).max() > 0.0
+
+
+@pytest.mark.plugins
 def test_every_installed_effect_with_cv_ports_is_refused() -> None:
     bundles = [b for b in plugin_folders.installed("lv2") if b.name in ("fomp.lv2", "blop.lv2", "zam.lv2")]
     plugins = [plugin for bundle in bundles for plugin in describe_all(bundle)]
@@ -246,3 +255,18 @@ def test_every_installed_effect_with_cv_ports_is_refused() -> None:
 
 def test_host_range_is_the_line_that_juce_draws() -> None:
     assert HostRange(-60.0, 0.0, 0.5).native(0.25) == -45.0
+
+
+@pytest.mark.plugins
+def test_the_next_host_opens_with_the_ranges_that_the_first_one_read() -> None:
+    """In plain values, as a host process sends them."""
+    from blackbox_grad.hosts import ProcessPool
+
+    with ProcessPool(1) as pool, load("dawdreamer:urn:zamaudio:ZamDelay") as here:
+        there = pool.open(EffectSpec.of("dawdreamer:urn:zamaudio:ZamDelay"))
+        assert there.parameters == here.parameters
+        learnt = dict(there.spec.learnt)["measured"]
+    again = DawDreamerPluginBackend().open("urn:zamaudio:ZamDelay", 44100.0, {"measured": learnt})
+    first = DawDreamerPluginBackend().open("urn:zamaudio:ZamDelay", 44100.0, {})
+    assert (again.parameters, tuple(again._ranges)) == (first.parameters, tuple(first._ranges))
+    assert any(reach is not None and reach.high == 20000.0 for reach in again._ranges)

@@ -1,8 +1,9 @@
 """A home folder in which DawDreamer finds an LV2 plug-in that it would not find, or would misread.
 
 DawDreamer's host, JUCE, looks into `~/.lv2` and a few folders of the system: it takes no notice of `LV2_PATH` and sub-folders. It
-also takes a range that is given in multiples of the sample rate (`lv2:sampleRate`) for Hz. Both are mended by a temporary home with
-a `.lv2` that holds the plug-in, with its ranges in Hz, which comes first.
+also takes a range that is given in multiples of the sample rate (`lv2:sampleRate`) for Hz, and refuses a plug-in that requires
+`lv2:isLive`, which asks nothing of a host. All three are mended by a temporary home with a `.lv2` that holds the plug-in, with its
+ranges in Hz and without that requirement. It comes before all other folders.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from blackbox_grad.dependencies import library
 from blackbox_grad_backends.native.lv2_description import LV2, RDF, RDFS, PluginDescription, Port
 from blackbox_grad_backends.native.lv2_parameters import port_range
 
-_FOLDERS = {
+_FOLDERS: dict[str, tuple[str, ...]] = {
     "darwin": ("~/Library/Audio/Plug-Ins/LV2", "~/.lv2", "/usr/local/lib/lv2", "/usr/lib/lv2", "/Library/Audio/Plug-Ins/LV2"),
     "win32": ("%APPDATA%/LV2", "%COMMONPROGRAMFILES%/LV2"),
     "linux": ("~/.lv2", "/usr/lib/lv2", "/usr/local/lib/lv2"),
@@ -29,6 +30,10 @@ _FOLDERS = {
 
 #: If one of these exists on Linux, JUCE looks into these two instead.
 _FOLDERS_64 = ("/usr/lib64/lv2", "/usr/local/lib64/lv2")
+
+
+#: Features that a plug-in may require and that are promises to it or hints about it: there is nothing to offer.
+NEEDLESS = frozenset({f"{LV2}isLive", f"{LV2}hardRTCapable"})
 
 
 def in_hz(plugin: PluginDescription, sample_rate: float) -> PluginDescription:
@@ -62,13 +67,13 @@ class Lv2Home:
 
     def __init__(self, plugin: PluginDescription, sample_rate: float) -> None:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        relative = any("sampleRate" in port.properties for port in plugin.controls)
-        if not relative and _is_seen(plugin.bundle):
+        misread = any("sampleRate" in port.properties for port in plugin.controls) or not NEEDLESS.isdisjoint(plugin.required)
+        if not misread and _is_seen(plugin.bundle):
             return
         self._folder = tempfile.TemporaryDirectory(prefix="blackbox-grad-lv2-", ignore_cleanup_errors=True)
         bundle = Path(self._folder.name) / ".lv2" / plugin.bundle.name
         bundle.parent.mkdir()
-        if relative:
+        if misread:
             _rewrite(plugin, in_hz(plugin, sample_rate), bundle)
         else:
             _link(plugin.bundle, bundle)
@@ -135,9 +140,10 @@ def _rewrite(plugin: PluginDescription, wanted: PluginDescription, bundle: Path)
     symbols = {s.subject: s.object.value for s in statements if s.predicate.value == f"{LV2}symbol"}
     kept = []
     for s in statements:
-        name = s.predicate.value
+        name, value = s.predicate.value, getattr(s.object, "value", "")
         ours = isinstance(s.subject, ox.BlankNode) and symbols.get(s.subject) in changed
-        if name == f"{RDFS}seeAlso" or (ours and (name in fields or getattr(s.object, "value", "") == f"{LV2}sampleRate")):
+        needless = name == f"{LV2}requiredFeature" and value in NEEDLESS
+        if name == f"{RDFS}seeAlso" or needless or (ours and (name in fields or value == f"{LV2}sampleRate")):
             continue
         kept.append(ox.Triple(s.subject, s.predicate, s.object))
     for node, symbol in symbols.items():

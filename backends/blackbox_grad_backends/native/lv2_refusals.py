@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from blackbox_grad_backends.native.lv2_description import PluginDescription, PortKind
+from blackbox_grad_backends.native.lv2_home import NEEDLESS
 
 #: Features of the host that DawDreamer's host, JUCE, offers to LV2 plug-ins.
 OFFERED = frozenset(
@@ -28,7 +29,7 @@ def refusal(plugin: PluginDescription) -> str:
         if not inputs or not outputs:
             what = "a generator" if not inputs else "an analyser"
             return f"is {what}, not an effect: it has {inputs} audio inputs and {outputs} outputs"
-    if missing := [feature for feature in plugin.required if feature not in OFFERED]:
+    if missing := [feature for feature in plugin.required if feature not in OFFERED | NEEDLESS]:
         return f"cannot be opened: it requires the host feature {' and '.join(missing)}, which DawDreamer does not have"
     if names := _unconnected(plugin, "cv"):
         return f"cannot be opened: it has CV ports ({names}), which DawDreamer leaves unconnected, and would crash"

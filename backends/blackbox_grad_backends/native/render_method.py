@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -58,12 +58,16 @@ class Measured:
 
     def plain(self) -> dict[str, Any]:
         """For `PluginEffect.learnt`: a host process sends plain values only."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        ranges = tuple(None if reach is None else astuple(reach) for reach in self.ranges)
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"ranges": ranges}
 
     @classmethod
     def of(cls, plain: dict[str, Any] | None) -> Measured | None:
         """From what `plain` returned, if it is there."""
-        return None if plain is None else cls(**plain)
+        if plain is None:
+            return None
+        ranges = tuple(None if reach is None else HostRange(*reach) for reach in plain["ranges"])
+        return cls(**plain | {"ranges": ranges})
 
 
 def choose_method(effect: PluginEffect, methods: Sequence[Method], doubtful: Collection[int] = ()) -> Choice:
