@@ -83,8 +83,8 @@ def test_commands_run(source, tmp_path):
             case "make":
                 subprocess.run(["make", "-n", *arguments], cwd=ROOT, check=True, capture_output=True, timeout=30)
             case "pip":
-                extras = set(re.findall(r"\[(\w+)\]", line))
-                assert extras <= set(re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
+                extras = {extra for listed in re.findall(r"\[([\w,-]+)\]", line) for extra in listed.split(",")}
+                assert extras <= set(re.findall(r"^([\w-]+) = \[", (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
             case "blackbox-grad":
                 program = Path(sys.executable).parent / command
                 done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=240, cwd=tmp_path)

@@ -69,19 +69,19 @@ def forbidden_imports(package: Path, forbidden: set[str]) -> list[str]:
 #: The rooms of the core, from the top. A room imports from lower layers only. A folder is one room, with its `__init__` as face.
 LAYERS = (
     ("cli",),
-    ("reports",),
     ("matching",),
     ("testing",),
     ("layer",),
     ("estimators",),
     ("inspection",),
+    ("reports",),
     ("hosts", "audio_files"),
     ("effects", "search"),
     ("cache",),
     ("parameters", "losses", "files"),
     ("by_name",),
     ("dependencies",),
-    ("errors", "interrupts", "audio_formats", "audio_headers", "torch_state"),
+    ("errors", "interrupts", "markup", "audio_formats", "audio_headers", "torch_state"),
 )
 
 

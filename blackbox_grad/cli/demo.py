@@ -11,11 +11,9 @@ from blackbox_grad import audio_files
 from blackbox_grad.cli.arguments import HostOption
 from blackbox_grad.cli.console import say
 from blackbox_grad.cli.ending import importing
-from blackbox_grad.cli.match_output import Search, print_match
 from blackbox_grad.cli.outputs import Outputs, write_match
 from blackbox_grad.errors import AudioError
 from blackbox_grad.interrupts import deferred_interrupts
-from blackbox_grad.reports.match_wording import searching
 
 
 def demo(
@@ -30,8 +28,10 @@ def demo(
     Writes the input, the target, the match, the settings and a report to FOLDER. Takes about half a minute.
     """
     with importing():
+        from blackbox_grad.cli.match_output import Search, print_match
         from blackbox_grad.hosts.default import opened_host
         from blackbox_grad.matching import demo as task
+        from blackbox_grad.matching.wording import searching
 
     try:
         output.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from blackbox_grad.errors import ParameterError
 from blackbox_grad.files import check_writable
 from blackbox_grad.hosts.default import opened_host
 from blackbox_grad.inspection.whole import PATIENCE, seconds_per_second
-from blackbox_grad.parameters.parameter import Parameter
+from blackbox_grad.parameters.wording import kind, range_
 
 
 def inspect(
@@ -77,7 +77,7 @@ def _measure(
             spec, time_limit=time_limit, render_limit=renders, again=again, host=host, on_progress=lambda p: show(shown(p))
         )
     if report is not None:
-        from blackbox_grad.reports.inspection_report import write_report
+        from blackbox_grad.inspection.report import write_report
 
         write_report(report, found, command=shlex.join(["blackbox-grad", *sys.argv[1:]]))
     if json:
@@ -88,18 +88,6 @@ def _measure(
             say("\n", ("report   ", "dim"), str(report))
     if found.stopped == "interrupted":
         raise typer.Exit(130)
-
-
-def _kind(parameter: Parameter) -> str:
-    return f"stepped, {parameter.levels}" if parameter.kind == "stepped" else parameter.kind
-
-
-def _range(parameter: Parameter) -> str:
-    if parameter.choices:
-        return ", ".join(parameter.choices)
-    low, high = parameter.text(0.0), parameter.text(1.0)
-    scale = f" ({parameter.scale})" if parameter.scale == "log" else ""
-    return f"{low} to {high}{scale}"
 
 
 def _as_json(spec: EffectSpec, info: EffectInfo, cost: float | None) -> dict[str, Any]:
@@ -149,8 +137,10 @@ def _print(spec: EffectSpec, info: EffectInfo, cost: float | None) -> None:
     say("")
     rows = table("parameter", "kind", "range", "default", "normalised", right=["normalised"], whole=["kind", "default"])
     for p, v in zip(info.parameters, info.parameters.defaults, strict=True):
-        rows.add_row(p.name, _kind(p) + ("" if p.trainable else ", held"), _range(p), p.text(float(v)), f"{v:.3f}")
+        rows.add_row(p.name, kind(p) + ("" if p.trainable else ", held"), range_(p), p.text(float(v)), f"{v:.3f}")
     out().print(rows)
+    if any(not p.trainable for p in info.parameters):
+        say(("held: match and training leave it alone, unless it is named (--only NAME)", "dim"))
     if not len(info.parameters):
         say("It has no parameters.")
         return

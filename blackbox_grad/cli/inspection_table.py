@@ -6,7 +6,7 @@ from blackbox_grad.cli.console import out, say, table, warn
 from blackbox_grad.cli.progress import Shown
 from blackbox_grad.inspection.renders import InspectionProgress
 from blackbox_grad.inspection.results import Inspection, ParameterInspection
-from blackbox_grad.reports.inspection_wording import facts, number, remark, settings, stopped
+from blackbox_grad.inspection.wording import facts, number, remark, settings, stopped
 
 
 def shown(p: InspectionProgress) -> Shown:

@@ -26,11 +26,9 @@ from blackbox_grad.cli.arguments import (
 )
 from blackbox_grad.cli.console import print_json
 from blackbox_grad.cli.ending import importing
-from blackbox_grad.cli.match_output import Search, print_match
 from blackbox_grad.cli.outputs import Outputs, write_match
 from blackbox_grad.dependencies import entry_points_of
 from blackbox_grad.interrupts import deferred_interrupts
-from blackbox_grad.reports.match_wording import searching
 
 #: The names from `blackbox_grad.losses.loss_names`, without importing that module: it imports torch, and help must not.
 _LOSSES = ", ".join(sorted(entry_points_of("blackbox_grad.losses")))
@@ -109,9 +107,11 @@ def match(
     wanted, _ = audio_files.read(target, rate)
     outputs.check_audio(wanted.shape[0], rate)
     with importing():
+        from blackbox_grad.cli.match_output import Search, print_match
         from blackbox_grad.effects.spec import EffectSpec
         from blackbox_grad.hosts.default import opened_host
         from blackbox_grad.matching import match as find_settings
+        from blackbox_grad.matching.wording import searching
 
     search = Search()
     with deferred_interrupts(lambda: search.found) as interrupt:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from blackbox_grad.cli.console import err, out, say, table
 from blackbox_grad.cli.progress import Shown, progress
-from blackbox_grad.reports import match_wording as wording
+from blackbox_grad.matching import wording as wording
 
 if TYPE_CHECKING:
     from blackbox_grad.interrupts import Interrupt

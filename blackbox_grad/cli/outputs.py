@@ -108,7 +108,7 @@ def write_match(outputs: Outputs, found: Match, audio: Audio, target: Audio, tru
     line = command_line()
 
     def page(path: Path) -> None:
-        from blackbox_grad.reports import match_report
+        from blackbox_grad.matching import report as match_report
 
         match_report.write_report(path, found, audio, target, command=line, truth=truth)
 

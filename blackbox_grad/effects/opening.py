@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from blackbox_grad import markup
 from blackbox_grad.dependencies import missing_dependency
 from blackbox_grad.effects.addresses import backend
 from blackbox_grad.effects.audio import Audio, check_audio
@@ -113,6 +114,16 @@ class SelectedEffect(Closing):
         self.sample_rate = effect.sample_rate
         self.latency = effect.latency
         self.layout = effect.layout
+
+    def __repr__(self) -> str:
+        free, everything = len(self.parameters), len(self.parameters.everything)
+        count = f"{free} of {everything} parameters free"
+        return f"SelectedEffect({self.name}, {self.spec.address!r}, {self.sample_rate:g} Hz, {count})"
+
+    def _repr_html_(self) -> str:
+        late = f"{self.latency} samples of latency, taken out" if self.latency else ""
+        facts = ", ".join(filter(None, (f"{self.sample_rate:g} Hz", self.layout, late)))
+        return markup.heading(self.name, self.spec.address, facts) + self.parameters._repr_html_()
 
     @property
     def repeatability(self) -> float:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from blackbox_grad.errors import ParameterError, suggest
@@ -149,6 +152,30 @@ class Inspection:
     time_limit: float = 0.0
     render_limit: int = 0
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        audible = sum(p.reaches_sound is True for p in self.parameters)
+        cost = f"{self.renders} renders, {self.seconds:.1f} s"
+        return f"Inspection({self.name}: {audible} of {len(self.parameters)} parameters audible; {cost})"
+
+    def _repr_html_(self) -> str:
+        # by name, here and below: these modules know the class
+        html: str = import_module("blackbox_grad.inspection.notebook").html(self)
+        return html
+
+    def report(self, path: str | os.PathLike[str], *, command: str | None = None) -> Path:
+        """Write a page with curves for every parameter, and return its path.
+
+        Args:
+            path: `.html`.
+            command: the command line that repeats it.
+
+        Raises:
+            AudioError: the path cannot be written.
+            MissingDependencyError: jinja2 is not installed.
+        """
+        import_module("blackbox_grad.inspection.report").write_report(path, self, command=command)
+        return Path(path)
 
     def __getitem__(self, name: str) -> ParameterInspection:
         """A parameter by its name."""

@@ -149,6 +149,8 @@ def match(
             notes=notes,
             error=failure,
             searched_seconds=(part.stop - part.start - lead) / spec.sample_rate,
+            input=x,
+            target=wanted,
         )
 
 

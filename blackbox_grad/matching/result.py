@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +15,9 @@ from numpy.typing import NDArray
 
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
+
+#: Settings in a `repr`.
+_SHOWN = 4
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,9 @@ class Match:
         notes: what was done to the recordings before they were compared.
         error: why it failed; empty otherwise.
         searched_seconds: of the recording that were compared in the search; losses in `history` are theirs.
+        input, target: `[C, T] float32`: the recordings, made comparable.
+
+    A notebook shows it as tables and players.
     """
 
     spec: EffectSpec
@@ -79,6 +89,45 @@ class Match:
     notes: list[str] = field(default_factory=list)
     error: str = ""
     searched_seconds: float = 0.0
+    input: NDArray[np.float32] = field(default_factory=lambda: np.zeros((1, 0), np.float32), repr=False)
+    target: NDArray[np.float32] = field(default_factory=lambda: np.zeros((1, 0), np.float32), repr=False)
+
+    def __repr__(self) -> str:
+        free = [row for row in self.settings() if row["free"]]
+        shown = ", ".join(f"{row['name']} = {row['native']}" for row in free[:_SHOWN]) + (", …" if len(free) > _SHOWN else "")
+        distance = f"distance {self.loss_start:.4g} → {self.loss:.4g} in {self.renders} renders"
+        return f"Match({self.info.name}: {distance}{'; ' if shown else ''}{shown})"
+
+    def _repr_html_(self) -> str:
+        # by name, here and below: these modules know the class
+        html: str = import_module("blackbox_grad.matching.notebook").html(self)
+        return html
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        command: str | None = None,
+        truth: Mapping[str, float] | None = None,
+    ) -> Path:
+        """Write a page to listen to and to read, and return its path.
+
+        Args:
+            path: `.html`.
+            command: the command line that repeats the run.
+            truth: normalised values that made the target, by parameter name, if they are known.
+
+        Raises:
+            AudioError: the path cannot be written.
+            MissingDependencyError: a library of the extra `match` is not installed.
+        """
+        page = import_module("blackbox_grad.matching.report")
+        page.write_report(path, self, self.input, self.target, command=command, truth=truth)
+        return Path(path)
+
+    def plot(self) -> Any:
+        """The distance over renders, and the settings beside their defaults, as a `matplotlib.figure.Figure`."""
+        return import_module("blackbox_grad.matching.notebook").figure(self)
 
     def settings(self) -> list[dict[str, Any]]:
         """One row for every parameter, free or held: name, kind, normalised, native (text), unit, default (native text), free."""

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from numbers import Real
 from typing import Any, Literal, TypeAlias, overload
 
@@ -24,6 +25,10 @@ SELECTIONS: dict[str, Callable[[Parameter], bool]] = {
     "trainable": lambda p: p.trainable,
     "all": lambda p: True,
 }
+
+
+#: Names in a `repr`.
+_SHOWN = 8
 
 
 def _unique(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
@@ -93,7 +98,13 @@ class ParameterSpace(Sequence[Parameter]):
         return hash((self.everything, self.free, self.held))
 
     def __repr__(self) -> str:
-        return f"ParameterSpace({', '.join(self.names)}; {len(self.everything) - len(self)} held)"
+        shown = ", ".join(self.names[:_SHOWN]) + (f", … ({len(self)} free)" if len(self) > _SHOWN else "")
+        return f"ParameterSpace({shown}; {len(self.everything) - len(self)} held)"
+
+    def _repr_html_(self) -> str:
+        # by name: this module knows the class
+        html: str = import_module("blackbox_grad.parameters.wording").html(self)
+        return html
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ParameterSpace, (self.everything, self.free, self.held)

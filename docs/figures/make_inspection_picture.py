@@ -12,7 +12,7 @@ from pathlib import Path
 from make_report_picture import photograph
 
 from blackbox_grad import inspect_effect
-from blackbox_grad.reports.inspection_report import write_report
+from blackbox_grad.inspection.report import write_report
 
 ADDRESS = "dawdreamer:http://drobilla.net/plugins/mda/RingMod"
 WIDTH, HEIGHT = 1000, 1500

@@ -16,8 +16,8 @@ from blackbox_grad.errors import ParameterError
 from blackbox_grad.inspection import InspectionProgress
 from blackbox_grad.inspection.listening import Ear, spectrum
 from blackbox_grad.inspection.noise import POINTS, central_step, derivatives, ecnoise, forward_step
+from blackbox_grad.inspection.report import render_report, write_report
 from blackbox_grad.inspection.resolution import resolution
-from blackbox_grad.reports.inspection_report import render_report, write_report
 
 MDA = "dawdreamer:http://drobilla.net/plugins/mda"
 

@@ -16,10 +16,11 @@ from blackbox_grad.audio_files import example
 from blackbox_grad.errors import AudioError
 from blackbox_grad.hosts import InProcessHost
 from blackbox_grad.matching import Match, match
+from blackbox_grad.matching.loss_curve import loss_curve
+from blackbox_grad.matching.report import render_report, write_report
+from blackbox_grad.matching.wording import phase
 from blackbox_grad.parameters import ParameterSpace
 from blackbox_grad.reports import MOST_SECONDS, figures
-from blackbox_grad.reports.match_report import render_report, write_report
-from blackbox_grad.reports.match_wording import phase
 
 
 class Page(HTMLParser):
@@ -176,7 +177,7 @@ def test_spectrograms_of_recordings_padded_alike_have_one_shape() -> None:
 
 
 def test_the_loss_curve_stays_in_its_frame_and_falls(found: Match) -> None:
-    curve = figures.loss_curve(found.history)
+    curve = loss_curve(found.history)
     assert curve is not None
     best = np.array([[float(v) for v in pair.split(",")] for pair in curve.best.split()])
     assert best.min() >= 0
@@ -186,5 +187,5 @@ def test_the_loss_curve_stays_in_its_frame_and_falls(found: Match) -> None:
 
 
 def test_a_history_of_one_step_has_no_curve(found: Match) -> None:
-    assert figures.loss_curve(found.history[:1]) is None
-    assert figures.loss_curve([]) is None
+    assert loss_curve(found.history[:1]) is None
+    assert loss_curve([]) is None

@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from blackbox_grad.inspection import wording as wording
 from blackbox_grad.inspection.results import Agreement, Curve, Inspection, ParameterInspection
-from blackbox_grad.reports import inspection_wording as wording
 from blackbox_grad.reports.pages import render_page, write_page
 
 #: Size of one drawing, in its own units.

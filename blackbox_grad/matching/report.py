@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,23 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from blackbox_grad import audio_files
-from blackbox_grad.audio_formats import FLAC_16
 from blackbox_grad.dependencies import library
 from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.files import check_writable
+from blackbox_grad.matching import wording as wording
+from blackbox_grad.matching.loss_curve import loss_curve
 from blackbox_grad.reports import figures
-from blackbox_grad.reports import match_wording as wording
 from blackbox_grad.reports.pages import render_page, write_page
+from blackbox_grad.reports.players import MOST_SECONDS, flac
 
 if TYPE_CHECKING:
     from blackbox_grad.matching.result import Match
-
-#: Seconds of each recording in the page.
-MOST_SECONDS = 30.0
-
-#: Hz. Audio at a rate that the page cannot hold is resampled to this.
-_PLAYED = 48000.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +93,7 @@ def render_report(
         recordings=recordings,
         difference=difference,
         difference_mean=difference_mean,
-        curve=figures.loss_curve(match.history),
+        curve=loss_curve(match.history),
         method=wording.method(match).removeprefix("method: "),
         searched=wording.distances(match)[0][0],
         has_held=bool(wording.held(match)),
@@ -140,17 +133,6 @@ def _recordings(match: Match, audio: Audio, target: Audio, length: int) -> tuple
     difference = levels[1] - levels[2]
     picture = figures.png(difference, -figures.SPREAD, figures.SPREAD, "difference")
     return recordings, picture, float(np.abs(difference).mean()), 20.0 * float(np.log10(gain))
-
-
-def flac(audio: Audio, sample_rate: float) -> str:
-    """`[C, T]` as 16-bit FLAC in a data URI, which every browser plays. Averages more than two channels to one.
-
-    At a sample rate that FLAC does not have, the audio is resampled.
-    """
-    stereo = np.clip(audio if audio.shape[0] <= 2 else audio.mean(axis=0, keepdims=True), -1.0, 1.0)
-    if FLAC_16.trouble(stereo.shape[0], sample_rate):
-        stereo, sample_rate = np.clip(audio_files.resample(stereo, sample_rate, _PLAYED), -1.0, 1.0), _PLAYED
-    return "data:audio/flac;base64," + base64.b64encode(audio_files.encoded(stereo, sample_rate, FLAC_16)).decode()
 
 
 def _settings(match: Match, truth: Mapping[str, float]) -> list[Setting]:
