@@ -20,6 +20,7 @@ from blackbox_grad.errors import ParameterError
 from blackbox_grad.files import check_writable
 from blackbox_grad.hosts.default import opened_host
 from blackbox_grad.inspection.whole import PATIENCE, seconds_per_second
+from blackbox_grad.parameters.parameter import Parameter
 from blackbox_grad.parameters.wording import kind, range_
 
 

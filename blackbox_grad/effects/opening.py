@@ -9,7 +9,6 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from blackbox_grad import markup
 from blackbox_grad.dependencies import missing_dependency
 from blackbox_grad.effects.addresses import backend
 from blackbox_grad.effects.audio import Audio, check_audio
@@ -18,6 +17,7 @@ from blackbox_grad.effects.plugin import PluginEffect
 from blackbox_grad.effects.protocols import Closing, Effect
 from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
 from blackbox_grad.errors import BlackboxGradError, EffectLoadError, RenderError
+from blackbox_grad.markup import heading
 from blackbox_grad.parameters.parameter import FloatArray, Parameter
 from blackbox_grad.parameters.space import ParameterSpace, Selection
 
@@ -123,7 +123,7 @@ class SelectedEffect(Closing):
     def _repr_html_(self) -> str:
         late = f"{self.latency} samples of latency, taken out" if self.latency else ""
         facts = ", ".join(filter(None, (f"{self.sample_rate:g} Hz", self.layout, late)))
-        return markup.heading(self.name, self.spec.address, facts) + self.parameters._repr_html_()
+        return heading(self.name, self.spec.address, facts) + self.parameters._repr_html_()
 
     @property
     def repeatability(self) -> float:

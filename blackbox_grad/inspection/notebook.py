@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from blackbox_grad import markup
 from blackbox_grad.inspection import wording
 from blackbox_grad.inspection.results import Inspection
+from blackbox_grad.markup import heading, table
 
 
 def html(found: Inspection) -> str:
@@ -23,8 +23,8 @@ def html(found: Inspection) -> str:
     ]
     return "".join(
         (
-            markup.heading(f"Inspection: {found.name}", found.address, wording.stopped(found) if found.stopped else ""),
-            markup.table(["", ""], list(wording.facts(found).items())),
-            markup.table(columns, rows),
+            heading(f"Inspection: {found.name}", found.address, wording.stopped(found) if found.stopped else ""),
+            table(["", ""], list(wording.facts(found).items())),
+            table(columns, rows),
         )
     )

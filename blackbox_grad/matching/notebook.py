@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blackbox_grad import markup
 from blackbox_grad.dependencies import library
 from blackbox_grad.errors import MissingDependencyError
+from blackbox_grad.markup import heading, player, table
 from blackbox_grad.matching import wording
 from blackbox_grad.reports import flac
 
@@ -28,12 +28,10 @@ def html(found: Match) -> str:
     ]
     return "".join(
         (
-            markup.heading(f"Match: {found.info.name}", found.spec.address),
-            markup.table([f"distance ({found.loss_name}; 0 is equal)", "at the defaults", "found", "remain"], rows),
-            markup.table(["parameter", "found", "default", "normalised"], settings),
-            markup.heading(
-                "", wording.held(found), f"{found.renders} renders in {found.seconds:.1f} s. {wording.ended(found)}"
-            ),
+            heading(f"Match: {found.info.name}", found.spec.address),
+            table([f"distance ({found.loss_name}; 0 is equal)", "at the defaults", "found", "remain"], rows),
+            table(["parameter", "found", "default", "normalised"], settings),
+            heading("", wording.held(found), f"{found.renders} renders in {found.seconds:.1f} s. {wording.ended(found)}"),
             *players(found),
         )
     )
@@ -46,8 +44,7 @@ def players(found: Match) -> list[str]:
     gain = min(1.0, 0.999 / max(1e-9, *(float(np.abs(audio).max(initial=0.0)) for audio in recordings.values())))
     try:
         return [
-            markup.player(name, flac(audio[:, :length] * np.float32(gain), found.sample_rate))
-            for name, audio in recordings.items()
+            player(name, flac(audio[:, :length] * np.float32(gain), found.sample_rate)) for name, audio in recordings.items()
         ]
     except MissingDependencyError:
         return []

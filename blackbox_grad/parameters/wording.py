@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from blackbox_grad import markup
+from blackbox_grad.markup import table
 from blackbox_grad.parameters.parameter import Parameter
 
 if TYPE_CHECKING:
@@ -34,4 +34,4 @@ def html(space: ParameterSpace) -> str:
         for i in order
         for p, value in [(space.everything[i], space.held[i])]
     ]
-    return markup.table(["parameter", "kind", "range", "value", "normalised", ""], rows)
+    return table(["parameter", "kind", "range", "value", "normalised", ""], rows)

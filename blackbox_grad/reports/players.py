@@ -6,7 +6,7 @@ import base64
 
 import numpy as np
 
-from blackbox_grad import audio_files
+from blackbox_grad.audio_files import encoded, resample
 from blackbox_grad.audio_formats import FLAC_16
 from blackbox_grad.effects.audio import Audio
 
@@ -24,5 +24,5 @@ def flac(audio: Audio, sample_rate: float) -> str:
     """
     stereo = np.clip(audio if audio.shape[0] <= 2 else audio.mean(axis=0, keepdims=True), -1.0, 1.0)
     if FLAC_16.trouble(stereo.shape[0], sample_rate):
-        stereo, sample_rate = np.clip(audio_files.resample(stereo, sample_rate, _PLAYED), -1.0, 1.0), _PLAYED
-    return "data:audio/flac;base64," + base64.b64encode(audio_files.encoded(stereo, sample_rate, FLAC_16)).decode()
+        stereo, sample_rate = np.clip(resample(stereo, sample_rate, _PLAYED), -1.0, 1.0), _PLAYED
+    return "data:audio/flac;base64," + base64.b64encode(encoded(stereo, sample_rate, FLAC_16)).decode()
