@@ -126,6 +126,7 @@ class Inspection:
         measured_latency: the delay that was measured, samples; None if the output resembles the input too little.
         seconds_per_second: time to render one second of audio, seconds; None if it took too long.
         nonfinite, silent: share of random settings without usable sound.
+        loud: share of random settings whose peak is more than 60 dB above that of the input.
         bad_settings: one of them, name -> normalised.
         renders, seconds: what the inspection cost.
         stopped: why it ended early; empty if everything was measured.
@@ -145,6 +146,7 @@ class Inspection:
     seconds_per_second: float | None = None
     nonfinite: float | None = None
     silent: float | None = None
+    loud: float | None = None
     bad_settings: tuple[tuple[str, float], ...] = ()
     renders: int = 0
     seconds: float = 0.0

@@ -23,6 +23,9 @@ PATIENCE = 20.0
 #: Random settings that are rendered.
 _RANDOM = 32
 
+#: Peak of an output that is far too loud, relative to that of the input: 60 dB.
+LOUD = 1000.0
+
 #: Least cosine of input and output at the best lag for which the lag is the effect's latency, and not one of its echoes.
 _LIKENESS = 0.5
 
@@ -90,10 +93,11 @@ def measured_latency(renders: Renders) -> int | None:
 
 @dataclass(frozen=True)
 class Failures:
-    """Shares of random settings without usable sound, and one of them."""
+    """Shares of random settings without usable sound, as in `Inspection`, and one of them."""
 
     nonfinite: float
     silent: float
+    loud: float
     example: tuple[tuple[str, float], ...]
 
 
@@ -105,6 +109,8 @@ def failures(renders: Renders) -> Failures:
     y, finite = renders(points)
     nonfinite = ~finite.all(axis=1)
     silent = ~nonfinite & (np.abs(y).max(axis=(1, 2, 3)) < SILENCE)
-    bad = np.flatnonzero(nonfinite) if nonfinite.any() else np.flatnonzero(silent)
+    with np.errstate(over="ignore"):
+        loud = ~nonfinite & (np.abs(y).max(axis=(1, 2, 3)) > LOUD * np.abs(renders.signals).max())
+    bad = next((found for found in map(np.flatnonzero, (nonfinite, loud, silent)) if len(found)), ())
     example = tuple(zip(renders.space.names, points[bad[0]].round(3).tolist(), strict=True)) if len(bad) else ()
-    return Failures(float(nonfinite.mean()), float(silent.mean()), example)
+    return Failures(float(nonfinite.mean()), float(silent.mean()), float(loud.mean()), example)

@@ -48,11 +48,11 @@ def _cost(seconds: float | None) -> str:
 
 
 def _failures(found: Inspection) -> str:
-    if found.nonfinite is None or found.silent is None:
+    shares = {"not finite": found.nonfinite, "more than 60 dB louder than the input": found.loud, "silent": found.silent}
+    if any(share is None for share in shares.values()):
         return "not measured"
-    if not found.nonfinite and not found.silent:
+    if not any(shares.values()):
         return "all audible"
-    shares = {"not finite": found.nonfinite, "silent": found.silent}
     example = ", ".join(f"{name}={value:g}" for name, value in found.bad_settings)
     return ", ".join(f"{100 * share:.0f} % {kind}" for kind, share in shares.items() if share) + f", such as {example}"
 

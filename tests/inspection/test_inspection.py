@@ -186,6 +186,16 @@ def test_a_delay_in_whole_samples_has_as_many_settings_and_moves_phase() -> None
     assert (found.repeatability, found.leakage, found.measured_latency) == (0.0, 0.0, 0)
 
 
+def test_settings_that_are_far_too_loud_are_told_with_one_of_them() -> None:
+    source = 'faust:process = *(hslider("gain", 1, 0, 100000, 0.001));'
+    found = inspect_effect(source, host=InProcessHost(), render_limit=120)
+    assert found.loud is not None
+    assert found.loud > 0.9
+    assert dict(found.bad_settings)["gain"] > 0.0
+    page = render_report(found)
+    assert "% more than 60 dB louder than the input, such as gain=" in page
+
+
 @pytest.mark.slow
 @pytest.mark.plugins
 def test_an_oscillator_moves_phase_and_its_feedback_does_not() -> None:

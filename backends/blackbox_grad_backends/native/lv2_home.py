@@ -102,10 +102,8 @@ class Lv2Home:
 
 def _is_seen(bundle: Path) -> bool:
     """Whether JUCE finds a bundle by itself: the folders that it looks into hold bundles, and no sub-folders of them."""
-    if sys.platform == "linux" and any(map(os.path.exists, _FOLDERS_64)):
-        folders = ("~/.lv2", *_FOLDERS_64)
-    else:
-        folders = _FOLDERS.get(sys.platform, _FOLDERS["linux"])
+    is_64 = sys.platform == "linux" and any(map(os.path.exists, _FOLDERS_64))
+    folders = ("~/.lv2", *_FOLDERS_64) if is_64 else _FOLDERS.get(sys.platform, _FOLDERS["linux"])
     real = os.path.realpath(bundle.parent)
     return any(real == os.path.realpath(os.path.expanduser(os.path.expandvars(folder))) for folder in folders)
 
