@@ -228,12 +228,8 @@ class DawDreamerPluginEffect(PluginEffect):
         self._use(ParameterSpace(described[i] for i in kept), [self._indices[i] for i in kept], [ranges[i] for i in kept])
 
     def _measure(self, doubtful: set[int]) -> Measured:
-        choices = []
-        for method in (self.render_reloaded, self.render_settled, self.render_recreated):
-            choices.append(choose_method(self, [method], doubtful))
-            if choices[-1].error == 0.0:
-                break
-        choice = min(choices, key=lambda c: c.error)
+        methods = [self.render_reloaded, self.render_settled, self.render_recreated]
+        choice = choose_method(self, methods, doubtful, least_alive=0.0)
         kept = tuple(i for i in range(len(self.parameters)) if i not in doubtful or i in choice.live)
         everything, latencies, ranges = self.parameters.everything, frozenset(self._latencies), tuple(self._ranges)
         return Measured(choice.method.__name__, choice.error, kept, everything, latencies, self.side_copies, ranges)
@@ -247,7 +243,9 @@ class DawDreamerPluginEffect(PluginEffect):
         """Latency in samples at these values; read again only if measurements found that it depends on them."""
         if self._latencies <= {self.latency}:
             return self.latency
-        self._run(np.zeros((self.inputs, BLOCK), np.float32), values)
+        self._method(
+            np.zeros((self.inputs, BLOCK), np.float32), values
+        )  # OmniCompressor tells a new latency when it is recreated
         return int(self._processor.get_latency_samples())
 
     def process(self, audio: Audio, values: FloatArray) -> Audio:

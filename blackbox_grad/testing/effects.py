@@ -28,6 +28,9 @@ SLACK = 2.0
 #: Lengths in samples, short, prime and odd: one sample, less than a block, more than a block.
 LENGTHS = (1, 17, 4097)
 
+#: Relative error of sums in float32, of up to 64 channels.
+_ROUNDING = 1e-5
+
 #: How `PluginEffect.layout` states the channels of the plug-in itself.
 _LAYOUT = re.compile(r"\d+ in(?: \+ \d+ [\w ]+)?, (\d+) out")
 
@@ -254,7 +257,7 @@ def _layout_is_adapted_as_stated(exam: _Examination) -> None:
     if stated is None:  # any number of channels, or a chain
         return
     outputs = int(stated[1])
-    slack = SLACK * effect.repeatability + 1e-6
+    slack = SLACK * effect.repeatability + _ROUNDING
     several = exam.noise(max(2, outputs + 1), exam.samples)
     try:
         together = effect.render(several, default)
@@ -276,10 +279,12 @@ def _layout_is_adapted_as_stated(exam: _Examination) -> None:
 def _no_channel_passes_untouched(exam: _Examination) -> None:
     """Some libraries accept a number of channels that they cannot process, and return it as it came."""
     effect = exam.effect
+    if _LAYOUT.fullmatch(effect.layout):  # the plug-in's own channels are known, and the law before this holds for them
+        return
     points = [exam.rng.uniform(0.2, 0.8, size=len(effect.parameters)) for _ in range(3)]
     audio = exam.noise(6, min(exam.samples, 4096))
     for point in points:
-        if np.array_equal(effect.render(audio[:1], point), audio[:1]):
+        if relative_error(audio[:1], effect.render(audio[:1], point)) <= _ROUNDING:
             continue
         usual: set[int] = set()  # one side of a stereo effect may be its dry one
         for channels in (2, 3, 6):
@@ -287,7 +292,7 @@ def _no_channel_passes_untouched(exam: _Examination) -> None:
                 result = effect.render(audio[:channels], point)
             except AudioError:
                 continue
-            untouched = [c for c in range(channels) if np.array_equal(result[c], audio[c])]
+            untouched = [c for c in range(channels) if relative_error(audio[c], result[c]) <= _ROUNDING]
             usual = usual if channels > 2 else set(untouched)
             exam.require(
                 len(usual) < 2 and {c % 2 for c in untouched} <= usual,
