@@ -206,6 +206,8 @@ class DawDreamerPluginEffect(PluginEffect):
             raise EffectLoadError(
                 f"dawdreamer:{source} is {what}, not an effect: it has {self.inputs} audio inputs and {self.outputs} outputs"
             )
+        if lv2 is not None and lv2.side_chain and len(lv2.of("audio")) == self.inputs:
+            self.side_inputs = _side_inputs(lv2)
         refuse_unused(f"dawdreamer:{source}", self)
         silence = np.zeros((self.inputs, BLOCK), np.float32)
         controls = dawdreamer_controls.controls(processor, in_hz(lv2, self.sample_rate) if lv2 else None)
@@ -243,9 +245,8 @@ class DawDreamerPluginEffect(PluginEffect):
         """Latency in samples at these values; read again only if measurements found that it depends on them."""
         if self._latencies <= {self.latency}:
             return self.latency
-        self._method(
-            np.zeros((self.inputs, BLOCK), np.float32), values
-        )  # OmniCompressor tells a new latency when it is recreated
+        # by the method that renders: OmniCompressor tells a new latency only when it is recreated
+        self._method(np.zeros((self.inputs, BLOCK), np.float32), values)
         return int(self._processor.get_latency_samples())
 
     def process(self, audio: Audio, values: FloatArray) -> Audio:
@@ -318,6 +319,12 @@ class DawDreamerPluginEffect(PluginEffect):
 
     def _use(self, parameters: ParameterSpace, indices: list[int], ranges: Sequence[HostRange | None]) -> None:
         self.parameters, self._indices, self._ranges = parameters, indices, ranges
+
+
+def _side_inputs(lv2: PluginDescription) -> tuple[int, ...]:
+    """Channels of the side chain: DawDreamer's channels are the ports by index, those of the main group first."""
+    ports = sorted(lv2.of("audio"), key=lambda port: (bool(lv2.main_input) and port.group != lv2.main_input, port.index))
+    return tuple(i for i, port in enumerate(ports) if port.index in lv2.side_chain)
 
 
 def _load_error(source: str, error: Exception) -> Exception:

@@ -9,6 +9,7 @@ import pytest
 
 from blackbox_grad import EffectSpec, errors, load
 from blackbox_grad.audio_files import write
+from blackbox_grad_backends.native import lv2_bundles
 
 pytest.importorskip("dawdreamer")
 
@@ -117,3 +118,38 @@ def test_a_compressor_listens_to_its_side_chain_when_its_switch_is_on(locator, k
 def test_pedalboard_has_no_side_chains_and_names_the_backend_that_has(key):
     with pytest.raises(errors.EffectLoadError, match="open it as dawdreamer:ZamComp.vst3"):
         load("pedalboard:ZamComp.vst3", sidechain=key)
+
+
+def _installed(uri: str) -> str:
+    if lv2_bundles.description(uri) is None:
+        pytest.skip(f"{uri} is not installed")
+    return f"dawdreamer:{uri}"
+
+
+@pytest.mark.parametrize("name", ["EnvelopeFilter", "SidechainGate"])
+def test_optional_side_chains_of_an_lv2_are_connected(name, key):
+    """DawDreamer leaves them unconnected: EnvelopeFilter crashed with its side chain on, and no recording could reach one."""
+    address = _installed(f"http://calf.sourceforge.net/plugins/{name}")
+    x = noise(2, 6000)
+    with load(address, parameters="all") as effect:
+        assert effect.layout == "2 in + 2 silent, 2 out"
+        names = effect.parameters.names
+        switch = {n: 1.0 for n in names if n in ("Sidechain", "S/C Route")}
+        assert switch
+        point = effect.parameters.point(switch)
+        silent = effect.render(x, point)
+    with load(address, parameters="all", sidechain=key) as effect:
+        keyed = effect.render(x, point)
+    assert np.isfinite(silent).all()
+    np.testing.assert_array_equal(keyed[:, :900], silent[:, :900])
+    assert np.abs(keyed - silent)[:, 1000:2000].max() > 1e-4
+
+
+def test_a_plug_in_with_two_stereo_inputs_opens_and_fades_to_its_second():
+    address = _installed("http://gareus.org/oss/lv2/xfade")
+    x = noise(2, 20000)
+    with load(address, parameters="all") as effect:
+        assert effect.layout == "2 in + 2 silent, 2 out"
+        renders = [effect.render(x, effect.parameters.point({effect.parameters.names[0]: v})) for v in (0.0, 1.0)]
+    loudness = sorted(float(np.abs(y[:, 10000:]).max()) for y in renders)  # after the plug-in's own glide
+    assert loudness[0] < 1e-3 < 0.1 < loudness[1]

@@ -1,9 +1,11 @@
 """A home folder in which DawDreamer finds an LV2 plug-in that it would not find, or would misread.
 
 DawDreamer's host, JUCE, looks into `~/.lv2` and a few folders of the system: it takes no notice of `LV2_PATH` and sub-folders. It
-also takes a range that is given in multiples of the sample rate (`lv2:sampleRate`) for Hz, and refuses a plug-in that requires
-`lv2:isLive`, which asks nothing of a host. All three are mended by a temporary home with a `.lv2` that holds the plug-in, with its
-ranges in Hz and without that requirement. It comes before all other folders.
+takes a range that is given in multiples of the sample rate (`lv2:sampleRate`) for Hz, and refuses a plug-in that requires
+`lv2:isLive`, which asks nothing of a host. It leaves optional audio inputs unconnected: side chains cannot be used, and calf's
+EnvelopeFilter crashes when its own is turned on. It connects nothing if two inputs have the same designation: xfade, with two left
+ones, crashes. A temporary home with a `.lv2` that holds the plug-in with other words about these mends it. It comes before all
+other folders.
 """
 
 from __future__ import annotations
@@ -68,6 +70,7 @@ class Lv2Home:
     def __init__(self, plugin: PluginDescription, sample_rate: float) -> None:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         misread = any("sampleRate" in port.properties for port in plugin.controls) or not NEEDLESS.isdisjoint(plugin.required)
+        misread = misread or bool(_optional(plugin) or _ambiguous(plugin))
         if not misread and _is_seen(plugin.bundle):
             return
         self._folder = tempfile.TemporaryDirectory(prefix="blackbox-grad-lv2-", ignore_cleanup_errors=True)
@@ -108,6 +111,22 @@ def _is_seen(bundle: Path) -> bool:
     return any(real == os.path.realpath(os.path.expanduser(os.path.expandvars(folder))) for folder in folders)
 
 
+def _optional(plugin: PluginDescription) -> set[str]:
+    """Symbols of the audio inputs that a host may leave unconnected."""
+    return {port.symbol for port in plugin.of("audio") if "connectionOptional" in port.properties}
+
+
+def _ambiguous(plugin: PluginDescription) -> set[str]:
+    """Symbols of the audio ports outside of groups if two of one direction have the same designation."""
+    found: set[str] = set()
+    for is_input in (True, False):
+        alone = [port for port in plugin.of("audio", is_input) if not port.group]
+        designations = [port.designation for port in alone if port.designation]
+        if len(set(designations)) < len(designations):
+            found |= {port.symbol for port in alone}
+    return found
+
+
 def _link(source: Path, target: Path) -> None:
     try:
         target.symlink_to(source.absolute(), target_is_directory=source.is_dir())
@@ -116,7 +135,10 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _rewrite(plugin: PluginDescription, wanted: PluginDescription, bundle: Path) -> None:
-    """A bundle with the same content, in which the Turtle says what `wanted` says of the ranges of controls."""
+    """A bundle with the same content, in which the Turtle says what `wanted` says of the ranges of controls.
+
+    No audio input is optional there, and no designation ambiguous.
+    """
     ox = library("pyoxigraph", "opening an LV2 plug-in")
     bundle.mkdir()
     for entry in plugin.bundle.iterdir():
@@ -124,6 +146,7 @@ def _rewrite(plugin: PluginDescription, wanted: PluginDescription, bundle: Path)
             _link(entry, bundle / entry.name)
     ranges = {port.symbol: port for port in wanted.controls}
     changed = {port.symbol for port in plugin.controls if "sampleRate" in port.properties}
+    optional, ambiguous = _optional(plugin), _ambiguous(plugin)
     fields = {f"{LV2}minimum": "minimum", f"{LV2}maximum": "maximum", f"{LV2}default": "default"}
     statements: list[Any] = []
     for file in dict.fromkeys((plugin.bundle / "manifest.ttl", *plugin.files)):
@@ -140,8 +163,12 @@ def _rewrite(plugin: PluginDescription, wanted: PluginDescription, bundle: Path)
     for s in statements:
         name, value = s.predicate.value, getattr(s.object, "value", "")
         ours = isinstance(s.subject, ox.BlankNode) and symbols.get(s.subject) in changed
+        symbol = symbols.get(s.subject)
         needless = name == f"{LV2}requiredFeature" and value in NEEDLESS
-        if name == f"{RDFS}seeAlso" or needless or (ours and (name in fields or value == f"{LV2}sampleRate")):
+        unplugged = symbol in optional and value == f"{LV2}connectionOptional"
+        designated = symbol in ambiguous and name == f"{LV2}designation"
+        unwanted = needless or unplugged or designated or name == f"{RDFS}seeAlso"
+        if unwanted or (ours and (name in fields or value == f"{LV2}sampleRate")):
             continue
         kept.append(ox.Triple(s.subject, s.predicate, s.object))
     for node, symbol in symbols.items():
