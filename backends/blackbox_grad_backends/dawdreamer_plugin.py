@@ -14,6 +14,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ from typing import Any
 import numpy as np
 
 from blackbox_grad.effects import Audio, PluginEffect
-from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
-from blackbox_grad.parameters import FloatArray, ParameterSpace
+from blackbox_grad.errors import BlackboxGradError, EffectLoadError, EffectNotFoundError, RenderError, suggest
+from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends import dawdreamer_controls, lv2_trial
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph
 from blackbox_grad_backends.native import lv2_bundles, plugin_folders
+from blackbox_grad_backends.native.corners import WHOLE, Reach, find_reaches, narrowed, note
 from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
 from blackbox_grad_backends.native.lv2_description import PluginDescription
 from blackbox_grad_backends.native.lv2_home import Lv2Home, in_hz
@@ -197,7 +199,6 @@ class DawDreamerPluginEffect(PluginEffect):
         self._home = Lv2Home(lv2, graph.sample_rate) if lv2 else None
         self.name, self.sample_rate = name, graph.sample_rate
         self._processor: Any = None
-        self._indices: list[int] = []
         self._latencies: set[int] = set()
         processor = self._create()
         self.inputs, self.outputs = int(processor.get_num_input_channels()), int(processor.get_num_output_channels())
@@ -213,28 +214,55 @@ class DawDreamerPluginEffect(PluginEffect):
         controls = dawdreamer_controls.controls(processor, in_hz(lv2, self.sample_rate) if lv2 else None)
         read = (measured.described, measured.ranges) if measured else dawdreamer_controls.described(controls)
         described, ranges = read
-        self._use(ParameterSpace(described), [c.index for c in controls], ranges)
+        everything = [_Shown(p, c.index, r) for p, c, r in zip(described, controls, ranges, strict=True)]
+        self._use(everything)
+        reaches = [Reach(*ends) for ends in measured.reaches] if measured else self._find_reaches()
+        shown = [shown.within(reach) for shown, reach in zip(everything, reaches, strict=True) if reach.low < reach.high]
+        doubtful = {s.index for s, c in zip(everything, controls, strict=True) if c.port is None and is_doubtful(c)}
+        self.notes = tuple(filter(None, map(note, described, reaches)))
+        self._use(shown)
         self._touch()
         self._latencies.clear()
         self._run(silence, self.parameters.defaults)
         self.latency = self._latencies.pop()
         self._method: Method = self.render_reloaded
         self.side_copies = measured.side_copies if measured else needs_copies(self)
-        measured = measured or self._measure({i for i, c in enumerate(controls) if c.port is None and is_doubtful(c)})
+        if measured is None:
+            found = self._measure({i for i, s in enumerate(shown) if s.index in doubtful})
+            measured = replace(found, described=tuple(described), ranges=tuple(ranges), reaches=tuple(map(astuple, reaches)))
         self.learnt = {"measured": measured.plain()}
         self._method = getattr(self, measured.method)
         self.repeatability = measured.error
         self._latencies |= measured.latencies
-        kept = measured.kept
         self._run(silence, self.parameters.defaults)
-        self._use(ParameterSpace(described[i] for i in kept), [self._indices[i] for i in kept], [ranges[i] for i in kept])
+        self._use([shown[i] for i in measured.kept])
+
+    def _find_reaches(self) -> list[Reach]:
+        """Touch the plug-in; if it fails, look for what does not."""
+        try:
+            self._touch()
+        except BlackboxGradError:
+            raise
+        except Exception:
+            silence = np.zeros((self.inputs, BLOCK), np.float32)
+
+            def attempt(values: FloatArray) -> None:
+                try:
+                    self._run(silence, self.parameters.defaults)  # a value that a plug-in has already is no change to it
+                    self._run(silence, values)
+                except Exception:
+                    self._create()
+                    raise
+
+            self._create()
+            return list(find_reaches(self.parameters.everything, self.parameters.defaults, attempt))
+        return [WHOLE] * len(self.parameters)
 
     def _measure(self, doubtful: set[int]) -> Measured:
         methods = [self.render_reloaded, self.render_settled, self.render_recreated]
         choice = choose_method(self, methods, doubtful, least_alive=0.0)
         kept = tuple(i for i in range(len(self.parameters)) if i not in doubtful or i in choice.live)
-        everything, latencies, ranges = self.parameters.everything, frozenset(self._latencies), tuple(self._ranges)
-        return Measured(choice.method.__name__, choice.error, kept, everything, latencies, self.side_copies, ranges)
+        return Measured(choice.method.__name__, choice.error, kept, (), frozenset(self._latencies), self.side_copies)
 
     @property
     def method(self) -> str:
@@ -279,7 +307,8 @@ class DawDreamerPluginEffect(PluginEffect):
 
     def _run(self, audio: Audio, values: FloatArray) -> Audio:
         """`[inputs, N]` -> `[outputs, N]` after a reset."""
-        settings = zip(self._indices, host_values(values, self.parameters, self._ranges), strict=True)
+        natives = host_values(self._lows + values * self._spans, self._natives, self._ranges)
+        settings = zip(self._indices, natives, strict=True)
         result = self._graph.render(self._processor, audio, settings)
         self._latencies.add(self._processor.get_latency_samples())
         return result
@@ -317,8 +346,25 @@ class DawDreamerPluginEffect(PluginEffect):
         for values in (np.where(defaults > 0.5, 0.0, 1.0), defaults):
             self._run(silence, values)
 
-    def _use(self, parameters: ParameterSpace, indices: list[int], ranges: Sequence[HostRange | None]) -> None:
-        self.parameters, self._indices, self._ranges = parameters, indices, ranges
+    def _use(self, shown: Sequence[_Shown]) -> None:
+        self.parameters = ParameterSpace(narrowed(s.parameter, s.reach) for s in shown)
+        self._natives = ParameterSpace(s.parameter for s in shown)
+        self._indices, self._ranges = [s.index for s in shown], [s.range for s in shown]
+        self._lows = np.array([s.reach.low for s in shown])
+        self._spans = np.array([s.reach.high - s.reach.low for s in shown])
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A parameter as the plug-in has it, its index and range in the host, and how far it may go."""
+
+    parameter: Parameter
+    index: int
+    range: HostRange | None
+    reach: Reach = WHOLE
+
+    def within(self, reach: Reach) -> _Shown:
+        return replace(self, reach=reach)
 
 
 def _side_inputs(lv2: PluginDescription) -> tuple[int, ...]:

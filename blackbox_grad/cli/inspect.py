@@ -97,6 +97,7 @@ def _as_json(spec: EffectSpec, info: EffectInfo, cost: float | None) -> dict[str
         "name": info.name,
         "sample_rate": spec.sample_rate,
         "layout": info.layout,
+        "notes": list(info.notes),
         "latency_samples": info.latency,
         "latency_ms": 1000.0 * info.latency / spec.sample_rate,
         "repeatability": info.repeatability if np.isfinite(info.repeatability) else None,
@@ -135,6 +136,8 @@ def _print(spec: EffectSpec, info: EffectInfo, cost: float | None) -> None:
     }
     for name, text in facts.items():
         say((f"{name:<21}", "dim"), text)
+    for note in info.notes:
+        say((f"{'note':<21}", "dim"), note)
     say("")
     rows = table("parameter", "kind", "range", "default", "normalised", right=["normalised"], whole=["kind", "default"])
     for p, v in zip(info.parameters, info.parameters.defaults, strict=True):

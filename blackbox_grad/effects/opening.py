@@ -26,6 +26,8 @@ from blackbox_grad.parameters.space import ParameterSpace, Selection
 class EffectInfo:
     """A description of an opened effect that does not hold it: a host's answer to `open`. Fields as in `Effect`.
 
+    `notes` are sentences on how it was opened, such as a parameter that is kept from values at which the plug-in fails.
+
     `spec` opens the effect again, with what its backend learnt.
     """
 
@@ -36,6 +38,7 @@ class EffectInfo:
     repeatability: float
     layout: str
     spec: EffectSpec = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, effect: SelectedEffect) -> EffectInfo:
@@ -114,6 +117,7 @@ class SelectedEffect(Closing):
         self.sample_rate = effect.sample_rate
         self.latency = effect.latency
         self.layout = effect.layout
+        self.notes: tuple[str, ...] = getattr(effect, "notes", ())
 
     def __repr__(self) -> str:
         free, everything = len(self.parameters), len(self.parameters.everything)
@@ -165,6 +169,7 @@ class ChainedEffect(Closing):
         self.sample_rate = effects[0].sample_rate
         self.latency = sum(e.latency for e in effects)
         self.layout = " | ".join(e.layout for e in effects)
+        self.notes = tuple(f"{e.name}: {note}" for e in effects for note in getattr(e, "notes", ()))
         self.parameters = ParameterSpace(_prefixed(effects))
 
     @property

@@ -32,6 +32,7 @@ class PluginEffect(Closing, ABC):
             not say; then they are the inputs beyond the number of outputs.
         sidechain: the recording `[S, N]` that they take. It starts with the audio, and is cut or followed by silence.
         side_copies: without a recording, they take copies of the audio instead of silence.
+        notes: what a user should know of how it was opened, in sentences, such as a parameter that cannot reach its end.
         learnt: options with which it opens again in the same way, and faster. Other hosts receive those that are plain: numbers,
             text, bytes, parameters, and tuples, lists, frozensets and dicts of them.
     """
@@ -44,6 +45,7 @@ class PluginEffect(Closing, ABC):
     side_inputs: tuple[int, ...] | None = None
     sidechain: Audio | None = None
     side_copies: bool = False
+    notes: tuple[str, ...] = ()
     latency: int = 0
     repeatability: float = 0.0
     learnt: Mapping[str, Any] = {}

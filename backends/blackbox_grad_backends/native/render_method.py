@@ -50,6 +50,7 @@ class Measured:
         ranges: of the same controls, in the host; None where the host's value is the parameter's.
         latencies: all latencies that were seen, in samples.
         side_copies: as in `PluginEffect`.
+        reaches: for each control, from where to where it may go (`native.corners`).
     """
 
     method: str
@@ -59,6 +60,7 @@ class Measured:
     latencies: frozenset[int] = frozenset()
     side_copies: bool = False
     ranges: tuple[HostRange | None, ...] = ()
+    reaches: tuple[tuple[float, float], ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """For `PluginEffect.learnt`: a host process sends plain values only."""
