@@ -52,7 +52,7 @@ bench: $(INSTALLED)-bench plugins ## run the benchmarks, and write docs/measured
 		--benchmark-columns=min,median,iqr,rounds $(ARGS)
 
 estimators: $(INSTALLED)-bench plugins ## measure estimators on the tasks of the bench, beside the known results of others
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.estimators $(ARGS)
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/blackbox-grad bench estimators --results build/estimators $(ARGS)
 
 recovery: $(INSTALLED)-bench plugins ## look for hidden settings with match, and write docs/measured/match-recovery.md
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/recovery.py --page docs/measured/match-recovery.md $(ARGS)
@@ -104,14 +104,19 @@ clean: ## remove what the targets wrote, except .venv
 	find blackbox_grad backends adapters tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv too
-	rm -rf $(VENV)
+	@if [ -e $(VENV)/.by-make ] || [ -e $(VENV)/.created ]; then rm -rf $(VENV); \
+		elif [ -e $(VENV) ]; then echo "$(VENV) stays: make did not make it"; fi
 
 $(VENV)/.created:
 	@command -v $(PYTHON) >/dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
 		echo "blackbox-grad needs Python 3.10 or newer; $(PYTHON) is $$($(PYTHON) --version 2>/dev/null || echo not here)."; \
 		echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@[ ! -e $(VENV) ] || [ -e $(VENV)/.by-make ] || { \
+		echo "$(VENV) is here already, and make did not make it. Remove it, or name another place: make $(MAKECMDGOALS) VENV=.venv-make"; exit 1; }
+	@mkdir -p $(VENV) && touch $(VENV)/.by-make
 	@$(PYTHON) -m venv --clear $(VENV) || { \
 		echo "$(PYTHON) cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@touch $(VENV)/.by-make
 	@$(PIP) 'pip>=23'
 	@touch $@
 

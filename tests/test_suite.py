@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +77,22 @@ def test_an_interpreter_that_freezes_ends_the_run_and_shows_where(tmp_path: Path
     done = run_pytest(tmp_path, NEVER_RETURNS, "-o", "timeout=1", "-o", "faulthandler_timeout=3")
     assert done.returncode == 1
     assert "in test_frozen" in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_neither_empties_nor_removes_an_environment_that_it_did_not_make(tmp_path: Path) -> None:
+    mine = tmp_path / "venv" / "mine"
+    mine.parent.mkdir()
+    mine.touch()
+    for folder in ("blackbox_grad", "backends", "adapters", "tests", "benchmarks"):
+        (tmp_path / folder).mkdir()
+    makefile = TESTS.parent / "Makefile"
+    for target, code, said in (
+        (f"{mine.parent}/.created", 2, "is here already, and make did not make it"),
+        ("distclean", 0, "stays: make did not make it"),
+    ):
+        command = ["make", "-f", str(makefile), f"VENV={mine.parent}", "--", target]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False)
+        assert done.returncode == code, done.stderr
+        assert said in done.stdout
+        assert mine.exists()

@@ -141,6 +141,12 @@ class ReferenceBackend:
     def scan(self) -> Iterator[str]:
         return iter(_EFFECTS)
 
+    def differentiable(
+        self, locator: str, sample_rate: float = 44100.0
+    ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+        """The function of this name, for those who reach the backend by its own."""
+        return differentiable(locator, sample_rate)
+
 
 def differentiable(locator: str, sample_rate: float = 44100.0) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
     """The same effect as a torch function `f(x: [B, C, T], p: [B, P]) -> [B, C, T]` with exact gradients.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 import re
 import signal
@@ -15,18 +14,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import typer
-from rich.console import Console
 from typer.testing import CliRunner
 
-from benchmarks.estimators import page, quality, report
-from benchmarks.estimators.__main__ import main
-from benchmarks.estimators.methods import RATES, RIVALS, Method
-from benchmarks.estimators.progress import COUNTS, LEVELS, progress
-from benchmarks.estimators.quality import differences, trusted_gradient
-from benchmarks.estimators.results import KEYS, Row, Table
-from benchmarks.estimators.runner import run
-from benchmarks.estimators.tasks import EFFECTS, TASKS, host, layer_for, matching, posed
+from blackbox_grad_adapters.estimator_bench import page, quality, report
+from blackbox_grad_adapters.estimator_bench.available import available
+from blackbox_grad_adapters.estimator_bench.commands import app
+from blackbox_grad_adapters.estimator_bench.methods import RATES, RIVALS, Method
+from blackbox_grad_adapters.estimator_bench.progress import COUNTS, LEVELS, progress
+from blackbox_grad_adapters.estimator_bench.quality import differences, trusted_gradient
+from blackbox_grad_adapters.estimator_bench.results import KEYS, Row, Table
+from blackbox_grad_adapters.estimator_bench.runner import run
+from blackbox_grad_adapters.estimator_bench.tasks import EFFECTS, TASKS, host, layer_for, matching, posed
 
 ROOT = Path(__file__).parent.parent.parent
 BIQUAD = "biquad-guitar-mrstft-1"
@@ -34,9 +32,9 @@ BIQUAD = "biquad-guitar-mrstft-1"
 
 def bench(folder: Path, *arguments: str) -> list[str]:
     return [
-        sys.executable,
-        "-m",
-        "benchmarks.estimators",
+        str(Path(sys.executable).with_name("blackbox-grad")),
+        "bench",
+        "estimators",
         "--results",
         str(folder),
         "--jobs",
@@ -219,9 +217,7 @@ def test_the_page_in_the_docs_is_that_of_the_results(tmp_path: Path):
     ],
 )
 def test_a_wrong_option_says_what_is_right(wrong: list[str], said: str):
-    app = typer.Typer()
-    app.command()(main)
-    done = CliRunner().invoke(app, wrong, env={"COLUMNS": "3000"})
+    done = CliRunner().invoke(app, ["estimators", *wrong], env={"COLUMNS": "3000"})
     assert done.exit_code == 2
     assert said in done.output
 
@@ -237,11 +233,23 @@ def _cell(what: str) -> list[Row]:
 
 
 @pytest.mark.slow
-def test_a_measurement_that_fails_or_kills_its_process_is_told_and_ends_no_other(tmp_path: Path):
+def test_a_measurement_that_fails_or_kills_its_process_is_told_and_ends_no_other(tmp_path: Path, capsys):
     table = Table("amortised", tmp_path)
-    said = io.StringIO()
     cells = [(_cell, (what,)) for what in ("a", "dies", "b", "raises", "c")]
-    assert run(cells, table, jobs=2, console=Console(file=said, width=300), title="") == 2
+    assert run(cells, table, jobs=2, part="amortised") == 2
     assert {"a", "b", "c"} <= {row["method"] for row in Table("amortised", tmp_path).rows}
-    assert "_cell('dies',): its process ended with exit code -9" in said.getvalue()
-    assert "_cell('raises',): ValueError: no luck" in said.getvalue()
+    said = capsys.readouterr().err
+    assert "_cell('dies',): its process ended with exit code -9" in said
+    assert "_cell('raises',): ValueError: no luck" in said
+    assert said.startswith("amortised: 5 measurements on 2 processes, some ")
+    assert "amortised: 1/5 measured, " in said
+    assert "amortised: 5/5 measured\n" in said
+
+
+def test_tasks_whose_plugins_are_not_installed_are_left_out_with_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for variable in ("LV2_PATH", "VST_PATH", "VST3_PATH"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    chosen = [name for name in TASKS if "-guitar-" in name]
+    found, (reason,) = available(chosen)
+    assert {TASKS[name].effect for name in found} == {"chorus", "reverb", "biquad", "reference-delay"}
+    assert reason.startswith("left out are the tasks of overdrive, delay, ")

@@ -15,11 +15,11 @@ import torch
 from auraloss.freq import MultiResolutionSTFTLoss
 from torch import Tensor, nn
 
-from benchmarks.estimators.methods import Kind
-from benchmarks.estimators.recordings import LENGTH, SAMPLE_RATE, excerpt
-from benchmarks.estimators.results import Row
-from benchmarks.estimators.tasks import RANGE, host, layer_for
 from blackbox_grad.audio_files import example, resample
+from blackbox_grad_adapters.estimator_bench.methods import Kind
+from blackbox_grad_adapters.estimator_bench.recordings import LENGTH, SAMPLE_RATE, excerpt
+from blackbox_grad_adapters.estimator_bench.results import Row
+from blackbox_grad_adapters.estimator_bench.tasks import RANGE, host, layer_for
 
 EFFECT = "multiband"
 BATCH = 8

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.estimators.methods import Kind
-from benchmarks.estimators.results import Row
-from benchmarks.estimators.searchers import DFOLS, Nevergrad
-from benchmarks.estimators.tasks import Posed, host, layer_for, posed
 from blackbox_grad import match
+from blackbox_grad_adapters.estimator_bench.methods import Kind
+from blackbox_grad_adapters.estimator_bench.results import Row
+from blackbox_grad_adapters.estimator_bench.searchers import DFOLS, Nevergrad
+from blackbox_grad_adapters.estimator_bench.tasks import Posed, host, layer_for, posed
 
 #: Renders after which the loss is recorded.
 COUNTS = (10, 20, 50, 100, 150, 200, 300, 500, 700, 1000)

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.estimators.methods import Kind
-from benchmarks.estimators.recordings import SAMPLE_RATE
-from benchmarks.estimators.results import Row
-from benchmarks.estimators.tasks import EFFECTS, host, layer_for, posed
-from blackbox_grad_backends.reference import differentiable
+from blackbox_grad.effects import backend as find_backend
+from blackbox_grad_adapters.estimator_bench.methods import Kind
+from blackbox_grad_adapters.estimator_bench.recordings import SAMPLE_RATE
+from blackbox_grad_adapters.estimator_bench.results import Row
+from blackbox_grad_adapters.estimator_bench.tasks import EFFECTS, host, layer_for, posed
 
 #: Estimates per quartile.
 REPEATS = 5
@@ -57,7 +57,7 @@ def measure(task: str, family: str, kind: Kind) -> list[Row]:
             continue
         name = family.format(m=m, pairs=m // 2)
         found = [gradient(task, name, kind, seed) for seed in range(REPEATS)]
-        cosines = [float(g @ trusted / max(np.linalg.norm(g) * np.linalg.norm(trusted), 1e-30)) for g, _ in found]
+        cosines = [float(g @ trusted / max(float(np.linalg.norm(g) * np.linalg.norm(trusted)), 1e-30)) for g, _ in found]
         low, median, high = np.quantile(cosines, (0.25, 0.5, 0.75))
         renders = float(np.mean([count for _, count in found]))
         measured = {"low": float(low), "cosine": float(median), "high": float(high), "error": error}
@@ -89,7 +89,8 @@ def trusted_gradient(task_name: str) -> tuple[NDArray[np.float64], float]:
     backend, _, locator = EFFECTS[task.task.effect].address.partition(":")
     if backend == "reference":
         point = task.start.clone().requires_grad_()
-        (exact,) = torch.autograd.grad(task.loss(differentiable(locator, SAMPLE_RATE)(task.audio, point)).sum(), point)
+        effect = find_backend(backend).differentiable(locator, SAMPLE_RATE)  # type: ignore[attr-defined]
+        (exact,) = torch.autograd.grad(task.loss(effect(task.audio, point)).sum(), point)
         return exact[0].numpy(), 0.0
     return differences(task_name)
 

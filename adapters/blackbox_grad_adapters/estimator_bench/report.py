@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from benchmarks.estimators import amortised
-from benchmarks.estimators.methods import PUBLISHED, Method
-from benchmarks.estimators.progress import COUNTS, LEVELS
-from benchmarks.estimators.quality import half
-from benchmarks.estimators.results import Row
+from blackbox_grad_adapters.estimator_bench import amortised
+from blackbox_grad_adapters.estimator_bench.methods import PUBLISHED, Method
+from blackbox_grad_adapters.estimator_bench.progress import COUNTS, LEVELS
+from blackbox_grad_adapters.estimator_bench.quality import half
+from blackbox_grad_adapters.estimator_bench.results import Row
 
 FloatArray = NDArray[np.float64]
 

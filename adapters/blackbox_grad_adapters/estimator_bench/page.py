@@ -10,13 +10,13 @@ import jinja2
 import matplotlib
 import numpy as np
 
-from benchmarks.estimators import amortised, methods, report
-from benchmarks.estimators.progress import COUNTS
-from benchmarks.estimators.quality import REPEATS, TRUSTED
-from benchmarks.estimators.recordings import LENGTH, SAMPLE_RATE
-from benchmarks.estimators.results import Row
-from benchmarks.estimators.tasks import EFFECTS, TASKS
 from blackbox_grad.files import replacing
+from blackbox_grad_adapters.estimator_bench import amortised, methods, report
+from blackbox_grad_adapters.estimator_bench.progress import COUNTS
+from blackbox_grad_adapters.estimator_bench.quality import REPEATS, TRUSTED
+from blackbox_grad_adapters.estimator_bench.recordings import LENGTH, SAMPLE_RATE
+from blackbox_grad_adapters.estimator_bench.results import Row
+from blackbox_grad_adapters.estimator_bench.tasks import EFFECTS, TASKS
 
 matplotlib.use("svg")
 from matplotlib import pyplot
@@ -50,7 +50,7 @@ def _text(
 ) -> str:
     real = {name for name, subject in EFFECTS.items() if not subject.address.startswith("reference:")}
     template = jinja2.Template(_TEMPLATE.read_text("utf-8"), undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
-    return template.render(
+    page: str = template.render(
         tasks=len(TASKS),
         real_tasks=sum(task.effect in real for task in TASKS.values()),
         real_effects=len(real),
@@ -68,6 +68,7 @@ def _text(
         learning_rates=_listed(amortised.RATES),
         amortised=_table(report.amortised_lines(rows["amortised"])),
     )
+    return page
 
 
 def _listed(numbers: Sequence[float]) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmarks.estimators.results import Row, Table
+from blackbox_grad.cli import err
+from blackbox_grad_adapters.estimator_bench.results import Row, Table
 
 #: A measurement: a function that can be pickled, and its arguments. It returns rows.
 Cell = tuple[Callable[..., list[Row]], tuple[Any, ...]]
@@ -21,18 +23,50 @@ Cell = tuple[Callable[..., list[Row]], tuple[Any, ...]]
 Answer = tuple[list[Row], str]
 
 
-def run(cells: Sequence[Cell], table: Table, jobs: int, console: Console, title: str) -> int:
-    """Measure all cells; returns how many failed."""
-    failed = 0
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        for rows, error in progress.track(_answers(cells, jobs), total=len(cells)):
+#: Seconds of a measurement on one core, roughly: for what is said at the start.
+_SECONDS = {"progress": 5.0, "quality": 4.0, "amortised": 60.0}
+
+#: Seconds between two lines of progress in a log.
+_BETWEEN = 30.0
+
+
+def run(cells: Sequence[Cell], table: Table, jobs: int, part: str) -> int:
+    """Measure all cells; returns how many failed. Says how long it will take, and on the way, how long still."""
+    failed, began, said = 0, time.monotonic(), time.monotonic()
+    guess = duration(len(cells) * _SECONDS[part] / jobs)
+    err().print(f"{part}: {len(cells)} measurements on {jobs} processes, some {guess} on a usual machine")
+    with _bar(part, len(cells)) as advance:
+        for done, (rows, error) in enumerate(_answers(cells, jobs), 1):
             if error:
                 failed += 1
-                progress.console.print(error, markup=False)
+                err().print(error)
             else:
                 table.add(rows)
+            now = time.monotonic()
+            left = duration((now - began) / done * (len(cells) - done))
+            if advance is not None:
+                advance()
+            elif done in (1, len(cells)) or now - said > _BETWEEN:
+                said = now
+                err().print(f"{part}: {done}/{len(cells)} measured" + (f", {left} left" if done < len(cells) else ""))
     return failed
+
+
+def duration(seconds: float) -> str:
+    """In words: "40 s", "12 min", "3.5 h"."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@contextlib.contextmanager
+def _bar(title: str, total: int) -> Iterator[Callable[[], None] | None]:
+    """A function that advances a bar on the terminal; None if there is no terminal."""
+    if not err().is_terminal:
+        yield None
+        return
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err()) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda: bar.advance(task)
 
 
 def _answers(cells: Sequence[Cell], jobs: int) -> Iterator[Answer]:

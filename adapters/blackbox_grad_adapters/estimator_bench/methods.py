@@ -15,7 +15,7 @@ Kind = Literal["cotangent", "loss", "search"]
 RATES = (0.01, 0.03, 0.1)
 
 _ORTHOGONAL = "spsa:samples=2,sides=1,directions=orthogonal"
-_TORCHOPT = "benchmarks.estimators.torchopt_estimator.TorchOpt"
+_TORCHOPT = "blackbox_grad_adapters.estimator_bench.torchopt_estimator.TorchOpt"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Method:
     @property
     def label(self) -> str:
         """Its name in a table."""
-        return self.name.replace("benchmarks.estimators.torchopt_estimator.", "")
+        return self.name.replace("blackbox_grad_adapters.estimator_bench.torchopt_estimator.", "")
 
     @property
     def rates(self) -> tuple[float, ...]:

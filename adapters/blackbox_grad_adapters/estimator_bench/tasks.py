@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.estimators.recordings import LENGTH, SAMPLE_RATE, excerpt
 from blackbox_grad import DifferentiableEffect, Estimator, ProcessPool
 from blackbox_grad.losses import loss_for
+from blackbox_grad_adapters.estimator_bench.recordings import LENGTH, SAMPLE_RATE, excerpt
 
 _MDA = "dawdreamer:http://drobilla.net/plugins/mda/"
 
@@ -152,7 +153,7 @@ def host() -> ProcessPool:
 
 def layer_for(effect: str, estimator: str | Estimator | None = None) -> DifferentiableEffect:
     """A new layer, as an estimator may have state."""
-    chosen = {} if estimator is None else {"estimator": estimator}
+    chosen: dict[str, Any] = {} if estimator is None else {"estimator": estimator}
     subject = EFFECTS[effect]
     return DifferentiableEffect(
         subject.address, SAMPLE_RATE, fixed=subject.fixed, host=host(), on_nonfinite="silence", **chosen

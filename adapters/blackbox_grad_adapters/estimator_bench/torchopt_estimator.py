@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torchopt
+from torchopt.diff import zero_order
 
 from blackbox_grad.estimators import Estimate, Problem
 
@@ -50,7 +50,7 @@ class TorchOpt:
             points[item] = point.clamp(0.0, 1.0)
             return torch.nan_to_num(problem.probe(points[None])[0, item])
 
-        estimated = torchopt.diff.zero_order(directions, self.method, num_samples=self.samples, sigma=self.sigma)(function)
+        estimated = zero_order.zero_order(directions, self.method, num_samples=self.samples, sigma=self.sigma)(function)
         with torch.enable_grad():
             point = problem.point[item].clone().requires_grad_()
             (gradient,) = torch.autograd.grad(estimated(point), point)

@@ -114,4 +114,5 @@ class DFOLS:
         if self._signs is None:
             self._signs = self._random.choice(np.array([-1.0, 1.0]), len(residuals))
         padded = np.pad(residuals * self._signs, (0, -len(residuals) % _RESIDUALS))
-        return np.nan_to_num(padded.reshape(-1, _RESIDUALS).sum(0), nan=1e6, posinf=1e6, neginf=-1e6)
+        hashed: FloatArray = np.nan_to_num(padded.reshape(-1, _RESIDUALS).sum(0), nan=1e6, posinf=1e6, neginf=-1e6)
+        return hashed
