@@ -30,11 +30,11 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all bench estimators recovery style-speed compatibility tutorial style-weights mutants lint format docs wheel plugins browser constraints clean distclean
+.PHONY: help demo test test-all fuzz bench estimators recovery style-speed compatibility tutorial style-weights mutants lint format docs wheel plugins browser constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  ARGS=… is passed on to demo, test, test-all, bench, estimators, compatibility, mutants and docs: make test ARGS='-k spsa'"
+	@echo "  ARGS=… is passed on to demo, test, test-all, fuzz, bench, estimators, compatibility, mutants and docs: make test ARGS='-k spsa'"
 	@echo "  PYTHON=… picks the interpreter of a new .venv: make test PYTHON=python3.12"
 
 demo: $(INSTALLED)-demo ## find the settings of an effect on a bundled recording, and write a report
@@ -45,6 +45,9 @@ test: $(INSTALLED)-test plugins browser ## run the tests, all but the slow ones
 
 test-all: $(INSTALLED)-test plugins browser ## run the slow tests, which test leaves out: statistics, training, full size
 	$(BIN)/python -m pytest -m slow --durations=10 --durations-min=1 $(ARGS)
+
+fuzz: $(INSTALLED)-test ## break files and arguments of commands with new seeds; ARGS='--seconds 3600'
+	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py $(ARGS)
 
 bench: $(INSTALLED)-bench plugins ## run the benchmarks, and write docs/measured/benchmarks.md
 	$(BIN)/python benchmarks/speed.py

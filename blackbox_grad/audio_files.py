@@ -14,7 +14,7 @@ import numpy as np
 
 from blackbox_grad.audio_formats import FLAC, VORBIS, WAV, WAV_BYTES, AudioFormat
 from blackbox_grad.audio_formats import MP3 as MP3
-from blackbox_grad.audio_headers import ends, held, mended
+from blackbox_grad.audio_headers import InMemory, ends, held, mended
 from blackbox_grad.dependencies import library
 from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.errors import AudioError, suggest
@@ -89,7 +89,7 @@ def _opened(path: Path) -> BinaryIO:
         content = file.read(_MOST_PIPED + 1)
     if len(content) > _MOST_PIPED:
         raise AudioError(f"{path}: more than {_MOST_PIPED >> 30} GiB arrive from the pipe; write them into a file")
-    return io.BytesIO(content)
+    return InMemory(content)
 
 
 def _decoded(path: Path, file: BinaryIO) -> tuple[Audio, int, str]:
@@ -101,7 +101,8 @@ def _decoded(path: Path, file: BinaryIO) -> tuple[Audio, int, str]:
     damage = ""
     blocks: list[Audio] = []
     try:
-        with soundfile.SoundFile(copy or file) as opened:
+        # by its number, not by its name: libsndfile takes names of another encoding for missing files
+        with soundfile.SoundFile(copy or (file if isinstance(file, io.BytesIO) else file.fileno()), closefd=False) as opened:
             decoder, announced, log = opened.format, opened.frames, opened.extra_info
             rate, channels = opened.samplerate, opened.channels
             # its positions are wrong for a length that a header invents; libsndfile's own are not needed

@@ -19,7 +19,17 @@ _UNKNOWN, _LARGEST = 0x7FFF0000, 2**32 - 1
 _HEADER, _PAGE = 200, 65307
 
 
-def mended(file: BinaryIO) -> io.BytesIO | None:
+class InMemory(io.BytesIO):
+    """The content of a file. It stays where it is when a damaged header sends libsndfile to a place that no file has."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError):
+            return self.tell()
+
+
+def mended(file: BinaryIO) -> InMemory | None:
     """A copy whose header announces all that follows it, where libsndfile would read nothing: a length of 0, or one that is
     unknown or too large in CAF. None if the header says anything else. `file` is at its beginning afterwards."""
     try:
@@ -27,12 +37,12 @@ def mended(file: BinaryIO) -> io.BytesIO | None:
         if patch is None:
             return None
         file.seek(0)
-        copy = io.BytesIO(file.read())
+        copy = InMemory(file.read())
         copy.seek(patch[0])
         copy.write(patch[1])
         copy.seek(0)
         return copy
-    except (struct.error, OSError):
+    except (struct.error, OSError, ValueError, OverflowError):  # a length beyond all files
         return None
     finally:
         file.seek(0)

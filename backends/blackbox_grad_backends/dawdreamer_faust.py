@@ -23,6 +23,7 @@ import numpy as np
 
 from blackbox_grad.effects import Audio, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
+from blackbox_grad.files import text_of
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends.dawdreamer_graph import Graph
 from blackbox_grad_backends.options import check_options
@@ -53,7 +54,7 @@ class FaustBackend:
             raise EffectNotFoundError(
                 f"faust:{locator}: no such file, and not a Faust program, which needs 'process = …;'. {suggest(path.name, known)}"
             )
-        return FaustEffect(path.read_text(encoding="utf-8"), path.resolve(), sample_rate, sidechain)
+        return FaustEffect(text_of(path), path.resolve(), sample_rate, sidechain)
 
     def claims(self, locator: str) -> float:
         if importlib.util.find_spec("dawdreamer") is None:

@@ -20,7 +20,12 @@ from blackbox_grad.effects import file_stamp
 TIME_LIMIT = 60.0
 
 #: The program of a trial. It imports nothing from the working directory.
-_PROGRAM = "import sys; del sys.path[0]; from blackbox_grad_backends import lv2_trial_program as p; p.main()"
+_PROGRAM = """
+import sys
+sys.path[:] = sys.argv[3:]
+from blackbox_grad_backends import lv2_trial_program
+lv2_trial_program.main()
+"""
 
 
 def fate(uri: str, sample_rate: float) -> str:
@@ -37,15 +42,14 @@ def fate(uri: str, sample_rate: float) -> str:
 
 def _try(uri: str, sample_rate: float) -> tuple[str, bool]:
     """The fate, and whether it is the plug-in's own: it may be slow because the machine is busy, or killed for want of memory."""
-    path = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+    path = [entry or os.getcwd() for entry in sys.path if isinstance(entry, str)]
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, uri, repr(sample_rate)],
+            [sys.executable, "-c", _PROGRAM, uri, repr(sample_rate), *path],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             timeout=TIME_LIMIT,
-            env={**os.environ, "PYTHONPATH": path},
             start_new_session=True,  # Ctrl-C in a terminal is for the parent, which ends it
         )
     except subprocess.TimeoutExpired:

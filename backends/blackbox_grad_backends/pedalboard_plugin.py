@@ -20,6 +20,7 @@ import numpy as np
 
 from blackbox_grad.effects import Audio, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
+from blackbox_grad.files import content_of
 from blackbox_grad.parameters import FloatArray, ParameterSpace
 from blackbox_grad_backends.native import plugin_folders
 from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
@@ -137,11 +138,12 @@ def _open_plugin(path: Path, name: str | None, options: Mapping[str, Any]) -> An
     try:
         plugin = _construct(kind, str(path), name)
         if "preset" in options:
+            content_of(options["preset"])  # Pedalboard reads a device for ever
             plugin.load_preset(os.fspath(options["preset"]))
         if "state" in options:
             state = options["state"]
             # Not plain assignment: see `_on_reset`.
-            object.__setattr__(plugin, "raw_state", state if isinstance(state, bytes) else Path(state).read_bytes())
+            object.__setattr__(plugin, "raw_state", state if isinstance(state, bytes) else content_of(state))
     except (ImportError, RuntimeError, ValueError, OSError) as error:
         if "main thread" in str(error):
             raise EffectLoadError(

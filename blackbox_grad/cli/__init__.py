@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from blackbox_grad.cli.importing import importing
 from blackbox_grad.dependencies import lazy_names, missing_dependency
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from blackbox_grad.cli.console import say as say
     from blackbox_grad.cli.console import table as table
     from blackbox_grad.cli.console import warn as warn
-    from blackbox_grad.cli.ending import importing as importing
     from blackbox_grad.cli.outputs import Outputs as Outputs
     from blackbox_grad.cli.outputs import command_line as command_line
     from blackbox_grad.cli.outputs import refuse_overwriting as refuse_overwriting
@@ -59,7 +59,6 @@ _HOME = {
     "command_line": "outputs",
     "complain": "console",
     "err": "console",
-    "importing": "ending",
     "options_of": "arguments",
     "out": "console",
     "placed": "arguments",
@@ -73,16 +72,16 @@ _HOME = {
 }
 
 __getattr__, __dir__, _names = lazy_names(__name__, _HOME)
-__all__ = ["main", *_names]
+__all__ = ["importing", "main", *_names]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command line, `sys.argv` by default, and exit."""
-    from blackbox_grad.cli.ending import ending, importing, prepare_streams
-
-    prepare_streams()
     try:
         with importing():
+            from blackbox_grad.cli.ending import ending, prepare_streams
+
+            prepare_streams()
             from blackbox_grad.cli.app import app
     except ImportError as error:
         library = (error.name or "").partition(".")[0]

@@ -11,7 +11,8 @@ import typer
 from typer.core import TyperGroup
 
 from blackbox_grad.cli.console import warn
-from blackbox_grad.cli.ending import ending, importing
+from blackbox_grad.cli.ending import ending
+from blackbox_grad.cli.importing import importing
 from blackbox_grad.dependencies import entry_points_of, missing_dependency
 from blackbox_grad.errors import BlackboxGradError
 

@@ -10,7 +10,7 @@ import typer
 from blackbox_grad import audio_files
 from blackbox_grad.cli.arguments import HostOption
 from blackbox_grad.cli.console import say
-from blackbox_grad.cli.ending import importing
+from blackbox_grad.cli.importing import importing
 from blackbox_grad.cli.outputs import Outputs, write_match
 from blackbox_grad.errors import AudioError
 from blackbox_grad.interrupts import deferred_interrupts

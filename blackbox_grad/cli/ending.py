@@ -28,26 +28,6 @@ _OF_STREAMS = (errno.EBADF, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 TRACEBACK = "BLACKBOX_GRAD_TRACEBACK"
 
 
-def quit_at_once(*_: object) -> None:
-    """For Ctrl-C during imports, where nothing is under way."""
-    os._exit(128 + signal.SIGINT)
-
-
-@contextlib.contextmanager
-def importing() -> Iterator[None]:
-    """Inside the block, Ctrl-C ends the program at once: an import that it interrupts fails with errors of all kinds."""
-    usual = (
-        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if usual:
-        signal.signal(signal.SIGINT, quit_at_once)
-    try:
-        yield
-    finally:
-        if usual:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def prepare_streams() -> None:
     """Make stdout and stderr take any text, and put something in the place of closed ones.
 

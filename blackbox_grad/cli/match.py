@@ -25,7 +25,7 @@ from blackbox_grad.cli.arguments import (
     values_of,
 )
 from blackbox_grad.cli.console import print_json
-from blackbox_grad.cli.ending import importing
+from blackbox_grad.cli.importing import importing
 from blackbox_grad.cli.outputs import Outputs, write_match
 from blackbox_grad.dependencies import entry_points_of
 from blackbox_grad.interrupts import deferred_interrupts

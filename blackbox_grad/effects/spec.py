@@ -114,7 +114,10 @@ def _canonical(value: Any) -> str:
     if isinstance(value, EffectSpec):
         return _canonical(tuple(getattr(value, f.name) for f in fields(value) if f.compare))
     if isinstance(value, Real):
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # an integer of 400 digits
+            return hex(int(value))
         return repr(number if number == value else value)
     if isinstance(value, (tuple, list)):
         return f"{type(value).__name__}({', '.join(map(_canonical, value))})"

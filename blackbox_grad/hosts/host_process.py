@@ -27,7 +27,7 @@ from blackbox_grad.hosts.scratch import scratch_folder
 from blackbox_grad.hosts.shared_memory import Block
 
 #: The program of a host. It imports nothing from the working directory, which may hold a `signal.py`.
-_PROGRAM = "import sys; del sys.path[0]; from blackbox_grad.hosts import worker; worker.main()"
+_PROGRAM = "import sys; sys.path[:] = sys.argv[4:]; del sys.argv[4:]; from blackbox_grad.hosts import worker; worker.main()"
 
 #: Turns off glibc's cache of small freed memory, so that a backend can have all new memory zeroed at no cost.
 _NO_MALLOC_CACHE = "glibc.malloc.tcache_count=0"
@@ -93,7 +93,15 @@ class HostProcess:
             fcntl.fcntl(self._chatter, fcntl.F_SETFL, flags | os.O_APPEND)
             with theirs:  # closed here, or the parent would never see that the host has died
                 self._process = subprocess.Popen(
-                    [sys.executable, "-c", _PROGRAM, str(theirs.fileno()), str(line.reading), str(os.getpid())],
+                    [
+                        sys.executable,
+                        "-c",
+                        _PROGRAM,
+                        str(theirs.fileno()),
+                        str(line.reading),
+                        str(os.getpid()),
+                        *_module_path(),
+                    ],
                     stdin=subprocess.DEVNULL,
                     stdout=self._chatter,
                     stderr=self._chatter,
@@ -275,8 +283,9 @@ class HostProcess:
 def _environment() -> dict[str, str]:
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     tunables = ":".join(filter(None, (os.environ.get("GLIBC_TUNABLES"), _NO_MALLOC_CACHE)))
-    return {**os.environ, **one_thread, "GLIBC_TUNABLES": tunables, "PYTHONPATH": os.pathsep.join(_module_path())}
+    return {**os.environ, **one_thread, "GLIBC_TUNABLES": tunables}
 
 
 def _module_path() -> tuple[str, ...]:
-    return tuple(entry or os.getcwd() for entry in sys.path)
+    """Where this process imports from. Python overlooks entries that are no text, such as `Path` objects."""
+    return tuple(entry or os.getcwd() for entry in sys.path if isinstance(entry, str))

@@ -275,3 +275,10 @@ def test_a_plugin_does_not_change_how_the_thread_computes():
         effect.render(np.ones((2, 64), np.float32), effect.parameters.defaults)
         assert smallest / 4 > 0
     assert smallest / 4 > 0
+
+
+@pytest.mark.parametrize("option", ["state", "preset"])
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a device without an end")
+def test_a_device_is_no_preset_and_no_state(option):
+    with pytest.raises(EffectLoadError, match="/dev/zero is a device"):
+        load("pedalboard:ZamDelay.vst3", **{option: "/dev/zero"})

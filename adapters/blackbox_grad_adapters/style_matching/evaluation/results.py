@@ -106,7 +106,9 @@ def _read(file: Path) -> list[Row]:
     try:
         with file.open(encoding="utf-8", newline="") as lines:
             return [{name: read(row[name]) for name, read in COLUMNS.items()} for row in csv.DictReader(lines)]
-    except (KeyError, ValueError, TypeError) as error:
+    except OSError as error:
+        raise ResultsError(f"{file}: cannot be read ({error.strerror})") from error
+    except (KeyError, ValueError, TypeError, RecursionError, csv.Error) as error:
         raise ResultsError(f"{file}: is not a table of results ({error!r}); delete it, or name another folder") from error
 
 

@@ -107,6 +107,10 @@ class StyleMatcher:
             address, names = effect or controller.header["effect"], tuple(controller.header["parameters"])
         except KeyError as error:
             raise WeightsError(f"the controller's header does not name its {error}") from error
+        except TypeError as error:
+            raise WeightsError(f"the controller's header does not list its parameters ({error})") from error
+        if not (isinstance(address, str) and all(isinstance(name, str) for name in names)):
+            raise WeightsError(f"the controller's header does not name its effect and parameters: {address!r}, {names!r}")
         try:
             self.path = EffectPath(EffectSpec.of(address, encoder.sample_rate, names), host=host)
         except ParameterError as error:

@@ -78,7 +78,7 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
     try:
         header = json.loads(text)
         version, found = header["format"], header["kind"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(f"{path}: its header {_FIELD!r} cannot be read ({error!r})") from error
     if version != FORMAT:
         raise WeightsError(f"{path}: has format {version}, and this version of blackbox_grad reads {FORMAT}; train it again")
@@ -92,8 +92,8 @@ def build(kind: Callable[..., M], header: Mapping[str, Any], tensors: Mapping[st
     try:
         module = kind(**header["dimensions"])
         module.load_state_dict(dict(tensors))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[-1].strip()
+    except (KeyError, TypeError, ValueError, RuntimeError, MemoryError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
         raise WeightsError(f"{path}: the weights do not fit their header: {reason}") from error
     return module
 

@@ -22,7 +22,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from blackbox_grad.files import replacing
+from blackbox_grad.files import replacing, text_of
 from blackbox_grad.interrupts import Interrupt, deferred_interrupts
 from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsError
 
@@ -146,9 +146,10 @@ def begin(folder: Path, configuration: dict[str, Any]) -> None:
     file, text = folder / "run.json", json.dumps(configuration, indent=2)
     if file.exists():
         try:
-            there = json.loads(file.read_text("utf-8"))
-        except ValueError:
+            there = json.loads(text_of(file))
+        except (ValueError, RecursionError):
             there = {}
+        there = there if isinstance(there, dict) else {}
         wanted = json.loads(text)
         other = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
         if other:
