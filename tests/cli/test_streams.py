@@ -102,7 +102,7 @@ def test_a_name_that_is_no_text_is_printed_as_it_is(
     name = os.fsencode(tmp_path) + b"/caf\xe9.wav"
     code, out, err = Narrow(monkeypatch, encoding).run("render", "reference:gain", dry, os.fsdecode(name))
     assert (code, err) == (0, b"")
-    assert out.startswith(name)
+    assert name in out
     assert os.path.exists(name)
     files = [
         "--report",

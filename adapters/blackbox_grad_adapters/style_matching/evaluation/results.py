@@ -43,8 +43,12 @@ COLUMNS: dict[str, Callable[[str], Any]] = {
     "method": str,
     "mark": str,
     "settings": json.loads,
-    **dict.fromkeys(METRICS, lambda text: float(text or "nan")),
+    **dict.fromkeys(METRICS, lambda text: _measure(text)),
 }
+
+
+#: No metric comes near it, and its square is a number still.
+_LARGEST = 1e100
 
 
 class ResultsError(BlackboxGradError, ValueError):
@@ -96,6 +100,14 @@ def results(folder: Path) -> list[Row]:
     if not rows:
         raise ResultsError(f"{folder}: no results of an evaluation; blackbox-grad style evaluate -o {folder} makes them")
     return rows
+
+
+def _measure(text: str) -> float:
+    """NaN if there is none, as for the PESQ of music."""
+    number = float(text or "nan")
+    if abs(number) > _LARGEST:
+        raise ValueError(f"{text[:40]} is no measure")
+    return number
 
 
 def _key(row: Row) -> tuple[int, str]:
