@@ -36,6 +36,16 @@ def check_writable(path: str | os.PathLike[str], suffixes: Collection[str]) -> N
         raise AudioError(f"{path}: the folder {path.parent} cannot be written to; check its permissions")
 
 
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Raise `AudioError` if this cannot be a folder of results. Call it before the work. It may not exist yet."""
+    path = Path(path)
+    nearest = next((p for p in (path, *path.absolute().parents) if os.path.lexists(p)), Path("."))
+    if not os.path.isdir(nearest):
+        raise AudioError(f"{path}: {nearest} is not a folder; name another")
+    if not os.access(nearest, os.W_OK):
+        raise AudioError(f"{path}: the folder {nearest} cannot be written to; check its permissions")
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name in the same folder, renamed to `path` if the block succeeds and deleted otherwise.

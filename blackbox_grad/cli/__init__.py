@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from blackbox_grad.cli.console import table as table
     from blackbox_grad.cli.console import warn as warn
     from blackbox_grad.cli.outputs import Outputs as Outputs
+    from blackbox_grad.cli.outputs import attempted as attempted
     from blackbox_grad.cli.outputs import command_line as command_line
     from blackbox_grad.cli.outputs import refuse_overwriting as refuse_overwriting
     from blackbox_grad.cli.outputs import warn_of_clipping as warn_of_clipping
@@ -56,6 +57,7 @@ _HOME = {
     "Preset": "arguments",
     "Set": "arguments",
     "Outputs": "outputs",
+    "attempted": "outputs",
     "command_line": "outputs",
     "complain": "console",
     "err": "console",

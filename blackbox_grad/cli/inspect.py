@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ import typer
 
 from blackbox_grad.cli.arguments import Address, HostOption, Json, Options, Preset, options_of
 from blackbox_grad.cli.console import out, print_json, say, table
+from blackbox_grad.cli.outputs import attempted, command_line
 from blackbox_grad.cli.progress import progress
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
@@ -20,8 +20,10 @@ from blackbox_grad.errors import ParameterError
 from blackbox_grad.files import check_writable
 from blackbox_grad.hosts.default import opened_host
 from blackbox_grad.inspection.whole import PATIENCE, seconds_per_second
+from blackbox_grad.interrupts import deferred_interrupts
 from blackbox_grad.parameters.parameter import Parameter
 from blackbox_grad.parameters.wording import kind, range_
+from blackbox_grad.reports.pages import check_page_libraries
 
 
 def inspect(
@@ -73,22 +75,31 @@ def _measure(
 
     if report is not None:
         check_writable(report, (".html", ".htm"))
-    with progress() as show:
-        found = inspect_effect(
-            spec, time_limit=time_limit, render_limit=renders, again=again, host=host, on_progress=lambda p: show(shown(p))
-        )
-    if report is not None:
-        from blackbox_grad.inspection.report import write_report
+        check_page_libraries()
+    measured = False
+    with deferred_interrupts(lambda: measured) as interrupt:
+        with progress() as show:
+            found = inspect_effect(
+                spec, time_limit=time_limit, render_limit=renders, again=again, host=host, on_progress=lambda p: show(shown(p))
+            )
+        measured = True
 
-        write_report(report, found, command=shlex.join(["blackbox-grad", *sys.argv[1:]]))
-    if json:
-        print_json(found.to_json() | {"files": [str(report)] if report else []})
-    else:
-        print_inspection(found)
-        if report is not None:
-            say("\n", ("report   ", "dim"), str(report))
-    if found.stopped == "interrupted":
-        raise typer.Exit(130)
+        def page(path: Path) -> None:
+            from blackbox_grad.inspection.report import write_report
+
+            write_report(path, found, command=command_line())
+
+        there = [report] if report is not None and attempted(report, page) else []
+        if json:
+            print_json(found.to_json() | {"files": [str(path) for path in there]})
+        else:
+            print_inspection(found)
+            for path in there:
+                say("\n", ("report   ", "dim"), str(path))
+    if report is not None and not there:
+        raise typer.Exit(1)
+    if interrupt.pressed or found.stopped == "interrupted":
+        raise typer.Exit(interrupt.exit_code)
 
 
 def _as_json(spec: EffectSpec, info: EffectInfo, cost: float | None) -> dict[str, Any]:

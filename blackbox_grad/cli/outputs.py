@@ -78,14 +78,8 @@ class Outputs:
             warn_of_clipping(path, audio)
 
         for path, write in ((self.parameters, write_settings), (self.audio, write_audio), (self.report, page)):
-            if path is not None:
-                try:
-                    write(path)
-                    self.written.append(path)
-                except BlackboxGradError as error:
-                    complain(str(error))
-                except Exception as error:
-                    complain(f"{path}: cannot be written ({' '.join(str(error).split()) or type(error).__name__})")
+            if path is not None and attempted(path, write):
+                self.written.append(path)
 
     def print(self) -> None:
         """Name the files that were written."""
@@ -101,6 +95,18 @@ class Outputs:
             raise typer.Exit(1)
         if interrupt.pressed:
             raise typer.Exit(interrupt.exit_code)
+
+
+def attempted(path: Path, write: Callable[[Path], object]) -> bool:
+    """Whether `write(path)` wrote the file. If not, it says why, and the command goes on with its other results."""
+    try:
+        write(path)
+        return True
+    except BlackboxGradError as error:
+        complain(str(error))
+    except Exception as error:
+        complain(f"{path}: cannot be written ({' '.join(str(error).split()) or type(error).__name__})")
+    return False
 
 
 def write_match(outputs: Outputs, found: Match, audio: Audio, target: Audio, truth: Mapping[str, float] | None = None) -> None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 
 import typer
 
-from blackbox_grad.cli import HostOption, Json, complain, err, importing, out, print_json, say, table, warn
+from blackbox_grad.cli import HostOption, Json, attempted, complain, err, importing, out, print_json, say, table, warn
 from blackbox_grad.errors import BlackboxGradError
-from blackbox_grad.files import check_writable
+from blackbox_grad.files import check_folder, check_writable
 from blackbox_grad.interrupts import Interrupt, deferred_interrupts
 from blackbox_grad_adapters.style_matching.commands.progress import decoding, telling
 from blackbox_grad_adapters.style_matching.data import corpora
@@ -91,6 +91,7 @@ def evaluate(
         raise typer.BadParameter("say what these --recordings are: --kind speech or --kind music")
     if page is not None:
         check_writable(page, (".md",))
+    check_folder(output)
     failed = 0
     wanted = names or list(shipped.EFFECTS) if examples else []
     interrupt, measuring = Interrupt(), False
@@ -126,7 +127,8 @@ def evaluate(
         if page is not None:
             from blackbox_grad_adapters.style_matching.evaluation.page import write
 
-            write(page, found)
+            if not attempted(page, lambda path: write(path, found)):
+                failed, page = failed + 1, None
         if json:
             print_json([summary.to_json() for summary in found])
         else:

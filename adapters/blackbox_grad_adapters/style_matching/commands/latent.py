@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blackbox_grad import audio_files
-from blackbox_grad.cli import HostOption, Json, command_line, err, out, print_json, refuse_overwriting, say, table
-from blackbox_grad.files import check_writable
+from blackbox_grad.cli import HostOption, Json, attempted, command_line, err, out, print_json, refuse_overwriting, say, table
+from blackbox_grad.errors import AudioError
+from blackbox_grad.files import check_folder, check_writable
 from blackbox_grad_adapters.style_matching.commands.progress import decoding
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def map_(
     from blackbox_grad_adapters.style_matching.networks import shipped
 
     ears = shipped.encoder(encoder)
+    if trouble := audio_files.MP3.trouble(1, ears.sample_rate):
+        raise AudioError(f"{trouble}; the map's sounds are MP3, so use an encoder of one of these rates")
     x = _excerpt(source, ears)
     with _working(host, "rendering and embedding") as rendering:
         path = EffectPath(effect, ears.sample_rate, host=rendering, parameters=only or "continuous")
@@ -120,6 +123,7 @@ def figures(
       blackbox-grad style figures --effect pedalboard-builtin:Reverb --effect ZamDelay.vst3 -o figures
       blackbox-grad style figures --effect pedalboard-builtin:Delay --recordings music -o figures --json
     """
+    check_folder(output)
     from blackbox_grad_adapters.style_matching.data import corpora
     from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
     from blackbox_grad_adapters.style_matching.effect_path import EffectPath
@@ -138,16 +142,19 @@ def figures(
         paths = _named([EffectPath(address, ears.sample_rate, host=rendering) for address in dict.fromkeys(effect)])
         spaces = {name: latent_space(path, ears, x, points, seed) for name, path in paths.items()}
         read = readability(paths, ears, _excerpts(tracks, ears, seed), points, seed)
-    files = write_latent_report(output, spaces, read, command_line(), seed)
+    files: list[Path] = []
+    attempted(output, lambda folder: files.extend(write_latent_report(folder, spaces, read, command_line(), seed)))
     if json:
         measured = {name: asdict(one) | {"effect": paths[name].spec.address} for name, one in read.items()}
-        print_json({"page": str(files[0]), "files": [str(file) for file in files[1:]], "read": measured})
-        return
+        print_json({"page": str(files[0]) if files else None, "files": [str(file) for file in files[1:]], "read": measured})
+        raise typer.Exit(0 if files else 1)
     rows = table("effect", "recognised", "parameters read", right=["recognised"], whole=["effect"])
     for name, one in read.items():
         shares = ", ".join(f"{parameter} {share:.2f}" for parameter, share in one.explained.items())
         rows.add_row(name, "" if one.accuracy is None else f"{one.accuracy:.2f}", shares)
     out().print(rows)
+    if not files:
+        raise typer.Exit(1)
     say("")
     say(("page  ", "dim"), str(files[0]))
 

@@ -15,6 +15,7 @@ from blackbox_grad.cli import (
     Hosts,
     Json,
     Set,
+    attempted,
     command_line,
     err,
     host_of,
@@ -26,6 +27,7 @@ from blackbox_grad.cli import (
     values_of,
     warn,
 )
+from blackbox_grad.files import check_folder
 from blackbox_grad.interrupts import Interrupt, deferred_interrupts
 from blackbox_grad_adapters.style_matching.commands.progress import decoding, telling
 
@@ -86,6 +88,7 @@ def train_encoder(
         from blackbox_grad_adapters.style_matching.training import run
         from blackbox_grad_adapters.style_matching.training.loggers import weights_and_biases
 
+    check_folder(output)
     with _kept() as work, weights_and_biases(wandb, output) as loggers, opened_host(host_of(host, hosts)) as rendering:
         file, fitted = run.run_encoder(
             effect or shipped.EFFECTS,
@@ -158,6 +161,7 @@ def train(
         from blackbox_grad_adapters.style_matching.training.controller_training import Plan
         from blackbox_grad_adapters.style_matching.training.loggers import weights_and_biases
 
+    check_folder(output)
     if preset not in PRESETS:
         raise typer.BadParameter(f"no controller {preset!r}; known are {', '.join(PRESETS)}")
     ears = shipped.encoder(encoder)
@@ -185,14 +189,18 @@ def train(
             loggers=loggers,
         )
         report = output / "report.html"
-        write_run_report(report, trained, command_line(), examples)
+        whole = attempted(report, lambda path: write_run_report(path, trained, command_line(), examples))
     if json:
-        print_json({"controller": str(file), "report": str(report), **trained.results, "interrupted": trained.interrupted})
+        files = {"controller": str(file), "report": str(report) if whole else None}
+        print_json({**files, **trained.results, "interrupted": trained.interrupted})
     else:
         _print(trained.results)
         for name, path in (("controller", file), ("report", report)):
-            say((f"{name:<11}", "dim"), str(path))
+            if path != report or whole:
+                say((f"{name:<11}", "dim"), str(path))
     work.end()
+    if not whole:
+        raise typer.Exit(1)
 
 
 def _print(results: dict[str, Any]) -> None:
