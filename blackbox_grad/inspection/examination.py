@@ -136,8 +136,8 @@ def _stages(renders: Renders, found: Inspection) -> Iterator[Inspection]:
     found = replace(found, measured_latency=whole.measured_latency(renders))
     yield found
     failures = whole.failures(renders)
-    shares = {"nonfinite": failures.nonfinite, "silent": failures.silent, "loud": failures.loud}
-    found = replace(found, **shares, bad_settings=failures.example)
+    found = replace(found, nonfinite=failures.nonfinite, silent=failures.silent, loud=failures.loud)
+    found = replace(found, bad_settings=failures.example)
     yield found
 
     tolerance = _ABOVE_NOISE * max(history.repeatability, history.leakage)

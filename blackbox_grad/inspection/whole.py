@@ -111,6 +111,6 @@ def failures(renders: Renders) -> Failures:
     silent = ~nonfinite & (np.abs(y).max(axis=(1, 2, 3)) < SILENCE)
     with np.errstate(over="ignore"):
         loud = ~nonfinite & (np.abs(y).max(axis=(1, 2, 3)) > LOUD * np.abs(renders.signals).max())
-    bad = next((found for found in map(np.flatnonzero, (nonfinite, loud, silent)) if len(found)), ())
+    bad = next((found for found in map(np.flatnonzero, (nonfinite, loud, silent)) if len(found)), np.array([], int))
     example = tuple(zip(renders.space.names, points[bad[0]].round(3).tolist(), strict=True)) if len(bad) else ()
     return Failures(float(nonfinite.mean()), float(silent.mean()), float(loud.mean()), example)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from blackbox_grad.effects import EffectSpec, load
-from blackbox_grad.errors import EffectLoadError
 from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend, DawDreamerPluginEffect
 from blackbox_grad_backends.native import lv2_bundles, plugin_folders
-from blackbox_grad_backends.native.lv2_description import Port, describe_all
-from blackbox_grad_backends.native.lv2_parameters import HostRange, describe_port, is_for_the_host
+from blackbox_grad_backends.native.lv2_description import PluginDescription, Port, PortGroup, describe_all
+from blackbox_grad_backends.native.lv2_parameters import HostRange, describe_port, is_for_the_host, ports_of_controls
 from blackbox_grad_backends.native.lv2_refusals import refusal
 
 EQUALISER = "http://calf.sourceforge.net/plugins/Equalizer12Band"
@@ -100,15 +96,31 @@ def test_what_is_set_by_the_host_is_no_parameter() -> None:
     assert not describe_port(control(1.0, 300.0, designation="beatsPerMinute"), 0.5)[0].trainable
 
 
-@given(low=st.integers(-1000, 1000), count=st.integers(2, 400), data=st.data())
-def test_a_whole_number_is_never_cut_to_the_one_below(low: int, count: int, data: st.DataObject) -> None:
-    high = low + count - 1
-    parameter, reach = describe_port(control(low, high, "integer"), 0.0)
-    wanted = data.draw(st.integers(low, high))
-    value = reach.host_value(parameter, (wanted - low) / (count - 1))
-    received = np.float32(low) + np.float32(high - low) * np.float32(value)  # as JUCE computes it
-    assert int(np.floor(received)) == wanted
-    assert received == pytest.approx(wanted, abs=1e-3)
+@pytest.mark.parametrize("low", [0, 1, -3, 100])
+def test_a_whole_number_is_never_cut_to_the_one_below(low: int) -> None:
+    """7 of 0 to 23, divided and multiplied in 32 bits, is 6.9999995. Many plug-ins cut that to 6."""
+    cut = []
+    for count in range(2, 90):
+        parameter, reach = describe_port(control(low, low + count - 1, "integer"), 0.0)
+        for step in range(count):
+            value = np.float32(reach.host_value(parameter, step / (count - 1)))
+            received = np.float32(low) + np.float32(count - 1) * value  # as JUCE computes it
+            if not low + step <= received < low + step + 1e-3:
+                cut.append((count, step, received))
+    assert not cut
+
+
+def test_ports_of_one_name_are_told_apart_by_their_groups() -> None:
+    """JUCE lists ports outside of groups first, then the groups by their IRIs, and calls the enabled port Bypass."""
+    group = PortGroup("", frozenset({"Group"}))
+    kinds = [("urn:b", ""), ("", "enabled"), ("urn:a", ""), ("", ""), ("urn:b", ""), ("", "freeWheeling")]
+    ports = [replace(control(designation=d), name="Gain", index=i, symbol=f"p{i}", group=g) for i, (g, d) in enumerate(kinds)]
+    groups = {"urn:a": group, "urn:b": group}
+    plugin = PluginDescription("urn:x", Path(), None, (), "X", frozenset(), groups=groups, ports=tuple(ports))
+    found = ports_of_controls(plugin, ["Bypass", "Gain", "Gain", "Gain", "Gain"])
+    assert [port and port.index for port in found] == [1, 3, 2, 0, 4]
+    # without any port of this name
+    assert ports_of_controls(plugin, ["Other", "Gain"])[0] is None
 
 
 def test_the_default_is_passed_on_exactly_as_the_host_gave_it() -> None:
@@ -149,100 +161,6 @@ def test_an_equaliser_with_gains_from_a_64th_to_64_is_tame_at_random_settings() 
     assert (frequency.scale, frequency.unit, frequency.text(frequency.default)) == ("log", "Hz", "60 Hz")
     assert np.median(peaks) < 10.0
     assert max(peaks) < 1e4
-
-
-def copied(bundle: Path, target: Path, **edits: str) -> Path:
-    """A copy of a bundle with replacements in its Turtle files."""
-    shutil.copytree(bundle, target)
-    for file in target.glob("*.ttl"):
-        text = file.read_text("utf-8")
-        for old, new in edits.items():
-            text = text.replace(old.replace("__", " "), new)
-        file.write_text(text, "utf-8")
-    return target
-
-
-@pytest.fixture
-def own_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("LV2_PATH", str(tmp_path / "lv2"))
-    return tmp_path / "lv2" / "sub-folder" / "no suffix"
-
-
-def installed_bundle(uri: str) -> Path:
-    found = lv2_bundles.bundle_of(uri)
-    assert found is not None
-    return found
-
-
-@pytest.fixture
-def tube() -> Path:
-    return installed_bundle("urn:zamaudio:ZamTube")
-
-
-@pytest.mark.plugins
-def test_a_plugin_of_lv2_path_opens_from_there(tube: Path, own_path: Path) -> None:
-    copied(tube, own_path, Tube__Drive="Valve Drive")
-    effect = opened("urn:zamaudio:ZamTube")
-    assert "Valve Drive" in effect.parameters.names
-    audio = np.full((1, 2000), 0.1, np.float32)
-    expected = effect.render(audio, effect.parameters.defaults)
-    assert np.array_equal(effect.render(audio, effect.parameters.defaults), expected)
-    assert np.abs(expected).max() > 0.0
-
-
-@pytest.mark.plugins
-@pytest.mark.parametrize("sample_rate", [44100.0, 48000.0])
-def test_a_range_in_multiples_of_the_sample_rate_reaches_the_plugin_in_hz(
-    own_path: Path, sample_rate: float, monkeypatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.delenv("LV2_PATH")
-        bundle = installed_bundle("urn:zamaudio:ZamDelay")
-    copied(bundle, own_path)
-    (file,) = [f for f in own_path.glob("*.ttl") if "LPF" in f.read_text("utf-8")]
-    before, _, after = file.read_text("utf-8").partition('"LPF"')
-    after = after.replace("lv2:minimum 20 ;", "lv2:minimum 0.001 ; lv2:portProperty lv2:sampleRate ;", 1)
-    after = after.replace("lv2:maximum 20000", "lv2:maximum 0.25", 1)
-    file.write_text(f'{before}"LPF"{after}', "utf-8")
-    effect = opened("urn:zamaudio:ZamDelay", sample_rate)
-    cut = effect.parameters[effect.parameters.index("LPF")]
-    assert (cut.minimum, cut.maximum, cut.unit) == (0.001 * sample_rate, 0.25 * sample_rate, "Hz")
-    point = effect.parameters.point({"LPF": 1.0})
-    effect._run(np.zeros((1, 64), np.float32), point)
-    text = effect._processor.get_parameter_text(effect._indices[effect.parameters.index("LPF")])
-    assert float(text) == pytest.approx(0.25 * sample_rate, rel=1e-4)
-    effect.close()
-
-
-@pytest.mark.plugins
-@pytest.mark.parametrize(
-    ("addition", "cause"),
-    [
-        ("lv2:requiredFeature lv2:inPlaceBroken", r"requires the host feature .*lv2core#inPlaceBroken, which DawDreamer"),
-        ('lv2:port [ a lv2:CVPort , lv2:InputPort ; lv2:index 99 ; lv2:symbol "pitch_cv" ]', r"it has CV ports \(pitch_cv\)"),
-        ('lv2:port [ a lv2:MorphPort , lv2:InputPort ; lv2:index 99 ; lv2:symbol "odd" ]', r"ports of a kind .* \(odd\)"),
-        ("a lv2:InstrumentPlugin", "is an instrument, not an effect"),
-    ],
-)
-def test_what_dawdreamer_cannot_run_is_refused_before_it_is_loaded(
-    tube: Path, own_path: Path, addition: str, cause: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copied(tube, own_path)
-    (file,) = [f for f in own_path.glob("*.ttl") if "lv2:maximum" in f.read_text("utf-8")]
-    file.open("a").write(f"\n<urn:zamaudio:ZamTube> {addition} .\n")
-    monkeypatch.setattr("dawdreamer.RenderEngine.make_plugin_processor", lambda *a: pytest.fail("it was loaded"))
-    with pytest.raises(EffectLoadError, match=rf"^dawdreamer:urn:zamaudio:ZamTube .*{cause}"):
-        opened("urn:zamaudio:ZamTube")
-
-
-@pytest.mark.plugins
-def test_a_feature_that_asks_nothing_of_the_host_is_no_obstacle(tube: Path, own_path: Path) -> None:
-    copied(tube, own_path)
-    with (own_path / "manifest.ttl").open("a") as manifest:
-        manifest.write("\n<urn:zamaudio:ZamTube> lv2:requiredFeature lv2:isLive .\n")
-    effect = opened("urn:zamaudio:ZamTube")
-    assert np.abs(effect.render(np.full((1, 500), 0.1, np.float32), effect.parameters.defaults)).max() > 0.0
 
 
 @pytest.mark.plugins

@@ -1,11 +1,8 @@
 """A home folder in which DawDreamer finds an LV2 plug-in that it would not find, or would misread.
 
 DawDreamer's host, JUCE, looks into `~/.lv2` and a few folders of the system: it takes no notice of `LV2_PATH` and sub-folders. It
-takes a range that is given in multiples of the sample rate (`lv2:sampleRate`) for Hz, and refuses a plug-in that requires
-`lv2:isLive`, which asks nothing of a host. It leaves optional audio inputs unconnected: side chains cannot be used, and calf's
-EnvelopeFilter crashes when its own is turned on. It connects nothing if two inputs have the same designation: xfade, with two left
-ones, crashes. A temporary home with a `.lv2` that holds the plug-in with other words about these mends it. It comes before all
-other folders.
+misreads some descriptions (`Lv2Home` lists how). Both are mended by a temporary home with a `.lv2` that holds the plug-in, with
+another description if need be. It comes before all other folders.
 """
 
 from __future__ import annotations
@@ -15,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import Any
 from blackbox_grad.dependencies import library
 from blackbox_grad_backends.native.lv2_description import LV2, RDF, RDFS, PluginDescription, Port
 from blackbox_grad_backends.native.lv2_parameters import port_range
+from blackbox_grad_backends.native.turtle import local_name
 
 _FOLDERS: dict[str, tuple[str, ...]] = {
     "darwin": ("~/Library/Audio/Plug-Ins/LV2", "~/.lv2", "/usr/local/lib/lv2", "/usr/lib/lv2", "/Library/Audio/Plug-Ins/LV2"),
@@ -60,6 +59,13 @@ def _in_hz(port: Port, sample_rate: float) -> Port:
 class Lv2Home:
     """The folder that DawDreamer needs beside its own to open a plug-in: none for most.
 
+    The plug-in gets another description there if
+
+    - ranges are in multiples of the sample rate (`lv2:sampleRate`), which JUCE takes for Hz;
+    - it requires `lv2:isLive`, which asks nothing of a host, and which JUCE does not know;
+    - two ports are both called left: JUCE connects one of them, and the plug-in crashes (x42's xfade);
+    - a side chain may be left unconnected: JUCE leaves it so, and it could not be heard (calf's SidechainCompressor).
+
     Keep it until the plug-in is closed: the plug-in may read files of its bundle later.
 
     Args:
@@ -69,15 +75,14 @@ class Lv2Home:
 
     def __init__(self, plugin: PluginDescription, sample_rate: float) -> None:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        misread = any("sampleRate" in port.properties for port in plugin.controls) or not NEEDLESS.isdisjoint(plugin.required)
-        misread = misread or bool(_optional(plugin) or _ambiguous(plugin))
-        if not misread and _is_seen(plugin.bundle):
+        corrected = _corrected(plugin, sample_rate)
+        if corrected == plugin and _is_seen(plugin.bundle):
             return
         self._folder = tempfile.TemporaryDirectory(prefix="blackbox-grad-lv2-", ignore_cleanup_errors=True)
         bundle = Path(self._folder.name) / ".lv2" / plugin.bundle.name
         bundle.parent.mkdir()
-        if misread:
-            _rewrite(plugin, in_hz(plugin, sample_rate), bundle)
+        if corrected != plugin:
+            _rewrite(plugin, corrected, bundle)
         else:
             _link(plugin.bundle, bundle)
 
@@ -111,22 +116,6 @@ def _is_seen(bundle: Path) -> bool:
     return any(real == os.path.realpath(os.path.expanduser(os.path.expandvars(folder))) for folder in folders)
 
 
-def _optional(plugin: PluginDescription) -> set[str]:
-    """Symbols of the audio inputs that a host may leave unconnected."""
-    return {port.symbol for port in plugin.of("audio") if "connectionOptional" in port.properties}
-
-
-def _ambiguous(plugin: PluginDescription) -> set[str]:
-    """Symbols of the audio ports outside of groups if two of one direction have the same designation."""
-    found: set[str] = set()
-    for is_input in (True, False):
-        alone = [port for port in plugin.of("audio", is_input) if not port.group]
-        designations = [port.designation for port in alone if port.designation]
-        if len(set(designations)) < len(designations):
-            found |= {port.symbol for port in alone}
-    return found
-
-
 def _link(source: Path, target: Path) -> None:
     try:
         target.symlink_to(source.absolute(), target_is_directory=source.is_dir())
@@ -134,20 +123,31 @@ def _link(source: Path, target: Path) -> None:
         (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
 
 
-def _rewrite(plugin: PluginDescription, wanted: PluginDescription, bundle: Path) -> None:
-    """A bundle with the same content, in which the Turtle says what `wanted` says of the ranges of controls.
+def _corrected(plugin: PluginDescription, sample_rate: float) -> PluginDescription:
+    """The description that JUCE reads as it is meant."""
+    audio = [*plugin.of("audio"), *plugin.of("audio", is_input=False)]
+    sides = Counter((port.is_input, port.designation) for port in audio if not port.group)
+    needed = {port.group for port in audio if port.group and "connectionOptional" not in port.properties}
 
-    No audio input is optional there, and no designation ambiguous.
-    """
+    def port_corrected(port: Port) -> Port:
+        if port.kind == "audio" and not port.group and sides[port.is_input, port.designation] > 1:
+            port = replace(port, designation="")
+        if port.kind == "audio" and port.is_input and port.group not in needed:
+            port = replace(port, properties=port.properties - {"connectionOptional"})
+        return port
+
+    mended = in_hz(plugin, sample_rate)
+    required = tuple(feature for feature in plugin.required if feature not in NEEDLESS)
+    return replace(mended, ports=tuple(map(port_corrected, mended.ports)), required=required)
+
+
+def _rewrite(plugin: PluginDescription, wanted: PluginDescription, bundle: Path) -> None:
+    """A bundle with the same content, whose Turtle says what `wanted` says of features and ports."""
     ox = library("pyoxigraph", "opening an LV2 plug-in")
     bundle.mkdir()
     for entry in plugin.bundle.iterdir():
         if entry.suffix != ".ttl":
             _link(entry, bundle / entry.name)
-    ranges = {port.symbol: port for port in wanted.controls}
-    changed = {port.symbol for port in plugin.controls if "sampleRate" in port.properties}
-    optional, ambiguous = _optional(plugin), _ambiguous(plugin)
-    fields = {f"{LV2}minimum": "minimum", f"{LV2}maximum": "maximum", f"{LV2}default": "default"}
     statements: list[Any] = []
     for file in dict.fromkeys((plugin.bundle / "manifest.ttl", *plugin.files)):
         with contextlib.suppress(OSError, SyntaxError, ValueError):
@@ -158,24 +158,16 @@ def _rewrite(plugin: PluginDescription, wanted: PluginDescription, bundle: Path)
                 lenient=True,
                 rename_blank_nodes=True,
             )
-    symbols = {s.subject: s.object.value for s in statements if s.predicate.value == f"{LV2}symbol"}
-    kept = []
-    for s in statements:
-        name, value = s.predicate.value, getattr(s.object, "value", "")
-        ours = isinstance(s.subject, ox.BlankNode) and symbols.get(s.subject) in changed
-        symbol = symbols.get(s.subject)
-        needless = name == f"{LV2}requiredFeature" and value in NEEDLESS
-        unplugged = symbol in optional and value == f"{LV2}connectionOptional"
-        designated = symbol in ambiguous and name == f"{LV2}designation"
-        unwanted = needless or unplugged or designated or name == f"{RDFS}seeAlso"
-        if unwanted or (ours and (name in fields or value == f"{LV2}sampleRate")):
-            continue
-        kept.append(ox.Triple(s.subject, s.predicate, s.object))
-    for node, symbol in symbols.items():
-        if isinstance(node, ox.BlankNode) and symbol in changed:
-            for predicate, field in fields.items():
-                number = ox.Literal(repr(float(getattr(ranges[symbol], field))), datatype=ox.NamedNode(_DECIMAL))
-                kept.append(ox.Triple(node, ox.NamedNode(predicate), number))
+    ours = {s.object for s in statements if s.predicate.value == f"{LV2}port" and s.subject.value == plugin.uri}
+    names = {s.subject: s.object.value for s in statements if s.predicate.value == f"{LV2}symbol" and s.subject in ours}
+    now = {port.symbol: port for port in wanted.ports}
+    changed = {port.symbol for port in plugin.ports if port != now[port.symbol]}
+    nodes = {node: now[symbol] for node, symbol in names.items() if symbol in changed}
+    kept = [ox.Triple(s.subject, s.predicate, s.object) for s in statements if not _is_obsolete(s, nodes.get(s.subject))]
+    for node, port in nodes.items():
+        for name in _RANGE if port.kind == "control" else ():
+            number = ox.Literal(repr(float(getattr(port, name))), datatype=ox.NamedNode(_DOUBLE))
+            kept.append(ox.Triple(node, ox.NamedNode(f"{LV2}{name}"), number))
     uri, description = ox.NamedNode(plugin.uri), bundle / "description.ttl"
     manifest = [
         ox.Triple(uri, ox.NamedNode(f"{RDF}type"), ox.NamedNode(f"{LV2}Plugin")),
@@ -187,4 +179,20 @@ def _rewrite(plugin: PluginDescription, wanted: PluginDescription, bundle: Path)
         ox.serialize(triples, str(path), format=ox.RdfFormat.TURTLE)
 
 
-_DECIMAL = "http://www.w3.org/2001/XMLSchema#double"
+_RANGE = ("minimum", "maximum", "default")
+
+_DOUBLE = "http://www.w3.org/2001/XMLSchema#double"
+
+
+def _is_obsolete(statement: Any, port: Port | None) -> bool:
+    """Whether a statement is left out. `port`: what its subject becomes; None if that is nothing that changes."""
+    name, value = statement.predicate.value, getattr(statement.object, "value", "")
+    if name == f"{RDFS}seeAlso" or (name == f"{LV2}requiredFeature" and value in NEEDLESS):
+        return True
+    if port is None:
+        return False
+    if name == f"{LV2}portProperty":
+        return local_name(value) not in port.properties
+    if name == f"{LV2}designation":
+        return local_name(value) != port.designation
+    return port.kind == "control" and name in [f"{LV2}{field}" for field in _RANGE]
