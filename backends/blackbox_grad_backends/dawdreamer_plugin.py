@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from blackbox_grad.effects import Audio, PluginEffect
-from blackbox_grad.errors import BlackboxGradError, EffectLoadError, EffectNotFoundError, RenderError, suggest
+from blackbox_grad.errors import BlackboxGradError, EffectLoadError, EffectNotFoundError, RenderError
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends import dawdreamer_controls, lv2_trial
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph
@@ -119,7 +119,9 @@ def _described(uri: str) -> PluginDescription:
     plugin = lv2_bundles.description(uri)
     if plugin is None:
         known = list(lv2_bundles.effects())
-        raise EffectNotFoundError(f"dawdreamer:{uri}: no LV2 plug-in with this URI is installed; {suggest(uri, known)}")
+        raise EffectNotFoundError(
+            f"dawdreamer:{uri}: no LV2 plug-in with this URI is installed; {plugin_folders.known(known, uri)}"
+        )
     if cause := refusal(plugin):
         raise EffectLoadError(f"dawdreamer:{uri} {cause}")
     return plugin
@@ -136,7 +138,9 @@ def _locate(locator: str) -> str:
     path = path or plugin_folders.find(name, "vst3") or plugin_folders.find(name, "vst2")
     if path is None:
         known = sorted(p.name for kind in ("vst3", "vst2") for p in plugin_folders.installed(kind))
-        raise EffectNotFoundError(f"dawdreamer:{locator}: no such file, and no installed plug-in; {suggest(given.name, known)}")
+        raise EffectNotFoundError(
+            f"dawdreamer:{locator}: no such file, and no installed plug-in; {plugin_folders.known(known, given.name)}"
+        )
     return str(path)
 
 

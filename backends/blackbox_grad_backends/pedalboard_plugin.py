@@ -115,7 +115,7 @@ def _locate(locator: str) -> tuple[Path, str | None]:
     if path is None:
         known = sorted(p.name for p in _all_installed())
         raise EffectNotFoundError(
-            f"pedalboard:{locator}: no such file, and no installed plug-in; {suggest(Path(text).name, known)}"
+            f"pedalboard:{locator}: no such file, and no installed plug-in; {plugin_folders.known(known, Path(text).name)}"
         )
     return path, name or None
 

@@ -64,7 +64,7 @@ def resolve_address(address: str) -> str:
     if colon and prefix in entry_points_of(BACKENDS):
         if not locator.strip():
             raise AddressError(f"{address!r} names no effect; `blackbox-grad effects` lists what is installed")
-        return address
+        return _by_its_locator(prefix, locator) or address
     claims = sorted(((b.claims(address), name) for name, b in backends()), reverse=True)
     if claims and claims[0][0] > 0:
         return f"{claims[0][1]}:{address}"
@@ -81,6 +81,18 @@ def resolve_address(address: str) -> str:
         f"no installed effect is called {address!r}; {_alike(address, listings)}`blackbox-grad effects WORD` searches, and any "
         f"effect can be written as backend:effect with one of {', '.join(backend_names())}"
     )
+
+
+def _by_its_locator(name: str, text: str) -> str:
+    """The address if `text` is the name, and not the locator, of just one effect of the backend `name`: "dawdreamer:Overdrive".
+
+    Only backends with a `catalogue` are asked, which costs little.
+    """
+    if re.search(r"[/\\.:|\s]", text) or not hasattr(found := backend(name), "catalogue") or found.claims(text) > 0:
+        return ""
+    listings = list(catalogue(name))
+    called = [listing.address for listing in listings if text.casefold() in map(str.casefold, listing.names)]
+    return called[0] if len(called) == 1 else ""
 
 
 def _alike(name: str, listings: list[Listing]) -> str:

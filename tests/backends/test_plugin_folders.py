@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from blackbox_grad import load
+from blackbox_grad.errors import EffectNotFoundError
 from blackbox_grad_backends.native import plugin_folders
 from blackbox_grad_backends.native.plugin_folders import find, folders, installed
 
@@ -63,3 +65,9 @@ def test_debians_plugins_are_found():
     assert find("ZamTube", "vst3") is not None
     assert find("ZamDelay-vst.so", "vst2") is not None
     assert find("mda", "lv2") is not None
+
+
+@pytest.mark.parametrize("address", ["ZamTube.vst3", "dawdreamer:ZamTube.vst3", "urn:zamaudio:ZamTube"])
+def test_without_any_plugin_the_error_says_so(own_folder, address):
+    with pytest.raises(EffectNotFoundError, match="none at all is in the folders where hosts look for plug-ins"):
+        load(address)

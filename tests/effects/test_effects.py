@@ -136,6 +136,7 @@ def test_a_name_is_an_address_if_only_one_effect_has_it(tmp_path, monkeypatch):
         )
     for name in ("shimmer", "SHIMMER one", "Shimmer One"):
         assert bg.EffectSpec.of(name).address == "dawdreamer:urn:one:Shimmer"
+    assert bg.EffectSpec.of("dawdreamer:SHIMMER").address == "dawdreamer:urn:one:Shimmer"
     assert bg.EffectSpec.of("soft-clip").address == "reference:soft-clip"
     assert bg.EffectSpec.of("wahwah").address == "dawdreamer:urn:two#Wah"
     assert bg.EffectSpec.of("biquad | shimmer").address == "reference:biquad | dawdreamer:urn:one:Shimmer"

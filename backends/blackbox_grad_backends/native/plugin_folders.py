@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
+
+from blackbox_grad.errors import suggest
 
 PluginKind: TypeAlias = Literal["vst3", "vst2", "lv2"]
 
@@ -57,6 +59,14 @@ def folders(kind: PluginKind) -> list[Path]:
         names = list({"darwin": _MACOS, "win32": _WINDOWS}.get(sys.platform, _LINUX)[kind])
     paths = (Path(os.path.expandvars(name)).expanduser() for name in names)
     return [path for path in dict.fromkeys(paths) if path.is_dir()]
+
+
+def known(names: Iterable[str], wanted: str) -> str:
+    """The tail of an error about a plug-in that is not there: its neighbours, or where to get some."""
+    if names := list(names):
+        return suggest(wanted, names)
+    free = "; on Debian and Ubuntu, mda-lv2 and zam-plugins have free ones" if sys.platform == "linux" else ""
+    return f"none at all is in the folders where hosts look for plug-ins{free}"
 
 
 def installed(kind: PluginKind) -> Iterator[Path]:
