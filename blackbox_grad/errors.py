@@ -65,6 +65,10 @@ class SecondDerivativeError(BlackboxGradError, RuntimeError):
     """A second derivative was requested: a gradient estimate cannot be differentiated."""
 
 
+class DeadParameterWarning(UserWarning):
+    """Some free parameters change nothing while the others are held: their gradient is 0."""
+
+
 #: Names listed in one message.
 MOST_NAMES = 40
 

@@ -67,6 +67,13 @@ def test_python_runs(sources, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.plugins
+def test_the_first_example_of_the_readme_shows_a_full_gradient():
+    names = {}
+    exec(next(source for page, _, source in blocks("python") if str(page) == "README.md"), names)
+    assert names["p"].grad.all(), "no parameter of no item has a gradient of 0"
+
+
 @pytest.mark.parametrize(
     "source", [pytest.param(source, id=f"{page}-{number}", marks=marks(source)) for page, number, source in blocks("sh")]
 )

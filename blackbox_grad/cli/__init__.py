@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from blackbox_grad.cli.arguments import host_of as host_of
     from blackbox_grad.cli.arguments import options_of as options_of
     from blackbox_grad.cli.arguments import placed as placed
+    from blackbox_grad.cli.arguments import selection_of as selection_of
     from blackbox_grad.cli.arguments import values_of as values_of
     from blackbox_grad.cli.console import complain as complain
     from blackbox_grad.cli.console import err as err
@@ -68,6 +69,7 @@ _HOME = {
     "refuse_overwriting": "outputs",
     "say": "console",
     "table": "console",
+    "selection_of": "arguments",
     "values_of": "arguments",
     "warn": "console",
     "warn_of_clipping": "outputs",

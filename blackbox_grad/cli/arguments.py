@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from blackbox_grad.cli.completion import effect_names
+from blackbox_grad.parameters.space import SELECTIONS
 
 Address: TypeAlias = Annotated[
     str,
@@ -100,6 +101,13 @@ def values_of(settings: list[str] | None) -> dict[str, float | str]:
             raise typer.BadParameter(f"--set {name!r} is given twice; leave one out")
         found[name] = value
     return found
+
+
+def selection_of(only: list[str] | None, usual: str) -> str | list[str]:
+    """The free parameters from --only: names, or one of "audible", "continuous", "trainable" and "all"."""
+    if only and len(only) == 1 and only[0] in SELECTIONS:
+        return only[0]
+    return only or usual
 
 
 def options_of(options: list[str] | None, preset: str | None) -> dict[str, Any]:

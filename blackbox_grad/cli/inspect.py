@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from blackbox_grad.cli.arguments import Address, HostOption, Json, Options, Pres
 from blackbox_grad.cli.console import out, print_json, say, table
 from blackbox_grad.cli.outputs import attempted, command_line
 from blackbox_grad.cli.progress import progress
+from blackbox_grad.effects.first_look import FirstLook
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import ParameterError
@@ -61,10 +62,12 @@ def inspect(
     with opened_host(host, hosts=1, time_limit=PATIENCE) as rendering:
         info = rendering.open(spec)
         cost = seconds_per_second(rendering, spec, info)
+        # which of the parameters that a layer trains are heard, with the others at their defaults
+        look = rendering.open(replace(info.spec, parameters="continuous")).look or FirstLook()
     if json:
-        print_json(_as_json(spec, info, cost))
+        print_json(_as_json(spec, info, cost, look))
     else:
-        _print(spec, info, cost)
+        _print(spec, info, cost, look)
 
 
 def _measure(
@@ -102,7 +105,7 @@ def _measure(
         raise typer.Exit(interrupt.exit_code)
 
 
-def _as_json(spec: EffectSpec, info: EffectInfo, cost: float | None) -> dict[str, Any]:
+def _as_json(spec: EffectSpec, info: EffectInfo, cost: float | None, look: FirstLook) -> dict[str, Any]:
     return {
         "address": spec.address,
         "name": info.name,
@@ -113,6 +116,8 @@ def _as_json(spec: EffectSpec, info: EffectInfo, cost: float | None) -> dict[str
         "latency_ms": 1000.0 * info.latency / spec.sample_rate,
         "repeatability": info.repeatability if np.isfinite(info.repeatability) else None,
         "seconds_per_second": cost,
+        "dead": list(look.dead),
+        "switches": [asdict(switch) for switch in look.switches],
         "parameters": [
             asdict(p)
             | {"native_default": p.text(float(value)), "native_minimum": p.to_native(0.0), "native_maximum": p.to_native(1.0)}
@@ -133,7 +138,7 @@ def _typed(parameter: Parameter, value: float) -> str:
     return f"{value:.3g} normalised"
 
 
-def _print(spec: EffectSpec, info: EffectInfo, cost: float | None) -> None:
+def _print(spec: EffectSpec, info: EffectInfo, cost: float | None, look: FirstLook) -> None:
     say((info.name, "bold"), f"  {spec.address}\n")
     speed = f"more than {PATIENCE:g} s" if cost is None else f"{1000 * cost:.3g} ms ({1 / max(cost, 1e-9):.0f} times real time)"
     repeatable = "bit-equal" if info.repeatability == 0 else f"relative error {info.repeatability:.2g} between equal renders"
@@ -152,10 +157,16 @@ def _print(spec: EffectSpec, info: EffectInfo, cost: float | None) -> None:
     say("")
     rows = table("parameter", "kind", "range", "default", "normalised", right=["normalised"], whole=["kind", "default"])
     for p, v in zip(info.parameters, info.parameters.defaults, strict=True):
-        rows.add_row(p.name, kind(p) + ("" if p.trainable else ", held"), range_(p), p.text(float(v)), f"{v:.3f}")
+        dead = p.name in look.dead
+        what = kind(p) + ("" if p.trainable else ", held") + (", not heard" if dead else "")
+        rows.add_row(p.name, what, range_(p), p.text(float(v)), f"{v:.3f}", style="dim" if dead else None)
     out().print(rows)
     if any(not p.trainable for p in info.parameters):
         say(("held: match and training leave it alone, unless it is named (--only NAME)", "dim"))
+    if look.dead:
+        say("\n", f"{len(look.dead)} continuous parameters change nothing while steps and toggles are held at their defaults.")
+    for switch in look.switches:
+        say(f"{switch}: fixed={{{switch.name!r}: {switch.setting!r}}}")
     if not len(info.parameters):
         say("It has no parameters.")
         return

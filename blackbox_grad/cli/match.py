@@ -22,6 +22,7 @@ from blackbox_grad.cli.arguments import (
     host_of,
     options_of,
     placed,
+    selection_of,
     values_of,
 )
 from blackbox_grad.cli.console import print_json
@@ -58,7 +59,10 @@ def match(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            "--only", metavar="NAME", help="Change this parameter and hold the others. Repeatable.", show_default=False
+            "--only",
+            metavar="NAME",
+            help="Change this parameter and hold the others. Repeatable. 'audible': those that change the sound.",
+            show_default=False,
         ),
     ] = None,
     settings: Set = None,
@@ -117,7 +121,7 @@ def match(
     with deferred_interrupts(lambda: search.found) as interrupt:
         # a render of the whole recording must not end a long search
         with opened_host(where, time_limit=60.0 + 10.0 * wanted.shape[1] / rate) as rendering:
-            spec = EffectSpec.of(address, rate, only or "trainable", fixed, **options)
+            spec = EffectSpec.of(address, rate, selection_of(only, "trainable"), fixed, **options)
             length = min(audio.shape[1], wanted.shape[1]) / rate
 
             def first() -> str:

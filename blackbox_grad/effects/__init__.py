@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from blackbox_grad.effects.addresses import backend, backend_names, backends, file_stamp, resolve_address
 from blackbox_grad.effects.audio import Audio, check_audio
+from blackbox_grad.effects.first_look import FirstLook, warn_of_dead
 from blackbox_grad.effects.float_mode import float_mode_kept
 from blackbox_grad.effects.opening import ChainedEffect, EffectInfo, SelectedEffect, load
 from blackbox_grad.effects.plugin import ANY, PluginEffect
 from blackbox_grad.effects.protocols import Backend, Effect
 from blackbox_grad.effects.repeatability import relative_error
 from blackbox_grad.effects.spec import HIGHEST_RATE, AnyEffect, EffectSpec, as_spec, chain, split_chain
+from blackbox_grad.effects.switches import Switch
 
 __all__ = [
     "ANY",
@@ -21,8 +23,10 @@ __all__ = [
     "Effect",
     "EffectInfo",
     "EffectSpec",
+    "FirstLook",
     "PluginEffect",
     "SelectedEffect",
+    "Switch",
     "as_spec",
     "backend",
     "backend_names",
@@ -35,4 +39,5 @@ __all__ = [
     "relative_error",
     "resolve_address",
     "split_chain",
+    "warn_of_dead",
 ]

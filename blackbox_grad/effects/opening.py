@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -12,14 +12,15 @@ from numpy.typing import ArrayLike
 from blackbox_grad.dependencies import missing_dependency
 from blackbox_grad.effects.addresses import backend
 from blackbox_grad.effects.audio import Audio, check_audio
+from blackbox_grad.effects.first_look import LOOK, FirstLook, first_look, remembered_look, warn_of_dead
 from blackbox_grad.effects.float_mode import float_mode_kept
 from blackbox_grad.effects.plugin import PluginEffect
 from blackbox_grad.effects.protocols import Closing, Effect
 from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
-from blackbox_grad.errors import BlackboxGradError, EffectLoadError, RenderError
+from blackbox_grad.errors import BlackboxGradError, EffectLoadError, ParameterError, RenderError
 from blackbox_grad.markup import heading
 from blackbox_grad.parameters.parameter import FloatArray, Parameter
-from blackbox_grad.parameters.space import ParameterSpace, Selection
+from blackbox_grad.parameters.space import ParameterSpace, Selection, find_fixed
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class EffectInfo:
     spec: EffectSpec = field(repr=False)
     notes: tuple[str, ...] = ()
 
+    @property
+    def look(self) -> FirstLook | None:
+        """Which of the free parameters change nothing, and what would wake them; None if nobody looked."""
+        return FirstLook.of(self.spec)
+
     @classmethod
     def of(cls, effect: SelectedEffect) -> EffectInfo:
         """From an opened effect."""
@@ -59,13 +65,33 @@ def load(
         address: `backend:locator` ("pedalboard-builtin:Reverb", "dawdreamer:http://drobilla.net/plugins/mda/Delay"), a bare
             path or LV2 URI, the file name of an installed plug-in, or a chain `a | b`.
         sample_rate: Hz.
-        parameters: the free parameters: names, "continuous" (default), "trainable" or "all".
+        parameters: the free parameters: names, "continuous" (default), "audible" (the continuous ones that change the sound while
+            the others are held), "trainable" or "all".
         fixed: values of other parameters, by name.
         options: passed to the backend (`preset=`, `state=`, …).
 
+    A `DeadParameterWarning` names parameters that change nothing, and the switches that would wake them.
+
     To train through it, use `DifferentiableEffect`, which opens effects in other processes.
     """
-    return _opened(as_spec(address, sample_rate, parameters, fixed, **options))
+    effect = open_effect(as_spec(address, sample_rate, parameters, fixed, **options))
+    warn_of_dead(effect.spec, len(effect.parameters))
+    return effect
+
+
+def open_effect(spec: EffectSpec, guard: Callable[[], AbstractContextManager[object]] = nullcontext) -> SelectedEffect:
+    """Open an effect in this process, and take a first look: it is in the spec that the effect knows.
+
+    Args:
+        spec: the recipe.
+        guard: a context for each render of the look, which may end this process: the next one then opens without a look.
+    """
+    effect = _opened(spec)
+    try:
+        return effect.looked_at(guard)
+    except BaseException:
+        effect.close()
+        raise
 
 
 def _opened(spec: EffectSpec) -> SelectedEffect:
@@ -83,20 +109,26 @@ def _single(spec: EffectSpec) -> tuple[Effect, EffectSpec]:
     name, _, locator = spec.address.partition(":")
     try:
         with float_mode_kept():
-            effect = backend(name).open(locator, spec.sample_rate, dict(spec.options + spec.learnt))
+            effect = backend(name).open(locator, spec.sample_rate, dict(spec.options) | _of_backend(spec))
     except ModuleNotFoundError as error:
         raise missing_dependency(error, f"backend {name!r}") from error
     except BlackboxGradError:
         raise
     except Exception as error:  # from a plug-in: ZynReverb throws std::bad_alloc, which arrives as a MemoryError
         raise EffectLoadError(f"{spec.address}: {type(error).__name__} while opening it: {error}") from error
-    return effect, replace(spec, learnt=tuple(getattr(effect, "learnt", {}).items()))
+    look = tuple(entry for entry in spec.learnt if entry[0] == LOOK)
+    return effect, replace(spec, learnt=tuple(getattr(effect, "learnt", {}).items()) + look)
+
+
+def _of_backend(spec: EffectSpec) -> dict[str, Any]:
+    """What the backend learnt. The rest of what is known is the core's."""
+    return {name: value for name, value in spec.learnt if name != LOOK}
 
 
 def _chained(spec: EffectSpec) -> tuple[Effect, EffectSpec]:
     opened: list[SelectedEffect] = []
     try:
-        opened.extend(_opened(part) for part in spec.parts)
+        opened.extend(open_effect(p) if p.parameters == "audible" else _opened(p) for p in spec.parts)
     except BaseException:
         for part in opened:
             part.close()
@@ -132,6 +164,37 @@ class SelectedEffect(Closing):
     @property
     def repeatability(self) -> float:
         return self._effect.repeatability
+
+    @property
+    def look(self) -> FirstLook | None:
+        """Which parameters change nothing, and what would wake them; None if nobody looked."""
+        return FirstLook.of(self.spec)
+
+    def looked_at(self, guard: Callable[[], AbstractContextManager[object]] = nullcontext) -> SelectedEffect:
+        """The same effect, with a first look in its spec; of "audible" parameters, only those that are heard are free."""
+        spec, space = self.spec, self.parameters
+        if not getattr(self._effect, "first_look", True):
+            return self
+        with float_mode_kept():
+            look = remembered_look(spec, lambda: self._first_look(guard))
+        known = tuple(entry for entry in spec.learnt if entry[0] != LOOK)
+        spec = replace(spec, learnt=(*known, look.learnt(spec)))
+        if spec.parameters == "audible" and look.dead:
+            if len(look.dead) == len(space):
+                raise ParameterError(look.warning(spec.address, len(space)))
+            heard = [i for i in space.free if space.everything[i].name not in look.dead]
+            space = ParameterSpace(space.everything, heard, space.held)
+        return SelectedEffect(self._effect, space, spec)
+
+    def _first_look(self, guard: Callable[[], AbstractContextManager[object]] = nullcontext) -> FirstLook:
+        def render(audio: Audio, values: FloatArray) -> Audio:
+            with guard():
+                return self._render(audio, values)
+
+        channels = 1 if getattr(self._effect, "outputs", 2) == 1 else 2
+        names = [p.name for p in self.parameters.everything]
+        pinned = [names[find_fixed(name, value, names)[0]] for name, value in self.spec.fixed]
+        return first_look(render, self.parameters, self.sample_rate, channels, self.repeatability, pinned)
 
     def render(self, audio: Audio, point: ArrayLike) -> Audio:
         with self._errors_named():

@@ -49,6 +49,8 @@ class PluginEffect(Closing, ABC):
     latency: int = 0
     repeatability: float = 0.0
     learnt: Mapping[str, Any] = {}
+    #: False for an effect that must not be rendered before it is asked to: no first look finds its dead parameters.
+    first_look: bool = True
 
     @abstractmethod
     def process(self, audio: Audio, values: FloatArray) -> Audio:

@@ -30,7 +30,8 @@ class EffectSpec:
     Attributes:
         address: `backend:locator`, or several joined by ` | `.
         sample_rate: Hz.
-        parameters: the free parameters: names, "continuous" (default), "trainable" or "all".
+        parameters: the free parameters: names, "continuous" (default), "audible" (the continuous ones that change the sound while
+            the others are held), "trainable" or "all".
         fixed: pairs of name and value of other parameters (normalised number, or text with a unit).
         options: pairs for the backend, such as `("preset", "warm.vstpreset")`.
         parts: the effects of a chain, in order; empty for a single effect.
@@ -82,7 +83,7 @@ class EffectSpec:
             raise AddressError(f"an effect's address must be text or a path, got {type(address).__name__}")
         if not isinstance(parameters, Iterable):
             raise ParameterError(
-                f"{address}: parameters={parameters!r}: give 'continuous', 'trainable', 'all' or a list of names"
+                f"{address}: parameters={parameters!r}: give 'continuous', 'audible', 'trainable', 'all' or a list of names"
             )
         if not isinstance(fixed, Mapping | None):
             raise ParameterError(f"{address}: fixed={fixed!r}: give a dict of names and values")

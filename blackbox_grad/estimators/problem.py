@@ -85,6 +85,7 @@ class Problem:
         effect: the effect behind `φ`; None for a plain function.
         loss: the loss behind `φ`; None for cotangent probes.
         probes: counts the probes of each item made so far.
+        seen: their values, `[K, B]` each time.
     """
 
     point: Tensor
@@ -95,6 +96,7 @@ class Problem:
     effect: ProblemEffect | None = None
     loss: ProblemLoss | None = None
     probes: int = 0
+    seen: list[Tensor] = field(default_factory=list, repr=False)
 
     @property
     def batch(self) -> int:
@@ -117,7 +119,15 @@ class Problem:
         Each of the `K·B` values is one render. A NaN is to be left out of the estimate.
         """
         points = self._counted(points)
-        return self.evaluate(points) if len(points) else points.new_zeros(0, self.batch)
+        values = self.evaluate(points) if len(points) else points.new_zeros(0, self.batch)
+        self.seen.append(values)
+        return values
+
+    @property
+    def flat(self) -> bool:
+        """Whether no probe differs from `value`, those that are not finite aside."""
+        values = torch.cat([self.value.cpu().double()[None], *(values.cpu().double() for values in self.seen)])
+        return bool(((values == values[0]) | ~torch.isfinite(values)).all())
 
     def probe_sounds(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """`probe`, and the renders themselves: `[K, B, P] -> [K, B], [K, B, C, T]`. Only for loss probes."""
@@ -129,7 +139,9 @@ class Problem:
         if not len(points):
             output = points.new_zeros(0) if self.effect is None else self.effect.output
             return points.new_zeros(0, self.batch), output.new_zeros(0, *output.shape)
-        return self.loss.find_sounds(points)
+        values, sounds = self.loss.find_sounds(points)
+        self.seen.append(values)
+        return values, sounds
 
     def _counted(self, points: Tensor) -> Tensor:
         """Probe points, checked and counted."""
@@ -168,6 +180,7 @@ class Problem:
             effect=None if self.effect is None else replace(self.effect, render=_no_render),
             loss=None if loss is None else replace(loss, find_sounds=lambda points: self.probe_sounds(whole(points))),
             probes=0,
+            seen=[],
         )
 
     @classmethod

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
-from blackbox_grad.effects.opening import SelectedEffect, load
+from blackbox_grad.effects.opening import SelectedEffect, open_effect
 from blackbox_grad.effects.spec import EffectSpec
 
 #: Effects that a host keeps open at once; it closes the least recently used first.
@@ -12,9 +14,14 @@ MOST_OPEN = 16
 
 
 class OpenedEffects:
-    """Opens each effect at its first use, and keeps the `MOST_OPEN` used last, by the key of their specs."""
+    """Opens each effect at its first use, and keeps the `MOST_OPEN` used last, by the key of their specs.
 
-    def __init__(self) -> None:
+    Args:
+        guard: a context for each render of a first look; it may end the process.
+    """
+
+    def __init__(self, guard: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
+        self._guard = guard
         self._effects: OrderedDict[str, SelectedEffect] = OrderedDict()
 
     def __contains__(self, key: str) -> bool:
@@ -24,7 +31,7 @@ class OpenedEffects:
         if key not in self._effects:
             while len(self._effects) >= MOST_OPEN:
                 self._effects.popitem(last=False)[1].close()
-            self._effects[key] = load(spec)
+            self._effects[key] = open_effect(spec, self._guard)
         self._effects.move_to_end(key)
         return self._effects[key]
 

@@ -35,6 +35,9 @@ from blackbox_grad.hosts.table import Table
 #: Bytes of a plug-in's output that a host keeps for error messages.
 MOST_CHATTER = 1 << 20
 
+#: Seconds for one render of a first look. A host that exceeds it ends, and the next one opens the effect without a look.
+LOOK_LIMIT = 10.0
+
 
 @contextlib.contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
@@ -42,11 +45,15 @@ def _alarm(seconds: float) -> Iterator[None]:
 
     The kernel ends it, so this works while a plug-in hangs with the interpreter locked, and after the parent has died.
     """
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    began = time.monotonic()
+    around, _ = signal.setitimer(signal.ITIMER_REAL, seconds)  # of a block around this one
+    if around and around < seconds:
+        signal.setitimer(signal.ITIMER_REAL, around)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        left = max(around - (time.monotonic() - began), 1e-3) if around else 0.0
+        signal.setitimer(signal.ITIMER_REAL, left)
 
 
 def _take(block: Block, table: Table, host: int) -> int | None:
@@ -87,7 +94,7 @@ class Worker:
         self._channel = channel
         self._specs: Recent[EffectSpec] = Recent()
         self._blocks: dict[int, Block] = {}
-        self._effects = OpenedEffects()
+        self._effects = OpenedEffects(lambda: _alarm(LOOK_LIMIT))
         self._damaged = False  # it lacks memory that its parent believes it to have
 
     def serve(self) -> None:

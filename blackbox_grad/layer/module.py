@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from blackbox_grad.effects.first_look import warn_of_dead
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
 from blackbox_grad.estimators.base import Estimator
@@ -33,7 +34,8 @@ class DifferentiableEffect(nn.Module):
         effect: an address ("pedalboard:ZamTube.vst3", "dawdreamer:http://drobilla.net/plugins/mda/Delay", a chain `a | b`),
             or an `EffectSpec`, which has its own `sample_rate`, `parameters` and `fixed`, as has what `load` opened.
         sample_rate: Hz.
-        parameters: the free parameters, in the order of `p`: names, "continuous" (default) or "all".
+        parameters: the free parameters, in the order of `p`: names, "continuous" (default), "audible" (the continuous ones that
+            change the sound while the others are held), "trainable" or "all".
         fixed: values of other parameters, by name: normalised, or text with a unit ("350 ms").
         estimator: of the gradient of the parameters: an `Estimator`, or its name with options ("spsa:samples=4,step=0.05");
             by default `Auto()`, with two probes of each item, right on average.
@@ -71,6 +73,7 @@ class DifferentiableEffect(nn.Module):
         super().__init__()
         spec = as_spec(effect, sample_rate, parameters, fixed, **options)
         self.renderer = Renderer(spec, host, estimator, audio_gradient, on_nonfinite)
+        warn_of_dead(self.info.spec, len(self.parameter_space))
         self._warned = audio_gradient is not None
         self._handle = register(self.renderer)
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
@@ -17,7 +18,8 @@ from torch import Tensor
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
-from blackbox_grad.errors import AudioError, EstimatorError, NonFiniteAudioError, ParameterError
+from blackbox_grad.effects.switches import named
+from blackbox_grad.errors import AudioError, DeadParameterWarning, EstimatorError, NonFiniteAudioError, ParameterError
 from blackbox_grad.estimators.base import Estimate, Estimator
 from blackbox_grad.estimators.by_name import estimator as find_estimator
 from blackbox_grad.estimators.problem import LossOf, Probe, Problem, ProblemEffect, ProblemLoss
@@ -77,6 +79,7 @@ class Renderer:
         self.audio_gradient = None if audio_gradient in (None, "none") else find_estimator(audio_gradient)
         self.on_nonfinite = check_on_nonfinite(on_nonfinite)
         self.nonfinite = 0
+        self._said = False
         self.estimator = find_estimator(estimator, spec)
         self.info: EffectInfo = self.host.open(spec)
 
@@ -299,6 +302,7 @@ class Renderer:
             vanished = finite & (found == 0.0).all(dim=1)
             if vanished.any():  # probes that are NaN because the loss is must not look like a minimum
                 found[vanished & ~torch.isfinite(problem.value.cpu())] = torch.nan
+            self._say_if_flat(problem, x, found, finite)
             gradient = found.to(p)
         if to_audio and self.audio_gradient is not None:
             try:
@@ -311,6 +315,23 @@ class Renderer:
                 )
             audio = torch.where(finite[:, None, None].to(x.device), estimated.audio.to(x), 0.0)
         return audio, gradient
+
+    def _say_if_flat(self, problem: Problem, x: Tensor, gradient: Tensor, finite: Tensor) -> None:
+        """Warn, once, of a gradient that is 0 for all items, unless the loss asked for nothing."""
+        if self._said or not problem.probes or gradient.any() or not gradient.numel() or not finite.all() or not problem.flat:
+            return
+        if problem.loss is None and problem.effect is not None and not problem.effect.cotangent.any():
+            return
+        self._said = True
+        look, count = self.info.look, len(self.space)
+        if not x.any():
+            cause = "the audio x is silent"
+        elif look is not None and look.dead:
+            way = f". {look.advice()}" if look.switches else ""
+            cause = f"{len(look.dead)} of {count} parameters change nothing ({named(look.dead)}){way}"
+        else:
+            cause = "every probe gave the same value. A larger step may help, or other settings"
+        warnings.warn(f"{self.spec.address}: the gradient is 0 for all items: {cause}", DeadParameterWarning, stacklevel=3)
 
 
 def _audio_array(x: Tensor) -> Any:

@@ -17,11 +17,12 @@ from numpy.typing import ArrayLike
 from blackbox_grad.errors import ParameterError, suggest
 from blackbox_grad.parameters.parameter import TOLERANCE, FloatArray, Parameter
 
-Selection: TypeAlias = "Literal['continuous', 'trainable', 'all'] | Sequence[str]"
+Selection: TypeAlias = "Literal['continuous', 'audible', 'trainable', 'all'] | Sequence[str]"
 
 #: Name of a selection -> whether a parameter belongs to it.
 SELECTIONS: dict[str, Callable[[Parameter], bool]] = {
     "continuous": lambda p: p.trainable and p.kind == "continuous",
+    "audible": lambda p: p.trainable and p.kind == "continuous",  # those that may be; an opened effect knows which are heard
     "trainable": lambda p: p.trainable,
     "all": lambda p: True,
 }
@@ -128,7 +129,7 @@ class ParameterSpace(Sequence[Parameter]):
     def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
         """Position of a parameter in a point, by name. Case, spaces and underscores do not matter if the name is unambiguous."""
         name = value.name if isinstance(value, Parameter) else str(value)
-        return _find(name, self.names)
+        return find_name(name, self.names)
 
     def select(
         self,
@@ -138,7 +139,7 @@ class ParameterSpace(Sequence[Parameter]):
         """The same controls with another selection of free ones.
 
         Args:
-            parameters: names, in the order of a point; "continuous": all continuous trainable ones (default);
+            parameters: names, in the order of a point; "continuous": all continuous trainable ones (default), as "audible" is here;
                 "trainable": all trainable ones, also stepped ones and toggles; "all": every one.
             fixed: name -> normalised number, or text for `Parameter.parse`. A fixed parameter is not free; one that `parameters`
                 names too is an error.
@@ -147,7 +148,7 @@ class ParameterSpace(Sequence[Parameter]):
         held = list(self.held)
         pinned: set[int] = set()
         for name, value in (fixed or {}).items():
-            i, value = _found(name, value, names)
+            i, value = find_fixed(name, value, names)
             if i in pinned:
                 raise ParameterError(f"parameter {names[i]!r} is fixed twice, in two spellings; leave one out")
             parameter = self.everything[i]
@@ -161,11 +162,13 @@ class ParameterSpace(Sequence[Parameter]):
             pinned.add(i)
         if isinstance(parameters, str):
             if parameters not in SELECTIONS:
-                raise ParameterError(f"parameters={parameters!r}: give 'continuous', 'trainable', 'all' or a list of names")
+                raise ParameterError(
+                    f"parameters={parameters!r}: give 'continuous', 'audible', 'trainable', 'all' or a list of names"
+                )
             chosen = SELECTIONS[parameters]
             free = [i for i, p in enumerate(self.everything) if i not in pinned and chosen(p)]
         else:
-            free = [_find(name, names) for name in parameters]
+            free = [find_name(name, names) for name in parameters]
             twice = {names[i] for i in free if free.count(i) > 1} | {names[i] for i in free if i in pinned}
             if twice:
                 raise ParameterError(f"named more than once, or both free and fixed: {', '.join(sorted(twice))}")
@@ -219,7 +222,7 @@ class ParameterSpace(Sequence[Parameter]):
         p = self.defaults
         given: set[int] = set()
         for name, value in (values or {}).items():
-            i, value = _found(name, value, self.names)
+            i, value = find_fixed(name, value, self.names)
             if i in given:
                 raise ParameterError(f"parameter {self.names[i]!r} has two values, in two spellings; leave one out")
             given.add(i)
@@ -232,7 +235,7 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name).casefold())
 
 
-def _find(name: str, names: Sequence[str]) -> int:
+def find_name(name: str, names: Sequence[str]) -> int:
     if not isinstance(name, str):
         raise ParameterError(f"a parameter's name is text, got {name!r}; there are: {', '.join(names)}")
     if name in names:
@@ -245,16 +248,16 @@ def _find(name: str, names: Sequence[str]) -> int:
     raise ParameterError(f"no parameter {name!r}; {suggest(name, names)}")
 
 
-def _found(name: str, value: Any, names: Sequence[str]) -> tuple[int, Any]:
+def find_fixed(name: str, value: Any, names: Sequence[str]) -> tuple[int, Any]:
     """The parameter, and its value. Of "Mode=A=B", which is split at its last "=", the value may be "A=B"."""
     try:
-        return _find(name, names), value
+        return find_name(name, names), value
     except ParameterError:
         head, equals, tail = name.partition("=") if isinstance(name, str) else (name, "", "")
         if not (equals and isinstance(value, str)):
             raise
         with contextlib.suppress(ParameterError):
-            return _find(head.strip(), names), f"{tail.strip()}={value}"
+            return find_name(head.strip(), names), f"{tail.strip()}={value}"
         raise
 
 

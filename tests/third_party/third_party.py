@@ -26,9 +26,11 @@ from blackbox_grad.parameters import Parameter, ParameterSpace
 
 class FaultyEffect(PluginEffect):
     inputs = outputs = 1
+    first_look = False  # a test chooses the moment at which it fails
 
-    def __init__(self, name: str, sample_rate: float, once: str | None, log: str | None) -> None:
+    def __init__(self, name: str, sample_rate: float, once: str | None, log: str | None, look: bool) -> None:
         self.name = name
+        self.first_look = look
         self.sample_rate = sample_rate
         self.parameters = ParameterSpace([Parameter("Level")])
         self._once = Path(once) if once else None
@@ -135,7 +137,7 @@ class FaultyBackend:
     def open(self, locator, sample_rate, options):
         if not hasattr(FaultyEffect, "_" + locator.replace("-", "_")) and "opening" not in locator:
             raise EffectNotFoundError(f"no faulty effect {locator!r}")
-        return FaultyEffect(locator, sample_rate, options.get("once"), options.get("log"))
+        return FaultyEffect(locator, sample_rate, options.get("once"), options.get("log"), bool(options.get("look")))
 
     def claims(self, locator: str) -> float:
         return 0.0

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from blackbox_grad import EffectSpec, Estimator, Host, ParameterSpace, Renderer
-from blackbox_grad.effects import as_spec
+from blackbox_grad.effects import as_spec, warn_of_dead
 from blackbox_grad.errors import AudioError, ParameterError
 from blackbox_grad.parameters import Selection
 from blackbox_grad_adapters.jax.callbacks import Callbacks
@@ -26,7 +26,8 @@ class JaxEffect:
         effect: an address ("pedalboard:ZamTube.vst3", a chain `a | b`), or an `EffectSpec`, which then brings `sample_rate`,
             `parameters` and `fixed` itself.
         sample_rate: Hz.
-        parameters: the free parameters, in the order of `p`: names, "continuous" (default) or "all".
+        parameters: the free parameters, in the order of `p`: names, "continuous" (default), "audible" (the continuous ones
+            that change the sound while the others are held), "trainable" or "all".
         fixed: values of others, by name: normalised, or text with a unit ("350 ms").
         estimator: of the gradient of the parameters: an `Estimator`, or its name with options ("spsa:samples=4,step=0.05").
         audio_gradient: of the gradient of `x`, in the same way: "lti", "straight-through"; None for 0.
@@ -61,6 +62,7 @@ class JaxEffect:
     ) -> None:
         spec = as_spec(effect, sample_rate, parameters, fixed, **options)
         self.renderer = Renderer(spec, host, estimator, audio_gradient, on_nonfinite)
+        warn_of_dead(self.renderer.info.spec, len(self.renderer.space))
         self._callbacks = Callbacks(self.renderer)
 
     @property

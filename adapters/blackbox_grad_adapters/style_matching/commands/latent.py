@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blackbox_grad import audio_files
-from blackbox_grad.cli import HostOption, Json, attempted, command_line, err, out, print_json, refuse_overwriting, say, table
+from blackbox_grad.cli import (
+    HostOption,
+    Json,
+    attempted,
+    command_line,
+    err,
+    out,
+    print_json,
+    refuse_overwriting,
+    say,
+    selection_of,
+    table,
+)
 from blackbox_grad.errors import AudioError
 from blackbox_grad.files import check_folder, check_writable
 from blackbox_grad_adapters.style_matching.commands.progress import decoding
@@ -79,7 +91,7 @@ def map_(
         raise AudioError(f"{trouble}; the map's sounds are MP3, so use an encoder of one of these rates")
     x = _excerpt(source, ears)
     with _working(host, "rendering and embedding") as rendering:
-        path = EffectPath(effect, ears.sample_rate, host=rendering, parameters=only or "continuous")
+        path = EffectPath(effect, ears.sample_rate, host=rendering, parameters=selection_of(only, "continuous"))
         made = control_map(path, ears, x, points=points, grid=grid, seed=seed)
     write_control_map(output, made, command_line())
     if json:
