@@ -70,7 +70,7 @@ class DawDreamerPluginBackend:
         library = lv2.binary if lv2 else Path(source)
         if library is not None and (cause := trouble(library)):
             raise EffectLoadError(f"dawdreamer:{source} cannot be loaded: {cause}")
-        if lv2 and lv2.uses_worker and self._tries and (fate := lv2_trial.fate(source, sample_rate)):
+        if lv2 and lv2.uses_worker and self._tries and measured is None and (fate := lv2_trial.fate(source, sample_rate)):
             raise EffectLoadError(
                 f"dawdreamer:{source} cannot be opened: it hands work to a thread of the host, and in a trial in a process of its "
                 f"own it {fate}"

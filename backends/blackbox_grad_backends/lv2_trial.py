@@ -16,8 +16,8 @@ import sys
 from blackbox_grad.cache import JsonCache
 from blackbox_grad.effects import file_stamp
 
-#: Seconds that a trial may take.
-TIME_LIMIT = 60.0
+#: Seconds after which a trial is ended. It ends itself long before, but for an opening that is very slow.
+TIME_LIMIT = 120.0
 
 #: The program of a trial. It imports nothing from the working directory.
 _PROGRAM = """

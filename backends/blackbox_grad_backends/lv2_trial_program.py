@@ -6,6 +6,7 @@ import ctypes
 import gc
 import signal
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from blackbox_grad_backends.native import lv2_bundles
 
 #: Rounds of opening, rendering and closing; short and long renders of each. Where a worker is optional, a tenth of the short ones.
 _ROUNDS, _SHORT, _LONG = 2, 200, 5
+
+#: Seconds of rendering in each round, after which it goes on to the next: a slow plug-in has lived through enough by then.
+_PATIENCE = 4.0
 
 
 def main() -> None:
@@ -31,7 +35,10 @@ def main() -> None:
     for _ in range(_ROUNDS):
         effect = backend.open(uri, sample_rate, options)
         options = dict(effect.learnt)
+        deadline = time.monotonic() + _PATIENCE
         for length in [512] * short + [8192] * _LONG:
+            if time.monotonic() > deadline:
+                break
             audio = (0.1 * rng.standard_normal((2, length))).astype(np.float32)
             effect.render(audio, rng.uniform(size=len(effect.parameters)))
         effect.close()

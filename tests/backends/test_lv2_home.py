@@ -16,7 +16,7 @@ from blackbox_grad_backends.native import lv2_bundles
 
 pytestmark = pytest.mark.plugins
 
-TUBE, DELAY, COMPRESSOR = "urn:zamaudio:ZamTube", "urn:zamaudio:ZamDelay", "urn:zamaudio:ZamCompX2"
+DELAY, COMPRESSOR = "urn:zamaudio:ZamDelay", "urn:zamaudio:ZamCompX2"
 
 
 def opened(uri: str, sample_rate: float = 44100.0) -> DawDreamerPluginEffect:
@@ -50,14 +50,14 @@ def installed_bundle(uri: str) -> Path:
 
 
 @pytest.fixture
-def tube() -> Path:
-    return installed_bundle("urn:zamaudio:ZamTube")
+def delay() -> Path:
+    return installed_bundle("urn:zamaudio:ZamDelay")
 
 
-def test_a_plugin_of_lv2_path_opens_from_there(tube: Path, own_path: Path) -> None:
-    copied(tube, own_path, Tube__Drive="Valve Drive")
-    effect = opened("urn:zamaudio:ZamTube")
-    assert "Valve Drive" in effect.parameters.names
+def test_a_plugin_of_lv2_path_opens_from_there(delay: Path, own_path: Path) -> None:
+    copied(delay, own_path, LPF="Cut")
+    effect = opened("urn:zamaudio:ZamDelay")
+    assert "Cut" in effect.parameters.names
     audio = np.full((1, 2000), 0.1, np.float32)
     expected = effect.render(audio, effect.parameters.defaults)
     assert np.array_equal(effect.render(audio, effect.parameters.defaults), expected)
@@ -97,21 +97,21 @@ def test_a_range_in_multiples_of_the_sample_rate_reaches_the_plugin_in_hz(
     ],
 )
 def test_what_dawdreamer_cannot_run_is_refused_before_it_is_loaded(
-    tube: Path, own_path: Path, addition: str, cause: str, monkeypatch: pytest.MonkeyPatch
+    delay: Path, own_path: Path, addition: str, cause: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copied(tube, own_path)
+    copied(delay, own_path)
     (file,) = [f for f in own_path.glob("*.ttl") if "lv2:maximum" in f.read_text("utf-8")]
-    file.open("a").write(f"\n<urn:zamaudio:ZamTube> {addition} .\n")
+    file.open("a").write(f"\n<urn:zamaudio:ZamDelay> {addition} .\n")
     monkeypatch.setattr("dawdreamer.RenderEngine.make_plugin_processor", lambda *a: pytest.fail("it was loaded"))
-    with pytest.raises(EffectLoadError, match=rf"^dawdreamer:urn:zamaudio:ZamTube .*{cause}"):
-        opened("urn:zamaudio:ZamTube")
+    with pytest.raises(EffectLoadError, match=rf"^dawdreamer:urn:zamaudio:ZamDelay .*{cause}"):
+        opened("urn:zamaudio:ZamDelay")
 
 
-def test_a_feature_that_asks_nothing_of_the_host_is_no_obstacle(tube: Path, own_path: Path) -> None:
-    copied(tube, own_path)
+def test_a_feature_that_asks_nothing_of_the_host_is_no_obstacle(delay: Path, own_path: Path) -> None:
+    copied(delay, own_path)
     with (own_path / "manifest.ttl").open("a") as manifest:
-        manifest.write("\n<urn:zamaudio:ZamTube> lv2:requiredFeature lv2:isLive .\n")
-    effect = opened("urn:zamaudio:ZamTube")
+        manifest.write("\n<urn:zamaudio:ZamDelay> lv2:requiredFeature lv2:isLive .\n")
+    effect = opened("urn:zamaudio:ZamDelay")
     assert np.abs(effect.render(np.full((1, 500), 0.1, np.float32), effect.parameters.defaults)).max() > 0.0
 
 
@@ -155,10 +155,10 @@ def test_real_plugins_with_such_ports_open(uri: str, inputs: int) -> None:
     assert effect.process(np.full((inputs, 1000), 0.1, np.float32), values).shape == (2, 1000)
 
 
-def test_the_home_of_the_user_comes_back_and_the_folder_goes(tube: Path, own_path: Path) -> None:
-    copied(tube, own_path)
+def test_the_home_of_the_user_comes_back_and_the_folder_goes(delay: Path, own_path: Path) -> None:
+    copied(delay, own_path)
     before, home = set(os.listdir(tempfile.gettempdir())), os.environ.get("HOME")
-    effect = opened(TUBE)
+    effect = opened(DELAY)
     assert os.environ.get("HOME") == home
     (made,) = {f for f in os.listdir(tempfile.gettempdir()) if f.startswith("blackbox-grad-lv2")} - before
     effect.close()

@@ -21,9 +21,15 @@ MDA = "http://drobilla.net/plugins/mda/"
 
 #: Plug-ins with every kind of port: plain, whole, named, uneven, grouped, logarithmic, hundreds, in multiples of the sample rate.
 REAL = (
-    "urn:zamaudio:ZamDelay", "urn:zamaudio:ZamTube", "urn:zamaudio:ZamComp", f"{MDA}RezFilter", f"{MDA}MultiBand", f"{MDA}Image",
-    f"{MDA}TestTone", EQUALISER, "http://lsp-plug.in/plugins/lv2/compressor_mono", "urn:ardour:a-delay",
-    "http://gareus.org/oss/lv2/fil4#mono", "http://plugin.org.uk/swh-plugins/decimator",
+    "urn:zamaudio:ZamDelay", f"{MDA}RezFilter", "urn:ardour:a-delay",
+    *(
+        pytest.param(uri, marks=pytest.mark.slow)
+        for uri in (
+            "urn:zamaudio:ZamTube", "urn:zamaudio:ZamComp", f"{MDA}MultiBand", f"{MDA}Image", f"{MDA}TestTone", EQUALISER,
+            "http://lsp-plug.in/plugins/lv2/compressor_mono", "http://gareus.org/oss/lv2/fil4#mono",
+            "http://plugin.org.uk/swh-plugins/decimator",
+        )
+    ),
 )  # fmt: skip
 
 
@@ -149,6 +155,7 @@ def test_the_plugin_receives_the_native_value_that_the_parameter_shows(uri: str)
                 assert float(text) == pytest.approx(parameter.to_native(value), rel=1e-4, abs=1e-6 * span), parameter
 
 
+@pytest.mark.slow
 @pytest.mark.plugins
 def test_an_equaliser_with_gains_from_a_64th_to_64_is_tame_at_random_settings() -> None:
     if lv2_bundles.bundle_of(EQUALISER) is None:

@@ -12,7 +12,7 @@ from blackbox_grad_backends import lv2_trial
 from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend, DawDreamerPluginEffect
 from blackbox_grad_backends.native import lv2_bundles
 
-TUBE = "urn:zamaudio:ZamTube"
+DELAY = "urn:zamaudio:ZamDelay"
 MORTAL = "http://guitarix.sourceforge.net/plugins/gx_cabinet#CABINET"
 
 pytestmark = pytest.mark.plugins
@@ -20,19 +20,19 @@ pytestmark = pytest.mark.plugins
 
 @pytest.fixture
 def with_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only LV2 plug-in, ZamTube, whose description says that it uses a worker; its bundle."""
-    source = lv2_bundles.bundle_of(TUBE)
+    """The only LV2 plug-in, ZamDelay, whose description says that it uses a worker; its bundle."""
+    source = lv2_bundles.bundle_of(DELAY)
     assert source is not None
-    bundle = tmp_path / "lv2" / "tube"
+    bundle = tmp_path / "lv2" / "delay"
     shutil.copytree(source, bundle)
     with (bundle / "manifest.ttl").open("a") as manifest:
-        manifest.write(f"\n<{TUBE}> lv2:optionalFeature <http://lv2plug.in/ns/ext/worker#schedule> .\n")
+        manifest.write(f"\n<{DELAY}> lv2:optionalFeature <http://lv2plug.in/ns/ext/worker#schedule> .\n")
     monkeypatch.setenv("LV2_PATH", str(bundle.parent))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return bundle
 
 
-def opened(uri: str = TUBE) -> DawDreamerPluginEffect:
+def opened(uri: str = DELAY) -> DawDreamerPluginEffect:
     return DawDreamerPluginBackend().open(uri, 44100.0, {})
 
 
@@ -54,7 +54,7 @@ def test_what_dies_in_its_trial_is_refused(
     with monkeypatch.context() as patch:
         patch.setattr(lv2_trial, "_PROGRAM", f"import os; os.kill(os.getpid(), {number})")
         with pytest.raises(
-            EffectLoadError, match=rf"^dawdreamer:{TUBE} cannot be opened: .* of its own it crashed \({name}\)$"
+            EffectLoadError, match=rf"^dawdreamer:{DELAY} cannot be opened: .* of its own it crashed \({name}\)$"
         ):
             opened()
     tried: list[object] = []
