@@ -29,8 +29,12 @@ from blackbox_grad.hosts.shared_memory import Block
 #: The program of a host. It imports nothing from the working directory, which may hold a `signal.py`.
 _PROGRAM = "import sys; sys.path[:] = sys.argv[4:]; del sys.argv[4:]; from blackbox_grad.hosts import worker; worker.main()"
 
-#: Turns off glibc's cache of small freed memory, so that a backend can have all new memory zeroed at no cost.
-_NO_MALLOC_CACHE = "glibc.malloc.tcache_count=0"
+#: For glibc's malloc. No cache of small freed memory, so that a backend can have all new memory zeroed at no cost. And freed memory
+#: is kept (up to 64 MiB): the buffers of a render would come from the system each time, page by page.
+_MALLOC = (
+    "glibc.malloc.tcache_count=0:glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=67108864:"
+    "glibc.malloc.top_pad=1048576"
+)
 
 #: A host ends itself at its time limit. If it cannot, the pool ends it this many seconds later. A host that has nothing to do but
 #: to take the next render, and does not, is stopped or hung: the pool ends it after as long.
@@ -282,7 +286,7 @@ class HostProcess:
 
 def _environment() -> dict[str, str]:
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    tunables = ":".join(filter(None, (os.environ.get("GLIBC_TUNABLES"), _NO_MALLOC_CACHE)))
+    tunables = ":".join(filter(None, (os.environ.get("GLIBC_TUNABLES"), _MALLOC)))
     return {**os.environ, **one_thread, "GLIBC_TUNABLES": tunables}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import EffectInfo, SelectedEffect
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import BlackboxGradError
+from blackbox_grad.hosts.limits import check_memory, errors_of, limits_named
 from blackbox_grad.hosts.opened import OpenedEffects
 from blackbox_grad.hosts.rendering import check_batch, ignore_overflow, probe_value, render_into
 from blackbox_grad.parameters.parameter import FloatArray
@@ -46,7 +48,10 @@ class InProcessHost:
         with self._lock, ignore_overflow():
             effect = self._get(spec)
             check_batch(effect, audio, points)
-            output = np.empty((*points.shape[:-1], *audio.shape[1:]), dtype=np.float32)
+            shape = (*points.shape[:-1], *audio.shape[1:])
+            with errors_of(spec), limits_named("hold the renders"):
+                check_memory(4 * math.prod(shape), "this call")
+                output = np.empty(shape, dtype=np.float32)
             flags = np.empty(points.shape[:-1])
             values = effect.parameters.complete_all(points)
             for index in np.ndindex(flags.shape):

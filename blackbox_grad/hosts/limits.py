@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import HostError
 
 #: Bytes from which it is worth asking how much memory there is.
@@ -26,6 +27,17 @@ def limits_named(doing: str) -> Iterator[None]:
         yield
     except (OSError, MemoryError, OverflowError) as error:
         raise HostError(f"cannot {doing}: {remedy(error)}") from error
+
+
+@contextlib.contextmanager
+def errors_of(spec: EffectSpec) -> Iterator[None]:
+    """Name the effect in a `HostError`."""
+    try:
+        yield
+    except HostError as error:
+        if spec.address in str(error):
+            raise
+        raise HostError(f"{spec.address}: {error}") from error
 
 
 def remedy(error: BaseException) -> str:

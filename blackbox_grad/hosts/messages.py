@@ -1,15 +1,14 @@
-"""The messages from a pool to its host processes. `answers` has those in the other direction."""
+"""The messages from a pool to its host processes, which unpickle them. `answers` has those in the other direction."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.hosts.table import Layout
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """The effect that a message is about.
 
     Attributes:
@@ -23,8 +22,7 @@ class Subject:
     path: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Attachments:
+class Attachments(NamedTuple):
     """Shared blocks that come and go with a message.
 
     Attributes:
@@ -36,23 +34,20 @@ class Attachments:
     stale: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class Tidy:
+class Tidy(NamedTuple):
     """Let blocks go; not answered."""
 
     attachments: Attachments
 
 
-@dataclass(frozen=True)
-class Open:
+class Open(NamedTuple):
     """Open an effect; answered by its `Description`, or by `Failed`."""
 
     subject: Subject
     time_limit: float
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """Renders of a call.
 
     Attributes:
@@ -69,8 +64,7 @@ class Work:
     time_limit: float
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """Take renders of a call one after another. Answered by `Done` when none is left, or by `Failed` at the first that raises."""
 
     subject: Subject

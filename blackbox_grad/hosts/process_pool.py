@@ -15,6 +15,7 @@ from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import HostError
 from blackbox_grad.hosts.call import Call
 from blackbox_grad.hosts.dispatch import opened, render
+from blackbox_grad.hosts.limits import errors_of
 from blackbox_grad.hosts.members import Members
 from blackbox_grad.hosts.rendering import check_batch
 from blackbox_grad.hosts.shared_memory import SharedMemory
@@ -93,18 +94,19 @@ class ProcessPool:
     def render_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray) -> tuple[Audio, NDArray[np.bool_]]:
         check_batch(self.open(spec), audio, points)
         memory = self._own_members().memory
-        output = memory.empty((*points.shape[:-1], *audio.shape[1:]))
-        try:
+        with errors_of(spec), memory.lending() as lent:
+            output = lent(memory.empty((*points.shape[:-1], *audio.shape[1:])))
             values = self._call("render", spec, memory, audio, points[None] if points.ndim == 2 else points, output)
-        except BaseException:
-            memory.spoil(output)
-            raise
         return memory.give(output), np.isfinite(values).reshape(points.shape[:-1])
 
     def probe_batch(self, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio) -> FloatArray:
         check_batch(self.open(spec), audio, points, cotangent)
         memory = self._own_members().memory
-        return self._call("probe", spec, memory, audio, points, memory.share(cotangent)).reshape(points.shape[:-1])
+        with errors_of(spec), memory.lending() as lent:
+            shared = memory.share(cotangent)
+            if shared is not cotangent:
+                lent(shared)
+            return self._call("probe", spec, memory, audio, points, shared).reshape(points.shape[:-1])
 
     def close(self) -> None:
         members = self._own_members()
@@ -132,17 +134,17 @@ class ProcessPool:
         info = self.open(spec)
         probes, batch, parameters = points.shape
         layout = Layout(mode, probes, batch, audio.shape[1], audio.shape[2], parameters)
-        block = memory.empty((layout.size,), np.uint8)
-        table = layout.table(block.data)
-        table.points[...] = points
-        table.taken[...] = table.done[...] = 0
         members = self._own_members()
         limits = self.open_limit, self.time_limit
-        try:
-            render(Call(info, spec.key, layout, memory, block, table, memory.share(audio), other, *limits), members)
-        except BaseException:
-            memory.spoil(block)
-            raise
+        with memory.lending() as lent:
+            block = lent(memory.empty((layout.size,), np.uint8))
+            table = layout.table(block.data)
+            table.points[...] = points
+            table.taken[...] = table.done[...] = 0
+            shared = memory.share(audio)
+            if shared is not audio:
+                lent(shared)
+            render(Call(info, spec.key, layout, memory, block, table, shared, other, *limits), members)
         with members.free:
             self.renders += layout.renders
             self.nonfinite += int(np.isnan(table.values).sum())

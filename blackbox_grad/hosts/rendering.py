@@ -9,6 +9,7 @@ import numpy as np
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import EffectInfo, SelectedEffect
 from blackbox_grad.errors import AudioError, ParameterError
+from blackbox_grad.hosts.limits import check_memory, errors_of
 from blackbox_grad.parameters.parameter import FloatArray
 
 #: Samples over which products are summed in float32. The sums are added in float64: exact enough for differences of probes.
@@ -67,6 +68,8 @@ def check_batch(effect: EffectInfo | SelectedEffect, audio: Audio, points: Float
     if points.ndim not in ranks or points.shape[-2] != len(audio):
         due = "[K, B, P]" if cotangent is not None else "[B, P] or [K, B, P]"
         raise ParameterError(f"{where}: points must have the shape {due} with B = {len(audio)}, got {points.shape}")
+    with errors_of(effect.spec):
+        check_memory(3 * points.size * 8, f"checking points of shape {points.shape}")
     try:
         effect.parameters.check(points)
     except ParameterError as error:

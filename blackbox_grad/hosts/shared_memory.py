@@ -5,6 +5,7 @@ The memory has no name in a file system, so it leaves nothing behind, however th
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import math
@@ -14,7 +15,7 @@ import tempfile
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ class Block:
 
     def spoil(self) -> None:
         """Never use it again, nor let a further process receive it."""
-        self.spoiled = True
+        self.spoiled, self.ready = True, False
         self._close_fd()
 
     def close(self) -> None:
@@ -179,6 +180,27 @@ class SharedMemory:
         with self._lock:
             self._collect()
             return array.nbytes >= _SMALLEST_LENT and len(self._lent) <= _MOST_LENT
+
+    @contextlib.contextmanager
+    def lending(self) -> Iterator[Callable[[NDArray[Any]], NDArray[Any]]]:
+        """For one call: if it fails, the arrays that it made are spoilt.
+
+        Nothing of them is left then but memory, until the error is forgotten: its traceback holds the arrays.
+        """
+        lent: list[NDArray[Any]] = []
+
+        def lend(array: NDArray[Any]) -> NDArray[Any]:
+            lent.append(array)
+            return array
+
+        try:
+            yield lend
+        except BaseException:
+            for array in lent:
+                self.spoil(array)
+            raise
+        finally:
+            lent.clear()
 
     def spoil(self, array: NDArray[Any]) -> None:
         """Never reuse its block: a host that is being killed may still write to it."""

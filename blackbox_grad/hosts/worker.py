@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import pickle
 import signal
@@ -63,7 +64,10 @@ def _take(block: Block, table: Table, host: int) -> int | None:
     """
     import fcntl  # not on Windows, where the pool refuses with a reason
 
-    for index in np.flatnonzero(table.taken == 0).tolist():
+    first = int(table.taken.argmin())
+    if table.taken[first] != 0:
+        return None
+    for index in itertools.chain([first], _free(table)):
         try:
             fcntl.lockf(block.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, index)
         except OSError:
@@ -75,6 +79,10 @@ def _take(block: Block, table: Table, host: int) -> int | None:
         finally:
             fcntl.lockf(block.fd, fcntl.LOCK_UN, 1, index)
     return None
+
+
+def _free(table: Table) -> Iterator[int]:
+    yield from np.flatnonzero(table.taken == 0).tolist()
 
 
 def _watch(parent: int) -> None:

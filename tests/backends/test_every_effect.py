@@ -7,7 +7,7 @@ import pickle
 import pytest
 from effects_under_test import EFFECTS_UNDER_TEST, FROM_DEBIAN, SELF_CONTAINED
 
-from blackbox_grad import EffectSpec, load
+from blackbox_grad import EffectSpec, ProcessPool, load
 from blackbox_grad.effects import backend_names
 from blackbox_grad.testing import EFFECT_LAWS, check_effect
 
@@ -45,3 +45,14 @@ def test_specs_travel():
 def test_every_backend_has_effects_under_test():
     """A backend that is registered and not in the list would be tested by nobody."""
     assert {address.partition(":")[0] for address in (*SELF_CONTAINED, *FROM_DEBIAN)} == set(backend_names())
+
+
+@pytest.mark.plugins
+@pytest.mark.parametrize(
+    "address",
+    ["pedalboard:ZamCompX2.vst3", "dawdreamer:ZamDelay-vst.so", "dawdreamer:http://drobilla.net/plugins/mda/Delay"],
+)
+def test_what_a_plugin_taught_reaches_other_hosts_whole(address):
+    with load(address) as effect, ProcessPool(hosts=1) as pool:
+        (name, here), (again, there) = *effect.spec.learnt, *pool.open(EffectSpec.of(address)).spec.learnt
+    assert (name, here) == (again, there)
