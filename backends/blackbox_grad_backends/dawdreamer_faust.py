@@ -25,7 +25,8 @@ from blackbox_grad.effects import Audio, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
 from blackbox_grad.files import text_of
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
-from blackbox_grad_backends.dawdreamer_graph import Graph
+from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph, cause_of_freeze
+from blackbox_grad_backends.native.graveyard import opening, undisturbed
 from blackbox_grad_backends.options import check_options
 from blackbox_grad_backends.side_chain import SIDECHAIN, needs_copies, refuse_unused, take_sidechain
 
@@ -47,14 +48,17 @@ class FaustBackend:
         sidechain = take_sidechain(address, options, sample_rate)
 
         path = None if _PROGRAM.search(locator) else Path(locator).expanduser()
-        if path is None:
-            return FaustEffect(locator, None, sample_rate, sidechain)
-        if not path.is_file():
+        if path is not None and not path.is_file():
             known = sorted(p.name for p in path.parent.glob("*.dsp")) if path.parent.is_dir() else []
             raise EffectNotFoundError(
                 f"faust:{locator}: no such file, and not a Faust program, which needs 'process = …;'. {suggest(path.name, known)}"
             )
-        return FaustEffect(text_of(path), path.resolve(), sample_rate, sidechain)
+        source = text_of(path) if path else locator
+        if cause := cause_of_freeze("renders a program for the first time"):
+            raise EffectLoadError(f"{address}: {cause}")
+        graph = Graph(sample_rate)
+        with opening(graph.natives):
+            return FaustEffect(graph, source, path.resolve() if path else None, sidechain)
 
     def claims(self, locator: str) -> float:
         if importlib.util.find_spec("dawdreamer") is None:
@@ -78,46 +82,47 @@ class FaustEffect(PluginEffect):
     from the smoother's cleared state, as at the start of a Faust program.
     """
 
-    def __init__(self, source: str, path: Path | None, sample_rate: float, sidechain: Audio | None = None) -> None:
+    def __init__(self, graph: Graph, source: str, path: Path | None, sidechain: Audio | None = None) -> None:
         self.sidechain = sidechain
         declared = re.search(r'^\s*declare\s+name\s+"([^"]+)"', source, re.MULTILINE)
         self.name = declared[1] if declared else path.stem if path else "Faust"
-        self._graph: Graph | None = Graph(sample_rate)
-        self.sample_rate = float(sample_rate)
-        self._processor = self._graph.engine.make_faust_processor("faust")
+        self._graph = graph
+        self.sample_rate = graph.sample_rate
+        processor = graph.make("faust")
         folder = str(path.parent) if path else None
         try:
             if folder:
-                self._processor.faust_libraries_paths = [folder]
-            self._processor.set_dsp_string(source)
-            self._processor.compile()
+                processor.faust_libraries_paths = [folder]
+            processor.set_dsp_string(source)
+            processor.compile()
             controls = _controls(source, folder)
         except RuntimeError as error:
             raise EffectLoadError(f"faust:{path or _short(source)} does not compile: {error}") from error
-        self.inputs = int(self._processor.get_num_input_channels())
-        self.outputs = int(self._processor.get_num_output_channels())
+        self.inputs = int(processor.get_num_input_channels())
+        self.outputs = int(processor.get_num_output_channels())
         if self.inputs == 0 or self.outputs == 0:
             what = "a generator" if self.inputs == 0 else "an analyser"
             raise EffectLoadError(
                 f"faust:{path or _short(source)} is {what}, not an effect: it has {self.inputs} inputs and {self.outputs} outputs"
             )
         refuse_unused(f"faust:{path or _short(source)}", self)
-        found = [(d["index"], _describe(controls.get(d["name"], _Control.plain(d)))) for d in self._descriptions()]
+        found = [
+            (d["index"], _describe(controls.get(d["name"], _Control.plain(d)))) for d in processor.get_parameters_description()
+        ]
         self._indices = [index for index, parameter in found if parameter is not None]
         self.parameters = ParameterSpace(parameter for _, parameter in found if parameter is not None)
+        self.process(np.zeros((self.inputs, BLOCK), np.float32), self.parameters.defaults)
         self.side_copies = needs_copies(self)
 
     def process(self, audio: Audio, values: FloatArray) -> Audio:
-        if self._graph is None:
+        if self._graph.closed:
             raise RenderError(f"{self.name} has been closed; open it again to render")
         natives = (p.to_native(v) for p, v in zip(self.parameters.everything, values.tolist(), strict=True))
-        return self._graph.render(self._processor, audio, zip(self._indices, natives, strict=True))
+        with undisturbed():
+            return self._graph.render(audio, zip(self._indices, natives, strict=True))
 
     def close(self) -> None:
-        self._processor = self._graph = None
-
-    def _descriptions(self) -> list[dict[str, Any]]:
-        return list(self._processor.get_parameters_description())
+        self._graph.natives.close()
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,17 +11,32 @@ import numpy as np
 from blackbox_grad.effects import Audio
 from blackbox_grad.errors import RenderError
 from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
+from blackbox_grad_backends.native.graveyard import Natives
 
 #: Samples per block. 512, 4 096 and 16 384 were equally fast.
 BLOCK = 512
 
 
+def cause_of_freeze(action: str) -> str:
+    """Why this thread would freeze if DawDreamer did this here, and the way out; empty if it would not."""
+    here = threading.current_thread()
+    if here is threading.main_thread():
+        return ""
+    return (
+        f"DawDreamer freezes if it {action} outside the main thread, and this is {here.name!r}; render in host processes "
+        "(ProcessPool, the default of DifferentiableEffect)"
+    )
+
+
 class Graph:
-    """An engine that plays audio into one processor.
+    """An engine that plays audio into one processor, which `make` makes.
 
     Args:
         sample_rate: Hz.
         remakes: whether loading the graph recreates the plug-in, as for LV2. Each load then gets zeroed memory.
+
+    The thread that makes the first graph of a process handles DawDreamer's messages from then on, and the first render of every
+    graph waits for it. So make it, and render once, on the main thread; after that, other threads may render.
     """
 
     def __init__(self, sample_rate: float, remakes: bool = False) -> None:
@@ -28,24 +44,52 @@ class Graph:
 
         self.remakes = remakes
         self.sample_rate = float(sample_rate)
-        self.engine = dawdreamer.RenderEngine(self.sample_rate, BLOCK)
-        self._player = self.engine.make_playback_processor("audio", np.zeros((1, 1), np.float32))
+        self.natives = Natives()
+        self.natives["engine"] = dawdreamer.RenderEngine(self.sample_rate, BLOCK)
+        self.natives["player"] = self.natives["engine"].make_playback_processor("audio", np.zeros((1, 1), np.float32))
 
-    def render(self, processor: Any, audio: Audio, settings: Iterable[tuple[int, float]]) -> Audio:
+    @property
+    def _engine(self) -> Any:
+        return self.natives["engine"]
+
+    @property
+    def processor(self) -> Any:
+        """DawDreamer's object. Keep no reference to it: what somebody holds is not destroyed."""
+        return self.natives["processor"]
+
+    @property
+    def closed(self) -> bool:
+        return "engine" not in self.natives
+
+    def make(self, kind: str, *arguments: Any) -> Any:
+        """Make the processor, in place of the one before: `make("plugin", path)`, `make("faust")`."""
+        if "processor" in self.natives:
+            self.natives.destroy("processor")
+            self._engine.remove_processor("processor")
+        reseed()
+        self.natives["processor"] = getattr(self._engine, f"make_{kind}_processor")("processor", *arguments)
+        return self.processor
+
+    def render(self, audio: Audio, settings: Iterable[tuple[int, float]]) -> Audio:
         """`audio: [inputs, N]` -> `[outputs, N]`, after a reset of the processor, with pairs of parameter index and value."""
         length = audio.shape[1]
-        # Exactly as many channels as the processor has: it drops more without an error.
-        self._player.set_data(audio)
-        # In this order: loading the graph resets the parameters of an LV2 to their defaults, without an error.
-        with zeroed_memory(small_blocks=self.remakes):
-            self.engine.load_graph([(self._player, []), (processor, ["audio"])])
-        for index, value in settings:
-            processor.set_parameter(index, value)
-        reseed()
-        # Half a sample more: DawDreamer rounds the duration down, and 15 / 44 100 s gave 14 samples.
-        self.engine.render((length + 0.5) / self.sample_rate)
-        result: Audio = self.engine.get_audio()
-        outputs = processor.get_num_output_channels()
+        # Held until the end of the render: another thread may close the effect.
+        engine, player, processor = (self.natives[name] for name in ("engine", "player", "processor"))
+        try:
+            # Exactly as many channels as the processor has: it drops more without an error.
+            player.set_data(audio)
+            # In this order: loading the graph resets the parameters of an LV2 to their defaults, without an error.
+            with zeroed_memory(small_blocks=self.remakes):
+                engine.load_graph([(player, []), (processor, ["audio"])])
+            for index, value in settings:
+                processor.set_parameter(index, value)
+            reseed()
+            # Half a sample more: DawDreamer rounds the duration down, and 15 / 44 100 s gave 14 samples.
+            engine.render((length + 0.5) / self.sample_rate)
+            result: Audio = engine.get_audio()
+            outputs = processor.get_num_output_channels()
+        finally:
+            del engine, player, processor  # an error's traceback would hold them
         if result.shape != (outputs, length):
             raise RenderError(
                 f"DawDreamer returned {result.shape} for audio of shape {audio.shape}; expected {(outputs, length)}"

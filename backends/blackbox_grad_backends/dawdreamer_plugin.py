@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass, replace
@@ -25,10 +24,11 @@ from blackbox_grad.effects import Audio, PluginEffect
 from blackbox_grad.errors import BlackboxGradError, EffectLoadError, EffectNotFoundError, RenderError
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends import dawdreamer_controls, lv2_trial
-from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph
+from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph, cause_of_freeze
 from blackbox_grad_backends.native import lv2_bundles, plugin_folders
 from blackbox_grad_backends.native.corners import WHOLE, Reach, find_reaches, narrowed, note
-from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
+from blackbox_grad_backends.native.determinism import zeroed_memory
+from blackbox_grad_backends.native.graveyard import opening, undisturbed
 from blackbox_grad_backends.native.lv2_description import PluginDescription
 from blackbox_grad_backends.native.lv2_home import Lv2Home, in_hz
 from blackbox_grad_backends.native.lv2_parameters import HostRange, host_values
@@ -77,8 +77,10 @@ class DawDreamerPluginBackend:
             )
         prepare = partial(_load_option, source, *_checked_option(source, options)) if options else None
         name = re.split(r"[/:#]", source)[-1] if lv2 else Path(source).stem
-        with quiet():
-            graph = Graph(sample_rate, remakes=lv2 is not None)
+        if cause := cause_of_freeze("opens a plug-in"):
+            raise EffectLoadError(f"dawdreamer:{source}: {cause}")
+        graph = Graph(sample_rate, remakes=lv2 is not None)
+        with opening(graph.natives), quiet():
             return DawDreamerPluginEffect(graph, source, name, prepare, measured, sidechain, lv2)
 
     def claims(self, locator: str) -> float:
@@ -200,11 +202,13 @@ class DawDreamerPluginEffect(PluginEffect):
         lv2: PluginDescription | None = None,
     ) -> None:
         self._graph, self._source, self._prepare, self.sidechain = graph, source, prepare, sidechain
-        self._home = Lv2Home(lv2, graph.sample_rate) if lv2 else None
+        if lv2:
+            # until the plug-in is destroyed, which may be later than `close`
+            graph.natives["home"] = Lv2Home(lv2, graph.sample_rate)
         self.name, self.sample_rate = name, graph.sample_rate
-        self._processor: Any = None
         self._latencies: set[int] = set()
-        processor = self._create()
+        self._create()
+        processor = graph.processor
         self.inputs, self.outputs = int(processor.get_num_input_channels()), int(processor.get_num_output_channels())
         if self.inputs == 0 or self.outputs == 0:
             what = "an instrument or generator" if self.inputs == 0 else "an analyser"
@@ -279,20 +283,18 @@ class DawDreamerPluginEffect(PluginEffect):
             return self.latency
         # by the method that renders: OmniCompressor tells a new latency only when it is recreated
         self._method(np.zeros((self.inputs, BLOCK), np.float32), values)
-        return int(self._processor.get_latency_samples())
+        return int(self._graph.processor.get_latency_samples())
 
     def process(self, audio: Audio, values: FloatArray) -> Audio:
-        if self._processor is None:
+        if self._graph.closed:
             raise RenderError(f"{self.name} has been closed; open it again to render")
-        return self._method(audio, values)
+        if self._source.endswith(".vst3") and (cause := cause_of_freeze("clears the memory of a VST3")):
+            raise RenderError(f"{self.name} cannot render here: {cause}")
+        with undisturbed():
+            return self._method(audio, values)
 
     def close(self) -> None:
-        if self._processor is not None:
-            with quiet():
-                self._processor = None
-                del self._graph
-                if self._home is not None:
-                    self._home.close()
+        self._graph.natives.close()
 
     def render_reloaded(self, audio: Audio, values: FloatArray) -> Audio:
         result = self._run(audio, values)
@@ -313,30 +315,22 @@ class DawDreamerPluginEffect(PluginEffect):
         """`[inputs, N]` -> `[outputs, N]` after a reset."""
         natives = host_values(self._lows + values * self._spans, self._natives, self._ranges)
         settings = zip(self._indices, natives, strict=True)
-        result = self._graph.render(self._processor, audio, settings)
-        self._latencies.add(self._processor.get_latency_samples())
+        result = self._graph.render(audio, settings)
+        self._latencies.add(self._graph.processor.get_latency_samples())
         return result
 
-    def _create(self) -> Any:
+    def _create(self) -> None:
         """Replace the processor by a new one."""
-        if threading.current_thread() is not threading.main_thread():
-            raise EffectLoadError(
-                f"dawdreamer:{self._source}: DawDreamer freezes if it opens a plug-in outside the main thread, and this is "
-                f"{threading.current_thread().name!r}; render in host processes (ProcessPool, the default of DifferentiableEffect)"
-            )
+        if cause := cause_of_freeze("opens a plug-in"):
+            raise RenderError(f"{self.name} must be recreated to forget the last render: {cause}")
         with zeroed_memory():
-            if self._processor is not None:
-                self._processor = None
-                self._graph.engine.remove_processor("plugin")
-            reseed()
             try:
-                with self._home.active() if self._home else nullcontext():
-                    self._processor = self._graph.engine.make_plugin_processor("plugin", self._source)
+                with self._graph.natives["home"].active() if "home" in self._graph.natives else nullcontext():
+                    self._graph.make("plugin", self._source)
             except RuntimeError as error:
                 raise _load_error(self._source, error) from error
             if self._prepare is not None:
-                self._prepare(self._processor)
-        return self._processor
+                self._prepare(self._graph.processor)
 
     def _recreate(self) -> None:
         with quiet():

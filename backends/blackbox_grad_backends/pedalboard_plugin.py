@@ -24,6 +24,7 @@ from blackbox_grad.files import content_of
 from blackbox_grad.parameters import FloatArray, ParameterSpace
 from blackbox_grad_backends.native import plugin_folders
 from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
+from blackbox_grad_backends.native.graveyard import Natives, keep_forever, opening, undisturbed
 from blackbox_grad_backends.native.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid
 from blackbox_grad_backends.native.render_method import Measured, Method, choose_method
 from blackbox_grad_backends.native.shared_library import trouble
@@ -65,7 +66,9 @@ class PedalboardPluginBackend:
         path, name = _locate(locator)
         if cause := trouble(path):
             raise EffectLoadError(f"this machine cannot open {path} as a plug-in: {cause}")
-        return PedalboardPluginEffect(partial(_open_plugin, path, name, options), sample_rate, measured)
+        natives = Natives()
+        with opening(natives):
+            return PedalboardPluginEffect(natives, partial(_open_plugin, path, name, options), sample_rate, measured)
 
     def claims(self, locator: str) -> float:
         if importlib.util.find_spec("pedalboard") is None:
@@ -176,6 +179,7 @@ def _construct(kind: Any, path: str, name: str | None) -> Any:
             del kind.__set_initial_parameter_values__
         if not _KEPT:
             _KEPT.append(plugin)
+            keep_forever(plugin)
         return plugin
 
 
@@ -194,9 +198,11 @@ class PedalboardPluginEffect(PluginEffect):
     openings), so every method sets what a reset does.
     """
 
-    def __init__(self, open_plugin: Callable[[], Any], sample_rate: float, measured: Measured | None = None) -> None:
-        self._open_plugin = open_plugin
-        self._plugin = open_plugin()
+    def __init__(
+        self, natives: Natives, open_plugin: Callable[[], Any], sample_rate: float, measured: Measured | None = None
+    ) -> None:
+        self._natives, self._open_plugin = natives, open_plugin
+        natives["plugin"] = open_plugin()
         self.name = str(self._plugin.name)
         self.sample_rate = float(sample_rate)
         if self._plugin.is_instrument:
@@ -234,17 +240,21 @@ class PedalboardPluginEffect(PluginEffect):
         return 0
 
     def process(self, audio: Audio, values: FloatArray) -> Audio:
-        if self._plugin is None:
+        if "plugin" not in self._natives:
             raise RenderError(f"{self.name} has been closed; open it again to render")
-        reseed()
         length = audio.shape[1]
-        if length < SHORTEST:
-            return self._render(np.pad(audio, ((0, 0), (0, SHORTEST - length))), values)[:, :length]
-        return self._render(audio, values)
+        padded = np.pad(audio, ((0, 0), (0, SHORTEST - length))) if length < SHORTEST else audio
+        with undisturbed():
+            reseed()
+            return self._render(padded, values)[:, :length]
 
     def close(self) -> None:
         self._controls: list[Any] = []
-        self._plugin = None
+        self._natives.close()
+
+    @property
+    def _plugin(self) -> Any:
+        return self._natives["plugin"]
 
     def render_reset(self, audio: Audio, values: FloatArray) -> Audio:
         self._on_reset("ClearsAudioOnReset")
@@ -272,7 +282,7 @@ class PedalboardPluginEffect(PluginEffect):
 
     def render_anew(self, audio: Audio, values: FloatArray) -> Audio:
         self._controls = []
-        self._plugin = self._open_plugin()
+        self._natives["plugin"] = self._open_plugin()
         self._touch()
         self._set(values)
         self._run(self._silence(SETTLING))
@@ -314,12 +324,12 @@ class PedalboardPluginEffect(PluginEffect):
 
     def _find_channels(self) -> int:
         """Most Zam plug-ins take only mono or only stereo, and raise an error for the other."""
-        refused: Exception | None = None
+        refused = ""  # not the error: its traceback would hold this frame, and the callers' with the plug-in
         for channels in (2, 1, 4, 6, 8):
             try:
                 self._plugin.process(np.zeros((channels, SHORTEST), np.float32), self.sample_rate, reset=False)
             except (ValueError, RuntimeError) as error:
-                refused = refused or error
+                refused = refused or str(error)
             else:
                 return channels
-        raise EffectLoadError(f"{self.name} takes neither mono, stereo, 4, 6 nor 8 channels: {refused}") from refused
+        raise EffectLoadError(f"{self.name} takes neither mono, stereo, 4, 6 nor 8 channels: {refused}")

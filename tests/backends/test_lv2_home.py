@@ -82,7 +82,7 @@ def test_a_range_in_multiples_of_the_sample_rate_reaches_the_plugin_in_hz(
     assert (cut.minimum, cut.maximum, cut.unit) == (0.001 * sample_rate, 0.25 * sample_rate, "Hz")
     point = effect.parameters.point({"LPF": 1.0})
     effect._run(np.zeros((1, 64), np.float32), point)
-    text = effect._processor.get_parameter_text(effect._indices[effect.parameters.index("LPF")])
+    text = effect._graph.processor.get_parameter_text(effect._indices[effect.parameters.index("LPF")])
     assert float(text) == pytest.approx(0.25 * sample_rate, rel=1e-4)
     effect.close()
 

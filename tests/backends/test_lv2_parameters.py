@@ -139,7 +139,7 @@ def test_the_default_is_passed_on_exactly_as_the_host_gave_it() -> None:
 def test_the_plugin_receives_the_native_value_that_the_parameter_shows(uri: str) -> None:
     """Read back from the host, by its own text, at points over the whole range; and no control is another's."""
     effect = opened(uri)
-    processor, space = effect._processor, effect.parameters
+    processor, space = effect._graph.processor, effect.parameters
     described = {d["index"]: d for d in processor.get_parameters_description()}
     rng = np.random.default_rng(0)
     for point in (np.zeros(len(space)), np.ones(len(space)), space.defaults, *rng.uniform(size=(3, len(space)))):

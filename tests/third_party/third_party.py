@@ -8,17 +8,19 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import gc
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 
-from blackbox_grad.effects import PluginEffect
+from blackbox_grad.effects import PluginEffect, load
 from blackbox_grad.errors import EffectNotFoundError
 from blackbox_grad.hosts import InProcessHost
 from blackbox_grad.parameters import Parameter, ParameterSpace
@@ -138,6 +140,25 @@ class FaultyBackend:
         if not hasattr(FaultyEffect, "_" + locator.replace("-", "_")) and "opening" not in locator:
             raise EffectNotFoundError(f"no faulty effect {locator!r}")
         return FaultyEffect(locator, sample_rate, options.get("once"), options.get("log"), bool(options.get("look")))
+
+    def claims(self, locator: str) -> float:
+        return 0.0
+
+    def scan(self):
+        return iter(())
+
+
+class CollectedBackend:
+    """Opens an effect by its address, after another in a circle of references was collected on another thread."""
+
+    def open(self, locator, sample_rate, options):
+        circle = [load(locator, sample_rate)]
+        circle.append(circle)
+        del circle
+        thread = threading.Thread(target=gc.collect)
+        thread.start()
+        thread.join()
+        return load(locator, sample_rate)
 
     def claims(self, locator: str) -> float:
         return 0.0

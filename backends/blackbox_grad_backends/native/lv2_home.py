@@ -107,6 +107,8 @@ class Lv2Home:
         if self._folder is not None:
             self._folder.cleanup()
 
+    __del__ = close
+
 
 def _is_seen(bundle: Path) -> bool:
     """Whether JUCE finds a bundle by itself: the folders that it looks into hold bundles, and no sub-folders of them."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 
-@contextmanager
+@contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Drop everything written to file descriptors 1 and 2 inside the block, also by C++ code.
 
@@ -36,7 +36,8 @@ def quiet() -> Iterator[None]:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not stream.closed:
-            stream.flush()
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # a full disk, closed, in the middle of another flush
+            if stream is not None:
+                stream.flush()
     if sys.platform != "win32":
         ctypes.CDLL(None).fflush(None)
