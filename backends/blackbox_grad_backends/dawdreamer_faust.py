@@ -93,9 +93,9 @@ class FaustEffect(PluginEffect):
         try:
             if folder:
                 processor.faust_libraries_paths = [folder]
-            processor.set_dsp_string(source)
+            processor.set_dsp_string(_spelt(source))
             processor.compile()
-            controls = _controls(source, folder)
+            controls = _controls(_spelt(source), folder)
         except RuntimeError as error:
             raise EffectLoadError(f"faust:{path or _short(source)} does not compile: {error}") from error
         self.inputs = int(processor.get_num_input_channels())
@@ -148,6 +148,8 @@ def _describe(control: _Control) -> Parameter | None:
     """None for a meter, and for a control that cannot move."""
     if "Bargraph" in control.kind or control.minimum >= control.maximum:
         return None
+    metadata = {name: _read(text) for name, text in control.metadata.items()}
+    control = replace(control, label=_read(control.label), metadata=metadata)
     if control.kind in ("Button", "CheckButton"):
         return Parameter(control.label, "toggle", default=control.default)
     low, high, unit = control.minimum, control.maximum, control.metadata.get("unit", "")
@@ -172,6 +174,19 @@ def _level_names(control: _Control) -> tuple[str, ...]:
     if len(values) < 2 or not np.allclose(values, np.linspace(control.minimum, control.maximum, len(values))):
         return ()
     return tuple(name for name, _ in pairs)
+
+
+# DawDreamer sets no control whose label is not ASCII, even by its number.
+
+
+def _spelt(source: str) -> str:
+    """The program in ASCII: "Größe" becomes "Gr__uf6____udf__e"."""
+    return "".join(c if c.isascii() else f"__u{ord(c):x}__" for c in source)
+
+
+def _read(label: str) -> str:
+    """The text that `_spelt` spelt."""
+    return re.sub(r"__u([0-9a-f]{2,6})__", lambda found: chr(int(found[1], 16)), label)
 
 
 # DawDreamer reports no units and no scales, and not which controls are meters. The C code from the compiler does: its function

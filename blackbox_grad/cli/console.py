@@ -58,11 +58,16 @@ class _Stderr(io.TextIOBase):
 
 def complain(message: str) -> None:
     """An error, in red."""
-    err().print(Text.assemble(("Error: ", "bold red"), (message, "red")), soft_wrap=True)
+    err().print(Text.assemble(("Error: ", "bold red"), (_in_a_line(message), "red")), soft_wrap=True)
 
 
 def warn(message: str) -> None:
-    err().print(Text.assemble(("Warning: ", "bold yellow"), message), soft_wrap=True)
+    err().print(Text.assemble(("Warning: ", "bold yellow"), _in_a_line(message)), soft_wrap=True)
+
+
+def _in_a_line(message: str) -> str:
+    """Names and values in a message may hold line breaks and codes that change a terminal."""
+    return "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else " " for c in message)
 
 
 def say(*parts: str | tuple[str, str]) -> None:

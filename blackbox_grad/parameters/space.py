@@ -35,7 +35,7 @@ _SHOWN = 8
 def _unique(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
     """Unique names: the second "Gain" becomes "Gain 2", or "Gain 3" beside a real "gain 2". An empty name becomes "Parameter 4",
     from its position."""
-    named = [p if p.name.strip() else replace(p, name=f"Parameter {i + 1}") for i, p in enumerate(parameters)]
+    named = [_named(p, i + 1) for i, p in enumerate(parameters)]
     spellings = {plain_name(p.name) for p in named}
     taken: set[str] = set()
     result = []
@@ -50,6 +50,17 @@ def _unique(parameters: Iterable[Parameter]) -> tuple[Parameter, ...]:
         taken.add(name)
         result.append(parameter if name == parameter.name else replace(parameter, name=name))
     return tuple(result)
+
+
+def _named(parameter: Parameter, position: int) -> Parameter:
+    """With a name that a line of a terminal can show: no line break, no code that changes its colours or moves its cursor."""
+    shown = "".join(c if c.isprintable() else " " for c in parameter.name)
+    name = parameter.name if shown == parameter.name else shown.strip()
+    return (
+        parameter
+        if name == parameter.name and name.strip()
+        else replace(parameter, name=name.strip() or f"Parameter {position}")
+    )
 
 
 class ParameterSpace(Sequence[Parameter]):

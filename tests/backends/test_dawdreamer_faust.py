@@ -132,3 +132,14 @@ def test_programs_and_dsp_files_are_claimed_where_the_library_is_installed(monke
     assert list(backend.scan()) == []
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert backend.claims("a.dsp") == 0.0
+
+
+def test_labels_in_any_script_are_controls_like_others():
+    size, volume = 'hslider("Größe[unit:°]", 0.5, 0, 1, 0.01)', "vslider(\"音量[style:menu{'低':0;'高':1}]\", 0, 0, 1, 1)"
+    source = f"process = _*{size} : *({volume} + 1);"
+    with load(f"faust:{source}", parameters="all") as effect:
+        assert sorted(effect.parameters.names) == ["Größe", "音量"]
+        assert effect.parameters[effect.parameters.index("Größe")].unit == "°"
+        assert effect.parameters[effect.parameters.index("音量")].choices == ("低", "高")
+        y = effect.render(np.ones((1, 8), np.float32), effect.parameters.point({"GRÖSSE": "0.25", "音量": "高"}))
+    np.testing.assert_allclose(y, 0.5, rtol=1e-6)

@@ -140,7 +140,7 @@ def test_what_is_shown_is_accepted_back(value, ends, unit):
         assert parameter.parse(shown if unit else f"{shown} native") == pytest.approx(v, abs=0.6)
 
 
-NAMES = ["Gain", "gain 2", "Gain", "", " ", "Größe", "日本", "A=B", "Delay: Mix", "100%", "Gain", "GAIN 3", "a|b", "x\ny"]
+NAMES = ["Gain", "gain 2", "Gain", "", " ", "Größe", "日本", "A=B", "Delay: Mix", "100%", "Gain", "GAIN 3", "a|b"]
 
 
 def test_every_name_names_one_parameter():
@@ -164,6 +164,13 @@ def test_any_name_can_be_set_at_the_command_line(name):
     values = values_of([f"{name}=0.25"])
     assert space.point(values)[space.index(name)] == 0.25
     assert space.select("all", values).held[space.index(name)] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("x\ny", "x y"), ("\x1b[31mred", "[31mred"), ("a\u202eb", "a b"), ("\x00", "Parameter 1")]
+)
+def test_a_name_fits_into_a_line_of_a_terminal(name, shown):
+    assert ParameterSpace([Parameter(name)]).names == (shown,)
 
 
 def test_a_level_may_contain_an_equals_sign():
