@@ -41,7 +41,8 @@ def check_folder(path: str | os.PathLike[str]) -> None:
     path = Path(path)
     nearest = next((p for p in (path, *path.absolute().parents) if os.path.lexists(p)), Path("."))
     if not os.path.isdir(nearest):
-        raise AudioError(f"{path}: {nearest} is not a folder; name another")
+        what = f"{path}" if nearest == path else f"{path}: {nearest}"
+        raise AudioError(f"{what} is not a folder; name another")
     if not os.access(nearest, os.W_OK):
         raise AudioError(f"{path}: the folder {nearest} cannot be written to; check its permissions")
 

@@ -110,7 +110,9 @@ def test_a_training_is_ended_with_the_best_so_far(run, monkeypatch, number, name
 def test_a_training_that_is_terminated_ends_with_files_and_a_message(run):
     number = signal.SIGTERM
     program = Path(sys.executable).with_name("blackbox-grad")
-    command = [str(a) for a in (program, "style", *TRAIN, "--settings-epochs", 10**6, "--audio-epochs", 0)]
+    command = [
+        str(a) for a in (program, "style", *TRAIN, "--set", "drive_db=20 dB", "--settings-epochs", 10**6, "--audio-epochs", 0)
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         while not process.stderr.readline().startswith("settings 1:"):
@@ -119,5 +121,6 @@ def test_a_training_that_is_terminated_ends_with_files_and_a_message(run):
         out, err = process.communicate(timeout=240)
     assert process.returncode == 128 + number, err
     assert "Traceback" not in err
-    assert "Stopped by" in out
+    assert "Stopped by SIGTERM" in out
+    assert "20 dB" in out
     assert Controller.load(Path("run/controller.safetensors")).header["interrupted"]

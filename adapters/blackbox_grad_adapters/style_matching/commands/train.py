@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,6 +31,9 @@ from blackbox_grad.cli import (
 from blackbox_grad.files import check_folder
 from blackbox_grad.interrupts import Interrupt, deferred_interrupts
 from blackbox_grad_adapters.style_matching.commands.progress import decoding, telling
+
+if TYPE_CHECKING:
+    from blackbox_grad_adapters.style_matching.training.controller_training import Trained
 
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the run; continues a run there.")]
 Recordings = Annotated[
@@ -195,7 +198,7 @@ def train(
         files = {"controller": str(file), "report": str(report) if whole else None}
         print_json({**files, **trained.results, "interrupted": trained.interrupted})
     else:
-        _print(trained.results)
+        _print(trained)
         for name, path in (("controller", file), ("report", report)):
             if path != report or whole:
                 say((f"{name:<11}", "dim"), str(path))
@@ -204,11 +207,14 @@ def train(
         raise typer.Exit(1)
 
 
-def _print(results: dict[str, Any]) -> None:
-    rows = table("parameter", "mean error", "explained", right=["mean error", "explained"])
+def _print(trained: Trained) -> None:
+    results = trained.results
+    texts = trained.path.effect.parameter_space.to_text(trained.examples["p"][0].double().numpy()) if trained.fixed else {}
+    columns = ("parameter", *(["setting of all pairs"] if texts else []), "mean error", "explained")
+    rows = table(*columns, right=["mean error", "explained"])
     for name, error in results["error"].items():
         share = results.get("explained", {}).get(name)
-        rows.add_row(name, f"{error:.3f}", "" if share is None else f"{share:.2f}")
+        rows.add_row(name, *([texts[name]] if texts else []), f"{error:.3f}", "" if share is None else f"{share:.2f}")
     out().print(rows)
     say("")
     say("distance to the truth / that of the dry input: ", (f"{results['ratio']:.3f}", "bold green"))
