@@ -32,7 +32,7 @@ from blackbox_grad_backends.native.graveyard import opening, undisturbed
 from blackbox_grad_backends.native.lv2_description import PluginDescription
 from blackbox_grad_backends.native.lv2_home import Lv2Home, in_hz
 from blackbox_grad_backends.native.lv2_parameters import HostRange, host_values
-from blackbox_grad_backends.native.lv2_refusals import refusal
+from blackbox_grad_backends.native.lv2_refusals import refusal, why_not_loaded
 from blackbox_grad_backends.native.output import quiet
 from blackbox_grad_backends.native.plugin_parameters import is_doubtful
 from blackbox_grad_backends.native.render_method import Measured, Method, choose_method
@@ -202,6 +202,7 @@ class DawDreamerPluginEffect(PluginEffect):
         lv2: PluginDescription | None = None,
     ) -> None:
         self._graph, self._source, self._prepare, self.sidechain = graph, source, prepare, sidechain
+        self._lv2 = lv2
         if lv2:
             # until the plug-in is destroyed, which may be later than `close`
             graph.natives["home"] = Lv2Home(lv2, graph.sample_rate)
@@ -328,7 +329,7 @@ class DawDreamerPluginEffect(PluginEffect):
                 with self._graph.natives["home"].active() if "home" in self._graph.natives else nullcontext():
                     self._graph.make("plugin", self._source)
             except RuntimeError as error:
-                raise _load_error(self._source, error) from error
+                raise _load_error(self._source, error, self._lv2) from error
             if self._prepare is not None:
                 self._prepare(self._graph.processor)
 
@@ -371,9 +372,9 @@ def _side_inputs(lv2: PluginDescription) -> tuple[int, ...]:
     return tuple(i for i, port in enumerate(ports) if port.index in lv2.side_chain)
 
 
-def _load_error(source: str, error: Exception) -> Exception:
-    """The likely cause: DawDreamer says "Unable to load plugin." for every one."""
+def _load_error(source: str, error: Exception, lv2: PluginDescription | None) -> Exception:
+    """DawDreamer says "Unable to load plugin." for every cause."""
     cause = "it may be damaged, of another kind (LADSPA, CLAP), or lack a library that it needs"
-    if _is_lv2(source):
-        cause = f"its description may be faulty (see `lv2info {source}`), or its library damaged"
-    return EffectLoadError(f"dawdreamer:{source}: DawDreamer could not load it ({error}): {cause}")
+    return EffectLoadError(
+        f"dawdreamer:{source}: DawDreamer could not load it ({error}): {why_not_loaded(lv2) if lv2 else cause}"
+    )

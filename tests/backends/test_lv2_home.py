@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _ctypes
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 from blackbox_grad.errors import EffectLoadError
 from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend, DawDreamerPluginEffect
 from blackbox_grad_backends.native import lv2_bundles
+from blackbox_grad_backends.native.lv2_refusals import why_not_loaded
 
 pytestmark = pytest.mark.plugins
 
@@ -153,6 +156,20 @@ def test_real_plugins_with_such_ports_open(uri: str, inputs: int) -> None:
     assert effect.inputs == inputs
     values = effect.parameters.complete(np.ones(len(effect.parameters)))
     assert effect.process(np.full((inputs, 1000), 0.1, np.float32), values).shape == (2, 1000)
+
+
+def test_a_library_without_the_plugin_that_its_description_promises_is_named(delay: Path, own_path: Path) -> None:
+    copied(delay, own_path, **{DELAY: "urn:zamaudio:Echo"})
+    with pytest.raises(EffectLoadError, match=f"its library has no plug-in of this URI; it has: {DELAY}"):
+        opened("urn:zamaudio:Echo")
+
+
+def test_what_the_systems_loader_says_is_passed_on(tmp_path: Path) -> None:
+    plugin = lv2_bundles.description(DELAY)
+    assert plugin is not None
+    said = why_not_loaded(replace(plugin, binary=tmp_path / "missing.so"))
+    assert said == "its library cannot be loaded: cannot open shared object file: No such file or directory"
+    assert why_not_loaded(replace(plugin, binary=Path(_ctypes.__file__))).endswith("it has: none")
 
 
 def test_the_home_of_the_user_comes_back_and_the_folder_goes(delay: Path, own_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 from blackbox_grad_backends.native.lv2_description import PluginDescription, PortKind
 from blackbox_grad_backends.native.lv2_home import NEEDLESS
 
@@ -36,6 +38,34 @@ def refusal(plugin: PluginDescription) -> str:
     if names := _unconnected(plugin, "other"):
         return f"cannot be opened: it has ports of a kind that DawDreamer does not know ({names})"
     return ""
+
+
+def why_not_loaded(plugin: PluginDescription) -> str:
+    """Why the host, which has tried, could not load a plug-in: read from the system's loader, and from the library itself."""
+    if plugin.binary is None:
+        return "its description names no library"
+    try:
+        library = ctypes.CDLL(str(plugin.binary))
+    except OSError as error:
+        return f"its library cannot be loaded: {str(error).removeprefix(f'{plugin.binary}: ')}"
+    found = _uris(library)
+    if plugin.uri in found:
+        return "the plug-in refused to start; it may lack a file, a licence or a display"
+    return f"its library has no plug-in of this URI; it has: {', '.join(found) or 'none'}"
+
+
+def _uris(library: ctypes.CDLL) -> list[str]:
+    """URIs of the plug-ins in a library, by https://lv2plug.in/c/html/group__lv2core.html: `lv2_descriptor` counts them."""
+
+    class Descriptor(ctypes.Structure):
+        _fields_ = (("uri", ctypes.c_char_p),)
+
+    found: list[str] = []
+    if hasattr(library, "lv2_descriptor"):
+        library.lv2_descriptor.restype, library.lv2_descriptor.argtypes = ctypes.POINTER(Descriptor), [ctypes.c_uint32]
+        while descriptor := library.lv2_descriptor(len(found)):
+            found.append(descriptor.contents.uri.decode("utf-8", "replace"))
+    return found
 
 
 def _unconnected(plugin: PluginDescription, kind: PortKind) -> str:
