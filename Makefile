@@ -9,7 +9,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 # the torch release that everything is tested with; `make constraints` pins the rest around it
 TORCH := 2.13.0
-DEBIAN_PLUGINS := mda-lv2 zam-plugins
+PACKAGES := benchmarks/plugin_packages.txt
+DEBIAN_PLUGINS := $(shell sed -n 's/ tests$$//p' $(PACKAGES))
+DEBIAN_PLUGINS_CI := $(shell sed -n 's/ ci$$//p' $(PACKAGES))
+DEBIAN_PLUGINS_ALL := $(shell sed '/^\#/d; s/ .*//' $(PACKAGES))
 
 EXTRAS_demo := pedalboard,match
 EXTRAS_test := all,test,bench
@@ -30,7 +33,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all fuzz bench estimators recovery style-speed compatibility tutorial style-weights mutants lint format docs wheel plugins browser constraints clean distclean
+.PHONY: help demo test test-all fuzz bench estimators recovery style-speed compatibility compatibility-all tutorial style-weights mutants lint format docs wheel plugins plugins-ci plugins-all browser constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,8 +66,10 @@ recovery: $(INSTALLED)-bench plugins ## look for hidden settings with match, and
 style-speed: $(INSTALLED)-bench plugins ## measure training and matching of style matching, and write docs/measured/style-speed.md
 	$(BIN)/python benchmarks/style_speed.py $(ARGS)
 
-compatibility: $(INSTALLED)-bench plugins ## check every effect of the plug-in packages, and write docs/measured/plug-ins.md
-	$(BIN)/python benchmarks/compatibility.py $(ARGS)
+compatibility: $(INSTALLED)-bench plugins ## check every effect of the installed plug-in packages, and write docs/measured/plug-ins.md
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/compatibility.py $(ARGS)
+
+compatibility-all: plugins-all compatibility ## the same with all packages of benchmarks/plugin_packages.txt: nightly, some hours; it resumes
 
 tutorial: $(INSTALLED)-test plugins ## learn hidden settings from three seeds, and write the tutorial's tables and figures
 	$(BIN)/python docs/tutorials/write_results.py
@@ -93,6 +98,12 @@ wheel: $(INSTALLED)-test ## build the wheel into dist/
 
 plugins: ## install the plug-ins that the tests open (root on Debian or Ubuntu)
 	$(call debian,$(DEBIAN_PLUGINS))
+
+plugins-ci: ## install the small packages whose verdicts every run of .ci/run holds (root on Debian or Ubuntu)
+	$(call debian,$(DEBIAN_PLUGINS_CI))
+
+plugins-all: ## install all packages of benchmarks/plugin_packages.txt (root on Debian or Ubuntu)
+	$(call debian,$(DEBIAN_PLUGINS_ALL))
 
 browser: ## install the browser that pages are tested in (root on Debian or Ubuntu)
 	$(call debian,chromium)

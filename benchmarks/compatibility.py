@@ -1,7 +1,8 @@
 """Which effects keep the promises of `Effect`: runs the conformance kit over them, and writes `docs/measured/plug-ins.md`.
 
-    make compatibility                                    # mda-lv2, zam-plugins and Pedalboard's own effects
+    make compatibility                                    # the installed ones of benchmarks/plugin_packages.txt, and built-in ones
     make compatibility ARGS=dawdreamer:ZamTube-vst.so     # one of them again
+    make compatibility-all                                # installs all packages first: some hours
 
 Each effect is examined in its own process with a time limit: an effect that crashes or hangs becomes a row of the table. Each
 result goes to `build/compatibility.json` at once, so that an interrupted run can continue.
@@ -10,71 +11,87 @@ result goes to `build/compatibility.json` at once, so that an interrupted run ca
 from __future__ import annotations
 
 import argparse
+import functools
 import json
-import platform
-import re
+import multiprocessing
+import os
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
+
+sys.path.insert(0, str(Path(__file__).parent))
+from compatibility_page import BUILT_IN, OTHERS, page, verdict
 
 from blackbox_grad.files import replacing
 
 ROOT = Path(__file__).parent.parent
 
-#: The facts about one effect, as JSON: address, verdict, failed, and if it was opened, name, parameters, dead, latency, …
-Row: TypeAlias = dict[str, Any]
+#: One package a line, and who needs it.
+PACKAGES = ROOT / "benchmarks" / "plugin_packages.txt"
 
-#: title of a section -> the addresses that belong to it
-SECTIONS = {
-    "Pedalboard's own effects": r"pedalboard-builtin:",
-    "mda-lv2: LV2 in DawDreamer": r"dawdreamer:http://drobilla\.net/plugins/mda/",
-    "zam-plugins: VST3 in Pedalboard": r"pedalboard:Za[mM]\w+\.vst3$",
-    "zam-plugins: VST3 in DawDreamer": r"dawdreamer:Za[mM]\w+\.vst3$",
-    "zam-plugins: VST2 in DawDreamer": r"dawdreamer:Za[mM]\w+-vst\.\w+$",
-    "zam-plugins: LV2 in DawDreamer": r"dawdreamer:urn:zamaudio:",
-}
+#: The facts about one effect, as JSON: address, package, failed, and if it was opened, name, parameters, dead, latency, …
+Row: TypeAlias = dict[str, Any]
 
 #: Audio for timing a render: seconds, and repetitions.
 TIMED_SECONDS, TIMED_REPEATS = 1.0, 5
 
+#: Settings at which a gradient is asked for, until one is not zero, and the samples of its audio.
+GRADIENT_POINTS, GRADIENT_SAMPLES = 3, 16384
 
-def examine(address: str, result: Path, seconds: float) -> None:
+
+def examine(address: str, result: str, seconds: float, laws: Sequence[str] | None) -> None:
     """In its own process: check one effect law by law, and write the facts so far after every step."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)
     import numpy as np
 
     from blackbox_grad import load
+    from blackbox_grad.errors import EffectLoadError
     from blackbox_grad.testing import EFFECT_LAWS, CheckFailed, check_effect
 
     row: Row = {"address": address, "during": "opening", "failed": {}, "repeatability": 0.0}
 
     def note(**news: Any) -> None:
         row.update(news)
-        with replacing(result) as temporary:
+        with replacing(Path(result)) as temporary:
             temporary.write_text(json.dumps(row), "utf-8")
 
     note()
+    start = time.process_time()
     try:
         effect = load(address, parameters="all")
+    except EffectLoadError as error:
+        note(refused=str(error), during="")
+        return
     except Exception as error:
         note(failed={"it opens": f"{type(error).__name__}: {error}"}, during="")
         return
     kinds = [p.kind for p in effect.parameters]
-    note(name=effect.name, kinds={k: kinds.count(k) for k in ("continuous", "stepped", "toggle")})
+    note(opening=time.process_time() - start, name=effect.name, notes=effect.notes)
+    note(kinds={k: kinds.count(k) for k in ("continuous", "stepped", "toggle")})
     note(latency=effect.latency, layout=effect.layout, repeatability=effect.repeatability, during="timing")
     audio = np.random.default_rng(0).normal(0.0, 0.1, (2, round(TIMED_SECONDS * effect.sample_rate))).astype(np.float32)
     times: list[float] = []
-    while len(times) < TIMED_REPEATS and sum(times) < 10.0:
+    while len(times) < TIMED_REPEATS and sum(times) < 2.0:
         start = time.process_time()
         effect.render(audio, effect.parameters.defaults)
         times.append((time.process_time() - start) / TIMED_SECONDS)
-    note(time=statistics.median(times))
+    note(time=statistics.median(times), during="its gradient")
+    try:
+        note(gradient=has_gradient(effect))
+    except Exception as error:
+        row["failed"]["it has a gradient"] = f"{type(error).__name__}: {error}"
     for law, _ in EFFECT_LAWS:
+        if laws is not None and law not in laws:
+            continue
         note(during=f"the law {law!r}")
         try:
             found = check_effect(effect, laws=[law], seconds=seconds)
@@ -89,137 +106,179 @@ def examine(address: str, result: Path, seconds: float) -> None:
     note(during="")
 
 
-def examined(address: str, time_limit: float, seconds: float) -> Row:
-    """The row of one effect, also if the process that examines it crashes or hangs."""
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder) / "row.json"
-        command = [sys.executable, __file__, "--examine", address, str(result), "--seconds", str(seconds)]
+def has_gradient(effect: Any) -> bool:
+    """Whether a layer gives a gradient that is not zero, at the defaults or at a random point."""
+    import warnings
+    from dataclasses import replace
+
+    import torch
+
+    from blackbox_grad import SPSA, DifferentiableEffect, InProcessHost
+
+    warnings.simplefilter("ignore")  # about parameters that are dead
+    layer = DifferentiableEffect(
+        replace(effect.spec, parameters="continuous"), host=InProcessHost(), estimator=SPSA(), on_nonfinite="silence"
+    )
+    generator = torch.Generator().manual_seed(0)
+    count = len(layer.parameter_space)
+    audio = 0.2 * torch.randn((1, 2, GRADIENT_SAMPLES), generator=generator)
+    for attempt in range(GRADIENT_POINTS if count else 0):
+        point = torch.rand((1, count), generator=generator) * 0.6 + 0.2
+        if attempt == 0:
+            point = torch.as_tensor(layer.parameter_space.defaults[None], dtype=torch.float32)
+        point.requires_grad_(True)
+        (layer(audio, point) * torch.randn(audio.shape, generator=generator)).sum().backward()
+        assert point.grad is not None
+        if bool(point.grad.abs().sum() > 0):
+            return True
+    return False
+
+
+def refusal(address: str, result: str) -> None:
+    """In its own process: open an effect that ended a process, in host processes as users do, and write what they are told."""
+    from blackbox_grad import EffectSpec, ProcessPool
+
+    try:
+        with ProcessPool(1, open_limit=60.0) as pool:
+            pool.open(EffectSpec.of(address, parameters="all"))
+    except Exception as error:
+        Path(result).write_text(f"{type(error).__name__}: {error}", "utf-8")
+
+
+class Examiner:
+    """Runs `examine` in processes, each a copy of one that has loaded the libraries."""
+
+    def __init__(self, time_limit: float, seconds: float, laws: Sequence[str] | None) -> None:
+        self.time_limit, self.seconds, self.laws = time_limit, seconds, laws
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["numpy", "torch", "blackbox_grad.layer", "blackbox_grad.testing"])
+
+    def __call__(self, address: str) -> Row:
+        """The row of one effect, also if the process that examines it crashes or hangs."""
         start = time.monotonic()
-        ending = ""
-        try:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=time_limit
-            )
-            if done.returncode < 0:
-                ending = f"crashed ({signal.Signals(-done.returncode).name})"
-        except subprocess.TimeoutExpired:
-            ending = f"was not done after {time_limit:g} s"
-        row: Row = json.loads(result.read_text("utf-8")) if result.exists() else {"address": address, "failed": {}}
-    if during := row.pop("during", "starting"):
-        row["failed"][f"it lives through {during}"] = f"its process {ending or 'ended'} during {during}"
-    elif ending:  # everything was examined; a crash at the end of the process does no harm
-        row["ending"] = ending
-    return row | {"took": round(time.monotonic() - start, 1)}
+        with tempfile.TemporaryDirectory() as folder:
+            result, sentence = Path(folder) / "row.json", Path(folder) / "refusal.txt"
+            ending = self._run(examine, self.time_limit, address, str(result), self.seconds, self.laws)
+            row: Row = json.loads(result.read_text("utf-8")) if result.exists() else {"address": address, "failed": {}}
+            during = row.pop("during", "starting")
+            if during == "opening":
+                self._run(refusal, 3 * 60.0, address, str(sentence))
+                if sentence.exists():
+                    row["refused"] = sentence.read_text("utf-8")
+        if during and "refused" not in row:
+            row["failed"][f"it lives through {during}"] = f"its process {ending or 'ended'} during {during}"
+        elif ending:  # everything was examined; a crash at the end of the process does no harm
+            row["ending"] = ending
+        return row | {"took": round(time.monotonic() - start, 1)}
+
+    def _run(self, function: Any, time_limit: float, *arguments: Any) -> str:
+        """How the process ended: empty if well."""
+        process = self._context.Process(target=function, args=arguments)
+        process.start()
+        process.join(time_limit)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            return f"was not done after {time_limit:g} s"
+        code = process.exitcode or 0
+        return f"crashed ({signal.Signals(-code).name})" if code < 0 else ""
 
 
-def installed() -> list[str]:
-    """Addresses of all effects on the page, in the order of its sections."""
+def installed() -> dict[str, str]:
+    """Address of every effect on the page -> its package, in the order of the page."""
     from blackbox_grad.inspection import scan
 
-    addresses = [found.address for found in scan() if found.status == "listed"]
-    return [a for pattern in SECTIONS.values() for a in sorted(addresses, key=str.lower) if re.match(pattern, a)]
+    owners = _owners()
+    found = {}
+    for effect in scan():
+        if effect.status != "listed":
+            continue
+        package = BUILT_IN if effect.backend == "pedalboard-builtin" else _package(effect.address, owners)
+        if package:
+            found[effect.address] = package
+    order = [BUILT_IN, *packages(), OTHERS]
+    return dict(sorted(found.items(), key=lambda pair: (order.index(pair[1]), pair[0].lower())))
 
 
-def page(rows: list[Row]) -> str:
-    """The page in Markdown."""
-    passed = [r for r in rows if not r["failed"]]
-    versions = ", ".join(f"{name} {version(name)}" for name in ("blackbox-grad", "pedalboard", "dawdreamer"))
-    lines = [
-        "# Plug-ins",
-        "",
-        f"**{len(passed)} of {len(rows)} effects keep every promise.**"
-        + ("" if len(passed) == len(rows) else " [Why the others fail](#why-the-others-fail)."),
-        "",
-        "This page is generated: `make compatibility` opens every effect of Debian's `mda-lv2` and `zam-plugins`, in every "
-        "format and host, and every effect of Pedalboard, and runs `blackbox_grad.testing.check_effect` on each, in a process "
-        f"of its own with a time limit. {versions}; Python {platform.python_version()}, {platform.system()} {platform.machine()}.",
-        "",
-        "- *repeatability*: largest relative error between renders that should be equal, after any history; 0 is bit-equal.",
-        "- *parameters*: continuous + stepped + toggles; VST2 reports no steps, so its parameters are all "
-        "continuous. *Inaudible* ones never changed the test signal.",
-        "- *latency*: samples that the plug-in reports and `render` takes out.",
-        "- *time*: of the processor, for one second of stereo audio at 44.1 kHz; the median of five renders.",
-        "",
-        "| | effects | pass | bit-equal |",
-        "|---|---:|---:|---:|",
-    ]
-    sections = [(title, [r for r in rows if re.match(pattern, r["address"])]) for title, pattern in SECTIONS.items()]
-    others = [r for r in rows if not any(r in found for _, found in sections)]
-    sections = [(title, found) for title, found in [*sections, ("Others", others)] if found]
-    for title, found in sections:
-        good = [r for r in found if not r["failed"]]
-        equal = sum(r["repeatability"] == 0.0 for r in good)
-        lines.append(f"| {title} | {len(found)} | {len(good)} | {equal} |")
-    for title, found in sections:
-        lines += ["", f"## {title}", "", "| effect | verdict | repeatability | parameters | latency | layout | time |"]
-        lines += ["|---|---|---:|---|---:|---|---:|", *(_line(row) for row in found)]
-    failing = [r for r in rows if r["failed"]]
-    if failing:
-        lines += ["", "## Why the others fail"]
-    for row in failing:
-        lines += ["", f"### `{row['address']}`", ""]
-        lines += [f"- *{law}*: {_cell(reason)}" for law, reason in row["failed"].items()]
-    return "\n".join(lines) + "\n"
+def packages(mark: str | None = None) -> list[str]:
+    """The packages of the list; only those with a mark, "tests" or "ci"."""
+    lines = [line.split() for line in PACKAGES.read_text("utf-8").splitlines() if line and not line.startswith("#")]
+    return [name for name, *marks in lines if mark is None or mark in marks]
 
 
-def _line(row: Row) -> str:
-    address = row["address"]
-    effect = re.split(r"[/:]", address)[-1]
-    verdict = "passes" if not row["failed"] else "**fails**"
-    if "name" not in row:
-        return f"| `{effect}` | {verdict} | | | | | |"
-    parameters = " + ".join(str(row["kinds"][k]) for k in ("continuous", "stepped", "toggle"))
-    if dead := row.get("dead"):
-        parameters += f"; inaudible: {_cell(', '.join(dead))}"
-    milliseconds = 1e3 * row["time"] if "time" in row else None
-    time_ = "" if milliseconds is None else f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.2g} ms"
-    repeatability = f"{row['repeatability']:.1g}"
-    return f"| `{effect}` | {verdict} | {repeatability} | {parameters} | {row['latency']} | {row['layout']} | {time_} |"
+def _package(address: str, owners: dict[str, str]) -> str:
+    from blackbox_grad.effects import backend
+
+    name, _, locator = address.partition(":")
+    find = getattr(backend(name), "file", None)
+    file = find(locator) if find is not None else None
+    return "" if file is None else owners.get(os.path.realpath(file), OTHERS)
 
 
-def _cell(text: str) -> str:
-    """Text that fits into a table cell and names no folder of this machine."""
-    short = re.sub(r"\s+", " ", text.replace(str(Path.home()), "~"))[:500]
-    return short.replace("|", "\\|").replace("<", "&lt;")
+@functools.cache
+def _owners() -> dict[str, str]:
+    """Installed file or folder -> the package that it comes from."""
+    found = {}
+    for package in packages():
+        try:
+            listing = subprocess.run(["dpkg", "-L", package], capture_output=True, text=True, check=False).stdout
+        except FileNotFoundError:  # no Debian
+            return {}
+        for line in listing.splitlines():
+            if line.endswith((".lv2", ".vst3", ".so", ".vst")) or "/lv2/" in line:
+                found[os.path.realpath(line)] = package
+    return found
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("addresses", nargs="*", help="effects to examine again; by default all installed ones without a result")
     parser.add_argument("--again", action="store_true", help="also examine effects with a result")
+    parser.add_argument("--failing", action="store_true", help="also examine effects that failed")
+    parser.add_argument("--packages", help="only effects of these packages, separated by commas")
+    parser.add_argument("--jobs", type=int, default=2, help="effects at a time (default: %(default)s)")
     parser.add_argument("--time-limit", type=float, default=300.0, help="seconds for one effect (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=0.25, help="length of the test signal (default: %(default)s)")
+    parser.add_argument("--laws", help="only these laws, separated by commas")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "measured" / "plug-ins.md")
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "compatibility.json")
-    parser.add_argument("--examine", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.examine:
-        examine(arguments.examine[0], Path(arguments.examine[1]), arguments.seconds)
-        return 0
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     results: dict[str, Row] = json.loads(arguments.results.read_text("utf-8")) if arguments.results.exists() else {}
-    wanted = arguments.addresses or [a for a in installed() if arguments.again or a not in results]
+    known = installed()
+    if arguments.packages:
+        known = {address: package for address, package in known.items() if package in arguments.packages.split(",")}
+    wanted = arguments.addresses or [
+        a for a in known if arguments.again or a not in results or (arguments.failing and verdict(results[a]) == "fails")
+    ]
     print(f"{len(wanted)} effects to examine; {len(set(results) - set(wanted))} results are known (--again: examine all)")
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
+    examined = Examiner(arguments.time_limit, arguments.seconds, arguments.laws.split(",") if arguments.laws else None)
+    # as in a host process
+    tunables = [os.environ.get("GLIBC_TUNABLES", ""), "glibc.malloc.tcache_count=0"]
+    os.environ["GLIBC_TUNABLES"] = ":".join(filter(None, tunables))
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    with Progress(*columns) as progress:
+    with Progress(*columns) as progress, ThreadPoolExecutor(arguments.jobs) as pool:
         task = progress.add_task("", total=len(wanted))
-        for address in wanted:
-            progress.update(task, description=address)
-            results[address] = row = examined(address, arguments.time_limit, arguments.seconds)
-            with replacing(arguments.results) as temporary:
-                temporary.write_text(json.dumps(results, indent=1), "utf-8")
-            for reason in row["failed"].values():
-                progress.console.print(f"{address}: {reason}", markup=False)
-            progress.advance(task)
-    order = {address: i for i, address in enumerate(installed())}
+        try:
+            for address, row in zip(wanted, pool.map(examined, wanted), strict=True):
+                progress.update(task, description=address, advance=1)
+                results[address] = row | {"package": known.get(address, OTHERS)}
+                with replacing(arguments.results) as temporary:
+                    temporary.write_text(json.dumps(results, indent=1), "utf-8")
+                for reason in row["failed"].values():
+                    progress.console.print(f"{address}: {reason}", markup=False)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    order = {address: i for i, address in enumerate(known)}
     rows = sorted(results.values(), key=lambda r: (order.get(r["address"], len(order)), r["address"]))
     with replacing(arguments.page) as temporary:
         temporary.write_text(page(rows), "utf-8")
-    passed = sum(not row["failed"] for row in rows)
-    print(f"{passed} of {len(rows)} pass; written: {arguments.page}")
-    return 0 if passed == len(rows) else 1
+    passed, failing = ([r for r in rows if verdict(r) == what] for what in ("passes", "fails"))
+    print(f"{len(passed)} of {len(rows)} pass; written: {arguments.page}")
+    return 1 if failing else 0
 
 
 if __name__ == "__main__":

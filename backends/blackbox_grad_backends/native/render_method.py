@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -31,7 +32,7 @@ _POINTS, _POINTS_IF_SLOW, _SLOW = 10, 2, 0.025
 
 @dataclass(frozen=True)
 class Choice:
-    """A method, its largest relative error between renders that should be equal, and the parameters that were audible."""
+    """A method, its largest relative error between renders that should be equal, and parameters that were audible."""
 
     method: Method
     error: float
@@ -81,25 +82,32 @@ def choose_method(
 ) -> Choice:
     """The first method that is pure and makes at least `least_alive` of the parameters audible; otherwise the best of them.
 
-    Half, not all: some controls are inaudible at any one point (those of a muted band). A plug-in that waits to be touched shows
-    none. `doubtful` parameters are measured without a time limit: they exist only if they are audible, also on a busy machine.
+    No more than that share is looked for. Half, not all: some controls are inaudible at any one point (those of a muted band). A
+    plug-in that waits to be touched shows none. `doubtful` parameters are measured without a time limit: they exist only if they
+    are audible, also on a busy machine.
     """
     deadline = time.process_time() + BUDGET
+    wanted = math.ceil(least_alive * len(effect.parameters))
     choices: list[Choice] = []
     for method in methods:
         if choices and time.process_time() > deadline:
             break
-        choices.append(_measure(effect, method, doubtful, deadline, enough=GOOD_ENOUGH))
-        if choices[-1].error == 0.0 and len(choices[-1].live) >= least_alive * len(effect.parameters):
+        choices.append(_measure(effect, method, doubtful, wanted, deadline, enough=GOOD_ENOUGH))
+        if choices[-1].error == 0.0 and len(choices[-1].live) >= wanted:
             break
     best = min(choices, key=lambda c: (c.error > GOOD_ENOUGH, -len(c.live) if least_alive else 0, c.error))
     if best.error <= GOOD_ENOUGH:
         return best
-    return _measure(effect, best.method, doubtful, time.process_time() + BUDGET)
+    return _measure(effect, best.method, doubtful, wanted, time.process_time() + BUDGET)
 
 
 def _measure(
-    effect: PluginEffect, method: Method, doubtful: Collection[int], deadline: float, enough: float = np.inf
+    effect: PluginEffect,
+    method: Method,
+    doubtful: Collection[int],
+    wanted: int,
+    deadline: float,
+    enough: float = np.inf,
 ) -> Choice:
     """Gives up with the error so far once it exceeds `enough`."""
     rng = np.random.default_rng(0)
@@ -137,7 +145,7 @@ def _measure(
             error = max(error, _relative_error(expected, render(p)))
     for pair in known[:2]:
         for i in set(range(count)) - live - set(doubtful):
-            if time.process_time() < deadline and sounds(i, *pair):
+            if len(live) < wanted and time.process_time() < deadline and sounds(i, *pair):
                 live.add(i)
     return Choice(method, error, frozenset(live))
 
