@@ -43,7 +43,7 @@ Row: TypeAlias = dict[str, Any]
 TIMED_SECONDS, TIMED_REPEATS = 1.0, 5
 
 #: Settings at which a gradient is asked for, until one is not zero, and the samples of its audio.
-GRADIENT_POINTS, GRADIENT_SAMPLES = 3, 16384
+GRADIENT_POINTS, GRADIENT_SAMPLES = 5, 16384
 
 
 def examine(address: str, result: str, seconds: float, laws: Sequence[str] | None) -> None:
@@ -121,7 +121,8 @@ def has_gradient(effect: Any) -> bool:
     )
     generator = torch.Generator().manual_seed(0)
     count = len(layer.parameter_space)
-    audio = 0.2 * torch.randn((1, 2, GRADIENT_SAMPLES), generator=generator)
+    level = torch.linspace(1.0, 0.0, GRADIENT_SAMPLES) ** 3  # it falls through the thresholds of gates and compressors
+    audio = 0.5 * level * torch.randn((1, 2, GRADIENT_SAMPLES), generator=generator)
     for attempt in range(GRADIENT_POINTS if count else 0):
         point = torch.rand((1, count), generator=generator) * 0.6 + 0.2
         if attempt == 0:

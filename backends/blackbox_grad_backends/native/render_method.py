@@ -52,6 +52,7 @@ class Measured:
         latencies: all latencies that were seen, in samples.
         side_copies: as in `PluginEffect`.
         reaches: for each control, from where to where it may go (`native.corners`).
+        latency: at the defaults, as `native.latency` found it; None before it is known.
     """
 
     method: str
@@ -62,6 +63,7 @@ class Measured:
     side_copies: bool = False
     ranges: tuple[HostRange | None, ...] = ()
     reaches: tuple[tuple[float, float], ...] = ()
+    latency: int | None = None
 
     def plain(self) -> dict[str, Any]:
         """For `PluginEffect.learnt`: a host process sends plain values only."""
