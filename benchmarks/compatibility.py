@@ -43,7 +43,7 @@ Row: TypeAlias = dict[str, Any]
 TIMED_SECONDS, TIMED_REPEATS = 1.0, 5
 
 #: Settings at which a gradient is asked for, until one is not zero, and the samples of its audio.
-GRADIENT_POINTS, GRADIENT_SAMPLES = 5, 16384
+GRADIENT_POINTS, GRADIENT_SAMPLES = 4, 65536
 
 
 def examine(address: str, result: str, seconds: float, laws: Sequence[str] | None) -> None:
@@ -268,8 +268,9 @@ def main() -> int:
                 results[address] = row | {"package": known.get(address, OTHERS)}
                 with replacing(arguments.results) as temporary:
                     temporary.write_text(json.dumps(results, indent=1), "utf-8")
-                for reason in row["failed"].values():
-                    progress.console.print(f"{address}: {reason}", markup=False)
+                for reason in (*row["failed"].values(), row.get("refused", "")):
+                    if reason:
+                        progress.console.print(f"{address}: {reason}", markup=False)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -34,7 +34,7 @@ def page(rows: list[Row]) -> str:
         "# Plug-ins",
         "",
         f"**{counts['passes']} of {len(effects)} effects keep every promise**, {counts['opens']} open, {counts['gradient']} have a "
-        f"gradient. {counts['refused']} are refused with a reason"
+        f"gradient. {counts['noisy']} work and are not repeatable, {counts['refused']} are refused with a reason"
         + (" ([the reasons](#refused))" if counts["refused"] else "")
         + f", {counts['fails']} fail"
         + (" ([why](#why-the-others-fail))." if counts["fails"] else "."),
@@ -44,7 +44,8 @@ def page(rows: list[Row]) -> str:
         "`blackbox_grad.testing.check_effect` on each, in a process of its own with a time limit. "
         f"{versions}; Python {platform.python_version()}, {platform.system()} {platform.machine()}.",
         "",
-        "- *repeatability*: largest relative error between renders that should be equal, after any history; 0 is bit-equal.",
+        "- *repeatability*: largest relative error between renders that should be equal, after any history; 0 is bit-equal. "
+        "From 0.1 on an effect is *not repeatable*: it plays with random numbers that no host can reset.",
         "- *parameters*: continuous + stepped + toggles; VST2 reports no steps, so its parameters are all "
         "continuous. *Inaudible*: how many never changed the test signal; often a switch holds them off.",
         "- *latency*: samples that `render` takes out.",
@@ -87,6 +88,7 @@ def _counts(rows: list[Row]) -> dict[str, int]:
         "passes": len(good),
         "equal": sum(r["repeatability"] == 0.0 for r in good),
         "gradient": sum(bool(r.get("gradient")) for r in rows),
+        "noisy": verdicts.count("not repeatable"),
         "refused": verdicts.count("refused"),
         "fails": verdicts.count("fails"),
     }
@@ -129,7 +131,7 @@ def _short(address: str) -> str:
 
 def _line(row: Row) -> str:
     effect = _short(row["address"])
-    passes = "passes" if verdict(row) == "passes" else "**fails**"
+    passes = verdict(row) if verdict(row) in ("passes", "not repeatable") else "**fails**"
     if "name" not in row:
         return f"| `{effect}` | {passes} | | | | | | |"
     parameters = " + ".join(str(row["kinds"][k]) for k in ("continuous", "stepped", "toggle"))

@@ -25,6 +25,9 @@ from blackbox_grad.errors import AudioError, ParameterError
 #: A declared repeatability was measured on a few renders. Others may be worse by this factor.
 SLACK = 2.0
 
+#: The largest relative error between equal renders of an effect that counts as repeatable.
+REPEATABLE = 0.1
+
 #: Lengths in samples, short, prime and odd: one sample, less than a block, more than a block.
 LENGTHS = (1, 17, 4097)
 
@@ -133,6 +136,16 @@ def _same_bits_after_any_history(exam: _Examination) -> None:
     for what, other in others.items():
         effect.render(other, inside)
         exam.require_same(first, effect.render(audio, default), f"after {what}")
+
+
+def _it_repeats(exam: _Examination) -> None:
+    """Keeping to a declared repeatability is not enough: a render that differs by its own size says nothing about a setting."""
+    declared = exam.effect.repeatability
+    exam.require(
+        declared <= REPEATABLE,
+        f"the effect is not repeatable: equal renders differ by {declared:.3g} of their size, more than {REPEATABLE:g}; a gradient "
+        "needs the mean of many",
+    )
 
 
 def _each_parameter_returns(exam: _Examination) -> None:
@@ -336,6 +349,7 @@ Law: TypeAlias = "tuple[str, Callable[[_Examination], None]]"
 #: The laws, by name, in the order in which they are checked.
 EFFECT_LAWS: tuple[Law, ...] = (
     ("same bits after any history", _same_bits_after_any_history),
+    ("it repeats", _it_repeats),
     ("each parameter returns", _each_parameter_returns),
     ("input is not mutated", _input_is_not_mutated),
     ("shape and type are kept", _shape_and_type_are_kept),

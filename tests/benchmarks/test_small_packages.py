@@ -17,10 +17,31 @@ import compatibility  # noqa: E402
 from compatibility_page import verdict  # noqa: E402
 
 #: The laws that break first with an unknown plug-in.
-LAWS = ("same bits after any history", "shape and type are kept", "latency is taken out", "layout is adapted as stated")
+LAWS = (
+    "same bits after any history",
+    "it repeats",
+    "shape and type are kept",
+    "latency is taken out",
+    "layout is adapted as stated",
+)
 
-#: Package -> how many effects of it pass and are refused.
-VERDICTS: dict[str, tuple[int, int]] = {}
+#: Package -> how many effects of it pass, and how many are refused.
+VERDICTS = {
+    "abgate": (1, 0), "ardour-lv2-plugins": (7, 0), "eq10q": (17, 0), "fomp": (8, 6), "invada-studio-plugins-lv2": (15, 0),
+    "ir.lv2": (1, 0), "lv2vocoder": (1, 0), "rubberband-lv2": (2, 2), "vocproc": (0, 0), "zynaddsubfx-vst": (3, 0),
+}  # fmt: skip
+
+#: They write beyond their memory, and then crash or not.
+CRASHING = {f"dawdreamer:http://invadarecords.com/plugins/lv2/erreverb/{kind}" for kind in ("mono", "sum")}
+
+#: They draw random numbers that no host can reset.
+NOT_REPEATABLE = {
+    "dawdreamer:http://hyperglitch.com/dev/VocProc",
+    *(f"dawdreamer:Zyn{name}.so" for name in ("AlienWah", "Chorus", "DynamicFilter", "Phaser")),
+}
+
+#: Their controls do nothing until a switch is turned on.
+SWITCHED_OFF = {"dawdreamer:http://drobilla.net/plugins/fomp/parametric1"}
 
 
 def missing() -> list[str]:
@@ -39,12 +60,16 @@ def test_every_effect_of_ten_small_packages_passes_or_is_refused(tmp_path: Path)
     command += ["--packages", ",".join(compatibility.packages("ci")), "--laws", ",".join(LAWS)]
     command += ["--page", str(tmp_path / "page.md"), "--results", str(results)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=1500)
-    rows = json.loads(results.read_text("utf-8")).values()
-    assert not {r["address"]: r["failed"] for r in rows if r["failed"]}, done.stdout
-    found = {p: tuple(sum(verdict(r) == v for r in rows if r["package"] == p) for v in ("passes", "refused")) for p in VERDICTS}
-    assert found == VERDICTS
+    rows = list(json.loads(results.read_text("utf-8")).values())
+    rows = [row for row in rows if row["address"] not in CRASHING]
+    assert not {r["address"]: r["failed"] for r in rows if verdict(r) == "fails"}, done.stdout
+    assert {r["address"] for r in rows if verdict(r) == "not repeatable"} == NOT_REPEATABLE
+    counts = {
+        p: tuple(sum(verdict(r) == v for r in rows if r["package"] == p) for v in ("passes", "refused")) for p in VERDICTS
+    }
+    assert counts == VERDICTS
     for row in rows:
-        if verdict(row) == "passes":
-            assert row["gradient"] or not row["kinds"]["continuous"], row["address"]
+        if verdict(row) == "passes" and row["kinds"]["continuous"]:
+            assert row["gradient"] == (row["address"] not in SWITCHED_OFF), row["address"]
         elif verdict(row) == "refused":
-            assert "crash" not in row["refused"] or "CV" in row["refused"], row["refused"]
+            assert row["refused"].startswith(row["address"]), "its process ended"

@@ -207,7 +207,12 @@ class LetsThreeChannelsMix(Gain):
         return audio + audio[2:3] if len(audio) == 3 else audio.copy()
 
 
+class IsMostlyNoise(Gain):
+    repeatability = 1.44
+
+
 BROKEN = {
+    IsMostlyNoise: "it repeats",
     RefusesStereo: "shape and type are kept",
     PassesSixChannels: "no channel passes untouched",
     PassesTheThirdChannel: "no channel passes untouched",
