@@ -104,6 +104,8 @@ class DawDreamerPluginBackend:
 
     def catalogue(self) -> Iterator[tuple[str, str, str]]:
         """Locator, name and maker, as the plug-ins' files tell them."""
+        if importlib.util.find_spec("dawdreamer") is None:
+            raise ModuleNotFoundError("the library is not installed", name="dawdreamer")
         yield from ((plugin.uri, plugin.name, plugin.maker) for plugin in lv2_bundles.installed() if plugin.is_effect)
         for kind in ("vst3", "vst2"):
             yield from ((path.name, path.stem, "") for path in plugin_folders.installed(kind))

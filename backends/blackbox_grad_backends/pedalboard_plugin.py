@@ -84,6 +84,8 @@ class PedalboardPluginBackend:
         return path_in(locator, _SUFFIXES)
 
     def scan(self) -> Iterator[str]:
+        if importlib.util.find_spec("pedalboard") is None:
+            raise ModuleNotFoundError("the library is not installed", name="pedalboard")
         yield from (path.name for path in _all_installed())
 
     def file(self, locator: str) -> Path | None:

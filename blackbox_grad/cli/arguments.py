@@ -87,7 +87,8 @@ def placed(by_place: Sequence[str | None], by_name: Mapping[str, str | None], op
     if len(given) != len(missing):
         usual = " ".join(f"[{what}]" if what == optional else what for what in by_name)
         wrong = f"{given[len(missing)]!r} is one too many" if len(given) > len(missing) else f"{missing[len(given)]} is missing"
-        raise typer.BadParameter(f"{wrong}; write {usual}, in this order, or name them with their options")
+        names = ", ".join(f"--{what.lower()}" for what in by_name)
+        raise typer.BadParameter(f"{wrong}; write {usual}, in this order, or name them: {names}")
     found = {what: text for what, text in by_name.items() if text is not None} | dict(zip(missing, given, strict=True))
     return {what: found[what] for what in by_name if what in found}
 

@@ -79,8 +79,21 @@ def resolve_address(address: str) -> str:
         raise AddressError(f"{address!r} is the name of {len(called)} installed effects; write {' or '.join(called)}")
     raise AddressError(
         f"no installed effect is called {address!r}; {_alike(address, listings)}`blackbox-grad effects WORD` searches, and any "
-        f"effect can be written as backend:effect with one of {', '.join(backend_names())}"
+        f"effect can be written as backend:effect with one of {', '.join(backend_names())}{_without()}"
     )
+
+
+def _without() -> str:
+    """Which backends cannot list their effects, as their library is not installed."""
+    missing = []
+    for name in backend_names():
+        try:
+            next(iter(listings_of(name)), None)
+        except MissingDependencyError as error:
+            missing.append(str(error))
+        except Exception:
+            continue
+    return "".join(f". {text}" for text in dict.fromkeys(missing))
 
 
 def _by_its_locator(name: str, text: str) -> str:

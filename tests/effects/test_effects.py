@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -303,3 +304,14 @@ def test_only_options_that_are_paths_become_absolute(tmp_path, monkeypatch):
     (tmp_path / "warm.vstpreset").touch()
     spec = bg.EffectSpec.of("pedalboard:ZamTube.vst3", preset="warm.vstpreset", other="warm.vstpreset")
     assert dict(spec.options) == {"preset": str(tmp_path / "warm.vstpreset"), "other": "warm.vstpreset"}
+
+
+def test_a_backend_without_its_library_lists_nothing_and_says_so(monkeypatch):
+    for library in ("dawdreamer", "pedalboard"):
+        monkeypatch.setitem(sys.modules, library, None)
+    rows = {row.backend: row for row in bg.scan()}
+    for name, library in (("dawdreamer", "dawdreamer"), ("pedalboard", "pedalboard"), ("pedalboard-builtin", "pedalboard")):
+        assert rows[name].status == "unavailable"
+        assert f"needs {library}, which is not installed; run: pip install" in rows[name].reason
+    with pytest.raises(errors.AddressError, match="no installed effect is called 'Overdrive'.*needs dawdreamer, which is not"):
+        bg.EffectSpec.of("Overdrive")

@@ -12,16 +12,38 @@ import typer
 
 from blackbox_grad import audio_files
 from blackbox_grad.cli import (
+    EffectName,
+    EffectPlace,
     HostOption,
     Json,
     attempted,
     command_line,
     err,
     out,
+    placed,
     print_json,
     refuse_overwriting,
     say,
     selection_of,
+    table,
+)
+    HostOption,
+    Json,
+    attempted,
+    command_line,
+    err,
+    out,
+<<<<<<< HEAD
+    print_json,
+    refuse_overwriting,
+    say,
+    selection_of,
+=======
+    placed,
+    print_json,
+    refuse_overwriting,
+    say,
+>>>>>>> f90c061 (style match says what it does and what its numbers mean; style map takes its effect by place; backends without their library list nothing)
     table,
 )
 from blackbox_grad.errors import AudioError
@@ -60,8 +82,9 @@ Seed = Annotated[int, typer.Option(min=0, metavar="N", help="The same seed gives
 
 
 def map_(
-    effect: Annotated[str, typer.Option(metavar="ADDRESS", help="The effect.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="An .html file.")],
+    effect_place: EffectPlace = None,
+    effect_name: EffectName = None,
     source: Input = None,
     only: Only = None,
     encoder: EncoderFile = None,
@@ -75,9 +98,10 @@ def map_(
 
     \b
     Examples:
-      blackbox-grad style map --effect pedalboard-builtin:Reverb -o reverb.html
-      blackbox-grad style map --effect ZamDelay.vst3 --input voice.wav -o delay.html
+      blackbox-grad style map Reverb -o reverb.html
+      blackbox-grad style map ZamDelay.vst3 --input voice.wav -o delay.html
     """
+    effect = placed((effect_place,), {"EFFECT": effect_name})["EFFECT"]
     check_writable(output, (".html", ".htm"))
     if source is not None:
         refuse_overwriting(output, source)

@@ -17,6 +17,7 @@ from blackbox_grad.cli import (
     Json,
     Outputs,
     command_line,
+    err,
     importing,
     out,
     placed,
@@ -27,7 +28,7 @@ from blackbox_grad.cli import (
 from blackbox_grad.interrupts import Interrupt, deferred_interrupts
 
 if TYPE_CHECKING:
-    from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatch
+    from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatch, StyleMatcher
 
 
 def match(
@@ -89,6 +90,8 @@ def match(
     with deferred_interrupts(lambda: found is not None) as interrupt:
         with opened_host(host, hosts=1, time_limit=60.0 + 10.0 * audio.shape[1] / rate) as rendering:
             matcher = StyleMatcher.load(model or effect or "", rendering, effect=effect)
+            if refine:  # which takes a while
+                err().print(_begun(matcher, refine), soft_wrap=True)
             found = matcher.match(audio, wanted, rate, reference_rate, refine=refine, seed=seed)
         command, data = command_line(), found.to_json()
 
@@ -106,6 +109,12 @@ def match(
     outputs.exit(interrupt)
 
 
+def _begun(matcher: StyleMatcher, refine: int) -> str:
+    """The first words about a match."""
+    effect = f"{matcher.path.effect.info.name} ({matcher.path.spec.address})"
+    return f"{effect}: a trained network chooses {len(matcher.path.names)} settings, then {refine} renders look for better ones"
+
+
 def _print(found: StyleMatch, interrupt: Interrupt) -> None:
     rows = table("parameter", "setting", "normalised", right=["normalised"], whole=["setting"])
     for row in found.to_json()["parameters"]:
@@ -115,6 +124,8 @@ def _print(found: StyleMatch, interrupt: Interrupt) -> None:
     if found.interrupted:
         say((f"Stopped by {interrupt.name}; these are the best settings so far.", "yellow"))
     say(
-        f"input gain {found.gain:+.1f} dB; distance to the reference {found.distance_before:.3g} → ",
+        f"distance to the reference, as the network hears it: {found.distance_before:.3g} without the effect → ",
         (f"{found.distance:.3g}", "bold green"),
+        "; 1 is usual between two parts of one recording",
     )
+    say(f"the effect received the input {abs(found.gain):.1f} dB {'louder' if found.gain >= 0 else 'quieter'}, as in training")
