@@ -443,9 +443,7 @@ def test_an_effect_and_its_recordings_are_given_by_place_or_by_name(dry: Path, w
     [
         (["match", "Pitc"], {"PitchShift"}),
         (["inspect", "soft-"], {"soft-clip"}),
-        (["inspect", "reference:b"], {"reference:biquad"}),
         (["style", "match", "--ref"], {"--reference", "--refine"}),
-        (["eff"], {"effects"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blackbox_grad.cli import err, importing, out, say, warn
+from blackbox_grad.dependencies import library
 from blackbox_grad.errors import BlackboxGradError, EstimatorError
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def estimators(
       blackbox-grad bench estimators --estimator spsa --tasks 'overdrive,zam-*' --parts progress --again
     """
     with importing():
+        library("auraloss", "the bench of estimators", "bench")
         from blackbox_grad.hosts import usable_cores
         from blackbox_grad_adapters.estimator_bench import report
         from blackbox_grad_adapters.estimator_bench.available import available

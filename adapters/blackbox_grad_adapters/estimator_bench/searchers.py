@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from blackbox_grad.dependencies import library
 from blackbox_grad.parameters import FloatArray, ParameterSpace
 
 #: Number of residuals for DFO-LS: each is a sum of many residuals with random signs.
@@ -31,7 +32,7 @@ class Nevergrad:
     """
 
     def __init__(self, space: ParameterSpace, seed: int, start: FloatArray, name: str, budget: int) -> None:
-        import nevergrad
+        nevergrad = library("nevergrad", "the rival of this name", "bench")
 
         box = nevergrad.p.Array(init=start, lower=0.0, upper=1.0)
         box.random_state.seed(seed)
@@ -81,7 +82,7 @@ class DFOLS:
         return "DFO-LS"
 
     def _solve(self, start: FloatArray, budget: int) -> None:
-        import dfols
+        dfols = library("dfols", "the rival DFO-LS", "bench")
 
         def residuals(point: FloatArray) -> FloatArray:
             self._asked.put(point.copy())

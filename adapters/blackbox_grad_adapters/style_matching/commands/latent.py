@@ -27,25 +27,6 @@ from blackbox_grad.cli import (
     selection_of,
     table,
 )
-    HostOption,
-    Json,
-    attempted,
-    command_line,
-    err,
-    out,
-<<<<<<< HEAD
-    print_json,
-    refuse_overwriting,
-    say,
-    selection_of,
-=======
-    placed,
-    print_json,
-    refuse_overwriting,
-    say,
->>>>>>> f90c061 (style match says what it does and what its numbers mean; style map takes its effect by place; backends without their library list nothing)
-    table,
-)
 from blackbox_grad.errors import AudioError
 from blackbox_grad.files import check_folder, check_writable
 from blackbox_grad_adapters.style_matching.commands.progress import decoding
