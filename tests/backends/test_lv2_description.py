@@ -9,7 +9,8 @@ import pytest
 
 from blackbox_grad.effects import file_stamp
 from blackbox_grad_backends.native import lv2_bundles
-from blackbox_grad_backends.native.lv2_description import PluginDescription, describe, describe_all
+from blackbox_grad_backends.native.lv2_description import PluginDescription
+from blackbox_grad_backends.native.lv2_reading import describe, describe_all
 
 PREFIXES = """
 @prefix lv2: <http://lv2plug.in/ns/lv2core#> .

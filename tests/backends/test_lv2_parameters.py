@@ -12,8 +12,9 @@ import pytest
 from blackbox_grad.effects import EffectSpec, load
 from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend, DawDreamerPluginEffect
 from blackbox_grad_backends.native import lv2_bundles, plugin_folders
-from blackbox_grad_backends.native.lv2_description import PluginDescription, Port, PortGroup, describe_all
+from blackbox_grad_backends.native.lv2_description import PluginDescription, Port, PortGroup
 from blackbox_grad_backends.native.lv2_parameters import HostRange, describe_port, is_for_the_host, ports_of_controls
+from blackbox_grad_backends.native.lv2_reading import describe_all
 from blackbox_grad_backends.native.lv2_refusals import refusal
 
 EQUALISER = "http://calf.sourceforge.net/plugins/Equalizer12Band"

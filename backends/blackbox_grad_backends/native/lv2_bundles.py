@@ -12,7 +12,8 @@ from pathlib import Path
 
 from blackbox_grad.cache import JsonCache, digest
 from blackbox_grad_backends.native import plugin_folders
-from blackbox_grad_backends.native.lv2_description import PluginDescription, describe, describe_all
+from blackbox_grad_backends.native.lv2_description import PluginDescription
+from blackbox_grad_backends.native.lv2_reading import describe, describe_all
 
 #: Changes with what is cached.
 _EDITION = "2"

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from blackbox_grad.dependencies import library
-from blackbox_grad_backends.native.lv2_description import LV2, RDF, RDFS, PluginDescription, Port
+from blackbox_grad_backends.native.lv2_description import PluginDescription, Port
 from blackbox_grad_backends.native.lv2_parameters import port_range
+from blackbox_grad_backends.native.lv2_reading import LV2, RDF, RDFS
 from blackbox_grad_backends.native.turtle import local_name
 
 _FOLDERS: dict[str, tuple[str, ...]] = {
