@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -76,12 +77,20 @@ class HostRange:
         return self.at(round(native)) if self.whole else (native - self.low) / (self.high - self.low)
 
     def at(self, native: float) -> float:
-        """JUCE's value whose result is not below `native`: plug-ins cut 6.9999995 to 6."""
-        low, span = np.float32(self.low), np.float32(self.high) - np.float32(self.low)
-        value = np.float32((native - self.low) / (self.high - self.low))
-        while low + span * value < np.float32(native) and value < 1.0:
-            value = np.nextafter(value, np.float32(1.0))
-        return float(value)
+        """JUCE's value whose result is not below `native`, a level or a whole number: plug-ins cut 6.9999995 to 6."""
+        value = self._found.get(native)
+        if value is None:
+            low, span = np.float32(self.low), np.float32(self.high) - np.float32(self.low)
+            nearest = np.float32((native - self.low) / (self.high - self.low))
+            while low + span * nearest < np.float32(native) and nearest < 1.0:
+                nearest = np.nextafter(nearest, np.float32(1.0))
+            value = self._found[native] = float(nearest)
+        return value
+
+    @cached_property
+    def _found(self) -> dict[float, float]:
+        """What `at` has found so far: a range has few levels, and a render asks for hundreds of them."""
+        return {}
 
     def native(self, value: float) -> float:
         """The native value of JUCE's `value`."""
