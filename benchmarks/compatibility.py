@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -263,7 +263,10 @@ def main() -> int:
     with Progress(*columns) as progress, ThreadPoolExecutor(arguments.jobs) as pool:
         task = progress.add_task("", total=len(wanted))
         try:
-            for address, row in zip(wanted, pool.map(examined, wanted), strict=True):
+            futures = [pool.submit(examined, address) for address in wanted]
+            for future in as_completed(futures):
+                row = future.result()
+                address = row["address"]
                 progress.update(task, description=address, advance=1)
                 results[address] = row | {"package": known.get(address, OTHERS)}
                 with replacing(arguments.results) as temporary:

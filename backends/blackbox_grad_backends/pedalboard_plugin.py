@@ -334,4 +334,7 @@ class PedalboardPluginEffect(PluginEffect):
                 refused = refused or str(error)
             else:
                 return channels
-        raise EffectLoadError(f"{self.name} takes neither mono, stereo, 4, 6 nor 8 channels: {refused}")
+        raise EffectLoadError(
+            f"{self.name} takes neither mono, stereo, 4, 6 nor 8 channels ({refused}); Pedalboard needs as many inputs as outputs. "
+            "DawDreamer does not: open it as dawdreamer:…"
+        )

@@ -143,3 +143,26 @@ def test_labels_in_any_script_are_controls_like_others():
         assert effect.parameters[effect.parameters.index("音量")].choices == ("低", "高")
         y = effect.render(np.ones((1, 8), np.float32), effect.parameters.point({"GRÖSSE": "0.25", "音量": "高"}))
     np.testing.assert_allclose(y, 0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("program", "layout"),
+    [
+        ("process = *(g);", "1 in, 1 out"),
+        ("process = _ <: *(g), *(g/2);", "1 in, 2 out"),
+        ("process = (_, _) <: *(g), *(g), *(g/2), *(g/2);", "2 in, 4 out"),
+        ("process = par(i, 6, *(g));", "6 in, 6 out"),
+        ("process = par(i, 64, *(g));", "64 in, 64 out"),
+        ("process = *(g), *(g), !;", "2 in + 1 silent, 2 out"),
+    ],
+)
+def test_every_layout_takes_any_channels_and_reacts_to_its_parameter(program, layout):
+    with load_all(f'g = hslider("g", 0.5, 0.1, 1, 0.01); {program}') as effect:
+        assert effect.layout == layout
+        for channels in (1, 2, 3, 6, 8):
+            audio = (0.25 * np.random.default_rng(0).standard_normal((channels, 300))).astype(np.float32)
+            quiet, loud = effect.render(audio, [0.0]), effect.render(audio, [1.0])
+            assert loud.shape == audio.shape
+            np.testing.assert_allclose(loud, 10.0 * quiet, rtol=1e-4)
+            assert np.abs(loud).max(axis=1).min() > 0.05
+        check_effect(effect)

@@ -95,3 +95,25 @@ def test_channels_are_not_mixed():
     whole = effect.render(audio, [0.4])
     for channel in range(3):
         assert np.array_equal(whole[channel : channel + 1], effect.render(audio[channel : channel + 1], [0.4]))
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_every_channel_is_processed_whatever_their_number(name):
+    """Pedalboard's Reverb returns more than two channels as they came, and its MP3Compressor refuses them."""
+    effect = open_builtin(name)
+    rng = np.random.default_rng(0)
+    audio = (0.5 * np.geomspace(1e-4, 1.0, 2048) * rng.standard_normal((64, 2048))).astype(np.float32)  # it opens gates
+    point = rng.uniform(0.2, 0.8, size=len(effect.parameters))
+    for channels in (1, 2, 3, 6, 8, 64):
+        result = effect.render(audio[:channels], point)
+        assert result.shape == (channels, 2048)
+        assert not [c for c in range(channels) if np.array_equal(result[c], audio[c])], channels
+
+
+@pytest.mark.parametrize("name", ["Reverb", "MP3Compressor"])
+def test_what_takes_two_channels_takes_more_in_pairs(name):
+    effect = open_builtin(name)
+    audio = (0.25 * np.random.default_rng(0).standard_normal((5, 3000))).astype(np.float32)
+    point = effect.parameters.defaults
+    pairs = [effect.render(audio[start : start + 2], point) for start in (0, 2, 4)]
+    assert np.array_equal(effect.render(audio, point), np.concatenate(pairs))
