@@ -17,7 +17,7 @@ from blackbox_grad.cli.progress import progress
 from blackbox_grad.effects.first_look import FirstLook
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
-from blackbox_grad.errors import ParameterError
+from blackbox_grad.errors import ParameterError, RenderError
 from blackbox_grad.files import check_writable
 from blackbox_grad.hosts.default import opened_host
 from blackbox_grad.inspection.whole import PATIENCE, seconds_per_second
@@ -61,13 +61,20 @@ def inspect(
         return
     with opened_host(host, hosts=1, time_limit=PATIENCE) as rendering:
         info = rendering.open(spec)
-        cost = seconds_per_second(rendering, spec, info)
+        cost: float | None = None
+        trouble: RenderError | None = None
+        try:
+            cost = seconds_per_second(rendering, spec, info)
+        except RenderError as error:
+            trouble = error
         # which of the parameters that a layer trains are heard, with the others at their defaults
         look = rendering.open(replace(info.spec, parameters="continuous")).look or FirstLook()
     if json:
-        print_json(_as_json(spec, info, cost, look))
+        print_json(_as_json(spec, info, cost, look) | ({"error": str(trouble)} if trouble else {}))
     else:
-        _print(spec, info, cost, look)
+        _print(spec, info, "its render fails" if trouble else _speed(cost), look)
+    if trouble:
+        raise trouble
 
 
 def _measure(
@@ -138,9 +145,14 @@ def _typed(parameter: Parameter, value: float) -> str:
     return f"{value:.3g} normalised"
 
 
-def _print(spec: EffectSpec, info: EffectInfo, cost: float | None, look: FirstLook) -> None:
+def _speed(cost: float | None) -> str:
+    if cost is None:
+        return f"more than {PATIENCE:g} s"
+    return f"{1000 * cost:.3g} ms ({1 / max(cost, 1e-9):.0f} times real time)"
+
+
+def _print(spec: EffectSpec, info: EffectInfo, speed: str, look: FirstLook) -> None:
     say((info.name, "bold"), f"  {spec.address}\n")
-    speed = f"more than {PATIENCE:g} s" if cost is None else f"{1000 * cost:.3g} ms ({1 / max(cost, 1e-9):.0f} times real time)"
     repeatable = "bit-equal" if info.repeatability == 0 else f"relative error {info.repeatability:.2g} between equal renders"
     latency = f"{info.latency} samples ({1000 * info.latency / spec.sample_rate:.3g} ms), taken out of every render"
     facts = {

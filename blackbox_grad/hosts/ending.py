@@ -18,7 +18,7 @@ MOST_KILLS = 2
 _MOST_FAILURES = 10
 
 #: Hosts that may be killed from outside in a row, without a render between them: as many, and for as many seconds.
-_MOST_DEATHS, _PATIENCE = 20, 120.0
+_MOST_DEATHS, _PATIENCE = 20, 300.0
 
 
 @dataclass(frozen=True)

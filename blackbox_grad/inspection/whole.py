@@ -11,7 +11,7 @@ import numpy as np
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.repeatability import relative_error
 from blackbox_grad.effects.spec import EffectSpec
-from blackbox_grad.errors import RenderError
+from blackbox_grad.errors import RenderTimeoutError
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.inspection.listening import SILENCE
 from blackbox_grad.inspection.renders import Renders
@@ -31,7 +31,11 @@ _LIKENESS = 0.5
 
 
 def seconds_per_second(host: Host, spec: EffectSpec, info: EffectInfo) -> float | None:
-    """Seconds to render one second of mono noise at the defaults, median of 3; None if it takes too long."""
+    """Seconds to render one second of mono noise at the defaults, median of 3; None if it takes too long.
+
+    Raises:
+        RenderError: the render fails.
+    """
     rate = round(spec.sample_rate)
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, (1, 1, rate)).astype(np.float32)
     point = info.parameters.defaults[None]
@@ -42,7 +46,7 @@ def seconds_per_second(host: Host, spec: EffectSpec, info: EffectInfo) -> float 
             start = time.perf_counter()
             host.render_batch(spec, noise, point)
             took.append(time.perf_counter() - start)
-    except RenderError:
+    except RenderTimeoutError:
         return None
     return statistics.median(took[1:] or took)  # the first one warms up
 

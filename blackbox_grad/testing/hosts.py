@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import EffectInfo, load
 from blackbox_grad.effects.spec import EffectSpec
-from blackbox_grad.errors import AudioError, BlackboxGradError, EffectNotFoundError, ParameterError
+from blackbox_grad.errors import AudioError, BlackboxGradError, EffectNotFoundError, HostError, ParameterError
 from blackbox_grad.hosts.by_name import host as find_host
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.parameters.parameter import FloatArray
@@ -259,6 +259,17 @@ def _an_unknown_effect_is_an_error(exam: _Examination) -> None:
     exam.require(False, "it opened an unknown effect; it must raise EffectNotFoundError")
 
 
+def _what_no_memory_holds_is_refused(exam: _Examination) -> None:
+    """The points alone fit into memory; the renders would need thousands of gigabytes."""
+    audio, points = exam.audio(1, 1 << 20), np.broadcast_to(exam.points(1), (1 << 20, 1, len(exam.points(1)[0])))
+    try:
+        exam.host.render_batch(exam.spec, audio, points)
+    except HostError:
+        exam.require_works("a call that no memory can hold was refused")
+        return
+    exam.require(False, f"audio {audio.shape} at points {points.shape} must raise HostError: no memory can hold the renders")
+
+
 def _what_is_pickled_renders(exam: _Examination) -> None:
     """Only for a host that can be pickled, as DataLoader workers need."""
     try:
@@ -303,6 +314,7 @@ HOST_LAWS: tuple[Law, ...] = (
     ("any thread may call", _any_thread_may_call),
     ("a failing render raises, and the next one works", _a_failing_render_raises),
     ("an unknown effect is an error", _an_unknown_effect_is_an_error),
+    ("what no memory can hold is refused", _what_no_memory_holds_is_refused),
     ("what is pickled renders the same", _what_is_pickled_renders),
     ("closing twice is safe", _closing_twice_is_safe),
 )

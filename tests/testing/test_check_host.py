@@ -124,6 +124,13 @@ class OpensAnything(InProcessHost):
             return super().open(EffectSpec.of("reference:gain"))
 
 
+class RunsOutOfMemory(InProcessHost):
+    def render_batch(self, spec, audio, points):
+        if points.size > 1 << 16:
+            raise MemoryError
+        return super().render_batch(spec, audio, points)
+
+
 class PicklesAsAnother(InProcessHost):
     def __reduce__(self):
         return Louder, ()
@@ -158,6 +165,7 @@ class ClosesOnce(InProcessHost):
         (RendersSilenceForNaN, "a failing render raises, and the next one works"),
         (StaysBroken, "a failing render raises, and the next one works"),
         (OpensAnything, "an unknown effect is an error"),
+        (RunsOutOfMemory, "what no memory can hold is refused"),
         (PicklesAsAnother, "what is pickled renders the same"),
         (ClosesOnce, "closing twice is safe"),
     ],

@@ -44,8 +44,8 @@ class FaultyEffect(PluginEffect):
 
     def process(self, audio, values):
         self._level = values[0]
-        if values[0] > 0.5 and not self._spent():
-            getattr(self, "_" + self.name.replace("-", "_"))()
+        if (values[0] > 0.5 or self.name.endswith("-always")) and not self._spent():
+            getattr(self, "_" + self.name.removesuffix("-always").replace("-", "_"))()
             if self.name == "nan":
                 return audio * np.float32(np.nan)
         return audio * np.float32(values[0])
@@ -137,7 +137,7 @@ class FaultyEffect(PluginEffect):
 
 class FaultyBackend:
     def open(self, locator, sample_rate, options):
-        if not hasattr(FaultyEffect, "_" + locator.replace("-", "_")) and "opening" not in locator:
+        if not hasattr(FaultyEffect, "_" + locator.removesuffix("-always").replace("-", "_")) and "opening" not in locator:
             raise EffectNotFoundError(f"no faulty effect {locator!r}")
         return FaultyEffect(locator, sample_rate, options.get("once"), options.get("log"), bool(options.get("look")))
 
