@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import functools
+import importlib.util
 import warnings
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -54,7 +57,18 @@ def _registered() -> dict[str, EntryPoint]:
 
 def _placeholder(entry: EntryPoint) -> Any:
     origin = entry.dist.name if entry.dist is not None else entry.module
-    return typer.main.get_command(_single(entry.name, lambda: None, f"From {origin}; see its --help."))
+    text = _first_line(entry.module) if origin == "blackbox-grad" else ""
+    return typer.main.get_command(_single(entry.name, lambda: None, text or f"From {origin}; see its --help."))
+
+
+def _first_line(module: str) -> str:
+    """What a module's docstring says about itself, read without running the module."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        return ""
+    docstring = ast.get_docstring(ast.parse(Path(spec.origin).read_text("utf-8"))) or ""
+    said = docstring.partition("\n")[0].partition(": ")[2]
+    return said[:1].upper() + said[1:]
 
 
 def _imported(entry: EntryPoint) -> Any:

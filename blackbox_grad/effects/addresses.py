@@ -116,7 +116,10 @@ def _alike(name: str, listings: list[Listing]) -> str:
             addresses.setdefault(known.casefold(), []).append(listing.address)
     close = difflib.get_close_matches(name.casefold(), addresses, n=3, cutoff=0.6)
     meant = list(dict.fromkeys(address for known in close for address in sorted(addresses[known], key=len)))[:3]
-    return f"did you mean {' or '.join(meant)}? " if meant else ""
+    if meant:
+        return f"did you mean {' or '.join(meant)}? "
+    inside = sum(any(name.casefold() in known.casefold() for known in (listing.address, listing.name)) for listing in listings)
+    return f"{inside} have it in their name or address: `blackbox-grad effects {name}` lists them; " if inside else ""
 
 
 @dataclass(frozen=True)

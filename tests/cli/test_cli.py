@@ -188,6 +188,7 @@ def test_help_names_the_commands_of_adapters_without_importing_them(adapter: str
     assert "greet" in text
     assert "my-adapter" in text
     assert "imported" not in text
+    assert "Set an effect so that one recording sounds like another" in " ".join(text.split())
 
 
 def test_an_adapter_that_cannot_be_imported_hurts_no_other_command(adapter: str) -> None:

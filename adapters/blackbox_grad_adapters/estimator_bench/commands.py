@@ -1,4 +1,4 @@
-"""`blackbox-grad bench estimators`: measure what is missing, and show the tables."""
+"""`blackbox-grad bench`: measure an estimator of yours on real effects, beside the results of others."""
 
 from __future__ import annotations
 

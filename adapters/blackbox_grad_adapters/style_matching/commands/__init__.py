@@ -1,4 +1,4 @@
-"""`blackbox-grad style`: the commands of style matching."""
+"""`blackbox-grad style`: set an effect so that one recording sounds like another: match, train, evaluate, map."""
 
 from __future__ import annotations
 
