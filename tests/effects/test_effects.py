@@ -114,7 +114,7 @@ def test_a_spec_travels_and_opens_the_same_effect():
         ("something", errors.AddressError, "no installed effect is called 'something'"),
         ("bikwad", errors.AddressError, "did you mean reference:biquad?"),
         ("chorusses", errors.AddressError, "did you mean pedalboard-builtin:Chorus"),
-        ("shel", errors.AddressError, "have it in their name or address: `blackbox-grad effects shel` lists them"),
+        ("ference", errors.AddressError, "have it in their name or address: `blackbox-grad effects ference` lists them"),
         ("reference:gain | ", errors.BlackboxGradError, "gain"),
     ],
 )
