@@ -39,8 +39,10 @@ def own_work(gradients: bool = False) -> Iterator[None]:
 
 
 def in_own_work(function: _Function) -> _Function:
-    """A function that runs in `own_work`."""
+    """A function that runs in `own_work`, and that `torch.compile` does not look into."""
 
+    # torch.compiler.disable would load the compiler, which takes seconds
+    @torch._disable_dynamo  # type: ignore[attr-defined,untyped-decorator,unused-ignore]
     @functools.wraps(function)
     def run(*args: Any, **options: Any) -> Any:
         with own_work():

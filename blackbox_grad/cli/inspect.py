@@ -14,7 +14,7 @@ from blackbox_grad.cli.arguments import Address, HostOption, Json, Options, Pres
 from blackbox_grad.cli.console import out, print_json, say, table
 from blackbox_grad.cli.outputs import attempted, command_line
 from blackbox_grad.cli.progress import progress
-from blackbox_grad.effects.first_look import FirstLook
+from blackbox_grad.effects.first_look import FirstLook, unlooked
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import ParameterError, RenderError
@@ -60,7 +60,7 @@ def inspect(
         _measure(spec, report, time_limit, renders, again, host, json)
         return
     with opened_host(host, hosts=1, time_limit=PATIENCE) as rendering:
-        info = rendering.open(spec)
+        info = rendering.open(unlooked(spec))
         cost: float | None = None
         trouble: RenderError | None = None
         try:
@@ -178,7 +178,9 @@ def _print(spec: EffectSpec, info: EffectInfo, speed: str, look: FirstLook) -> N
     if look.dead:
         say("\n", f"{len(look.dead)} continuous parameters change nothing while steps and toggles are held at their defaults.")
     for switch in look.switches:
-        say(f"{switch}: fixed={{{switch.name!r}: {switch.setting!r}}}")
+        typed = switch.setting if isinstance(switch.setting, str) else f"{switch.setting:.6g} normalised"
+        typed = shlex.quote(f"{switch.name}={typed}")
+        say(f"{switch}: fixed={{{switch.name!r}: {switch.setting!r}}}, or --set {typed}")
     if not len(info.parameters):
         say("It has no parameters.")
         return

@@ -11,7 +11,7 @@ import contextlib
 import os
 import warnings
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from blackbox_grad.cache import JsonCache, digest
@@ -96,6 +96,11 @@ class FirstLook:
         """From plain values, such as JSON gives."""
         dead, unknown, switches = known
         return cls(tuple(dead), tuple(unknown), tuple(Switch(name, setting, tuple(wakes)) for name, setting, wakes in switches))
+
+
+def unlooked(spec: EffectSpec) -> EffectSpec:
+    """The same spec for a caller who does not ask which parameters are heard: opening it takes no first look."""
+    return replace(spec, learnt=(*(entry for entry in spec.learnt if entry[0] != LOOK), FirstLook().learnt(spec)))
 
 
 def remembered_look(spec: EffectSpec, look: Callable[[], FirstLook]) -> FirstLook:

@@ -173,7 +173,7 @@ class SelectedEffect(Closing):
     def looked_at(self, guard: Callable[[], AbstractContextManager[object]] = nullcontext) -> SelectedEffect:
         """The same effect, with a first look in its spec; of "audible" parameters, only those that are heard are free."""
         spec, space = self.spec, self.parameters
-        if not getattr(self._effect, "first_look", True):
+        if not (len(space) and getattr(self._effect, "first_look", True)):
             return self
         with float_mode_kept():
             look = remembered_look(spec, lambda: self._first_look(guard))

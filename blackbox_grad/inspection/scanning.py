@@ -15,6 +15,7 @@ from typing import Literal
 
 from blackbox_grad.cache import JsonCache
 from blackbox_grad.effects.addresses import backend_names, file_stamp, listings_of
+from blackbox_grad.effects.first_look import unlooked
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import BlackboxGradError, MissingDependencyError
 from blackbox_grad.hosts.default import opened_host
@@ -101,7 +102,7 @@ def _checked(listed: Iterator[Scanned], time_limit: float, rescan: bool, host: s
             if known is not None or effect.status == "unavailable":
                 return Scanned(**known) if known else effect
         try:
-            info = opening.open(EffectSpec(effect.address, parameters="all"))
+            info = opening.open(unlooked(EffectSpec(effect.address, parameters="all")))
         except BlackboxGradError as error:
             found = replace(effect, status="failed", reason=str(error)[:_LONGEST_REASON])
         else:

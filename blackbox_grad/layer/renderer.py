@@ -128,6 +128,7 @@ class Renderer:
         except ParameterError as error:
             raise ParameterError(f"{self.spec.address}: {error}") from None
 
+    @in_own_work
     def share(self, x: Tensor) -> Audio:
         """`x` as float32 in memory that the host can read, so that several renders of it make one copy."""
         return self.host.share(_audio_array(x))
@@ -151,6 +152,7 @@ class Renderer:
             y[~finite] = 0.0
         return y.to(x), finite
 
+    @in_own_work
     def forward(self, x: Tensor, p: Tensor, audio: Audio | None = None) -> tuple[Tensor, Tensor]:
         """`render`, and what `on_nonfinite` asks for."""
         y, finite = self.render(x, p, audio)
@@ -163,6 +165,7 @@ class Renderer:
             )
         return y, finite
 
+    @in_own_work
     def cotangent_problem(
         self,
         x: Tensor,
@@ -203,6 +206,7 @@ class Renderer:
 
         return self._problem(x, p, y, finite, value, cotangent, generator, evaluate)
 
+    @in_own_work
     def loss_problem(
         self,
         x: Tensor,

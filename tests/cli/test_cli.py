@@ -260,6 +260,21 @@ def test_inspect_as_json_has_the_same_facts() -> None:
     assert drive["native_minimum"] < drive["native_maximum"]
 
 
+def test_inspect_says_what_to_turn_on_and_audible_leaves_it_out(dry: Path, tmp_path: Path) -> None:
+    program = tmp_path / "band.dsp"
+    program.write_text(
+        'process = *(hslider("Level", 0.5, 0, 1, 0.01)) : *(select2(checkbox("Active"), 1, hslider("Gain", 0.5, 0, 1, 0.01)));'
+    )
+    text = succeed("inspect", f"faust:{program}")
+    assert "1 continuous parameters change nothing" in text
+    assert "Gain: turn on 'Active': fixed={'Active': 'on'}, or --set Active=on" in " ".join(text.split())
+    assert any("Gain" in line and "not heard" in line for line in text.splitlines())
+    wanted = dry, dry, "--only", "audible", "--renders", "8", "--json"
+    for settings, names in (((), ["Level"]), (("--set", "Active=on"), ["Gain", "Level"])):
+        found = json.loads(succeed("match", f"faust:{program}", *wanted, *settings))
+        assert sorted(p["name"] for p in found["parameters"] if p["free"]) == names
+
+
 @pytest.mark.slow
 def test_what_inspect_says_to_type_can_be_typed(dry: Path, tmp_path: Path) -> None:
     for address in ("reference:delay", "pedalboard-builtin:LadderFilter", f"{BUILTIN} | reference:gain"):

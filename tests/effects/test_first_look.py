@@ -15,7 +15,7 @@ import torch
 import blackbox_grad as bg
 from blackbox_grad import cache, errors
 from blackbox_grad.effects import backend as find_backend
-from blackbox_grad.effects.first_look import FirstLook, first_look
+from blackbox_grad.effects.first_look import FirstLook, first_look, unlooked
 from blackbox_grad.effects.switches import Switch
 from blackbox_grad.parameters import Parameter, ParameterSpace
 
@@ -198,6 +198,13 @@ def test_the_next_host_and_the_next_process_know(pool, tmp_path, monkeypatch):
         assert effect.look == known.look
     with pytest.raises(AssertionError):  # another selection is looked at anew
         bg.load(dataclasses.replace(known.spec, fixed=(("Mode", "soft"),)))
+
+
+def test_who_does_not_ask_waits_for_no_look(monkeypatch):
+    monkeypatch.setattr("blackbox_grad.effects.opening.first_look", lambda *_: pytest.fail("nobody asked"))
+    host = bg.InProcessHost()
+    assert host.open(unlooked(bg.EffectSpec.of(FAUST))).look == FirstLook()
+    assert host.open(bg.EffectSpec.of(FAUST, parameters=[])).look is None
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"stamp": 1, "found": 3}', '[["a"]]', '"text"'])
