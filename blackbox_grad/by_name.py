@@ -23,7 +23,7 @@ def named(group: str, kind: str, name: str, error: type[BlackboxGradError]) -> A
     if name not in entries and "." not in name:
         raise error(f"no {kind} {name!r}; {suggest(name, sorted(entries))}")
     try:
-        return entries[name].load() if name in entries else pkgutil.resolve_name(name)
+        return entries[name].load() if name in entries else _resolved(name)
     except MissingDependencyError:
         raise
     except ImportError as missing:
@@ -32,14 +32,18 @@ def named(group: str, kind: str, name: str, error: type[BlackboxGradError]) -> A
         raise error(f"no {kind} {name!r}: {wrong}") from wrong
 
 
-def made(group: str, kind: str, description: str, error: type[BlackboxGradError]) -> Any:
+def made(group: str, kind: str, description: str, error: type[BlackboxGradError], method: str) -> Any:
     """The object that `"name"` or `"name:option=value,option=value"` describes. Values are Python literals, or else text.
 
+    Nothing is called that only was named: it is a class with `method`, or it is refused.
+
     Raises:
-        BlackboxGradError: of the type `error`: the name is unknown, or it does not take these options.
+        BlackboxGradError: of the type `error`: the name is unknown, of something else, or does not take these options.
     """
     name, _, options = description.partition(":")
     found = named(group, kind, name, error)
+    if not (isinstance(found, type) and callable(getattr(found, method, None))):
+        raise error(f"{name!r} is not {_a(kind)}, and was not called: {_a(kind)} is a class with a method {method}")
     arguments: dict[str, Any] = {}
     for pair in filter(None, (o.strip() for o in options.split(","))):
         key, equals, text = pair.partition("=")
@@ -57,3 +61,14 @@ def made(group: str, kind: str, description: str, error: type[BlackboxGradError]
         raise missing_dependency(missing, f"{kind} {name!r}") from missing
     except (TypeError, error) as wrong:
         raise error(f"{description!r}: {wrong}") from wrong
+
+
+def _resolved(name: str) -> Any:
+    """The public object at `package.module.Class`, of a module that can be imported by these parts of its name."""
+    if not all(part.isidentifier() and not part.startswith("_") for part in name.split(".")):
+        raise ValueError("write package.module.Class")
+    return pkgutil.resolve_name(name)
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

@@ -1,8 +1,8 @@
 """Faust programs, compiled and rendered by DawDreamer.
 
 Locators: a `.dsp` file or the program itself: `echo.dsp`, `import("stdfaust.lib"); process = *(hslider("gain", 1, 0, 2, 0.01));`.
-The program may import files in the same folder. Option: `sidechain=` (path of an audio file), what inputs beyond the number of
-outputs take.
+The program may import the standard libraries, and a file those in its folder. Options: `files=True` lets it read any file and URL;
+`sidechain=` (path of an audio file): what inputs beyond the number of outputs take.
 
 Sliders and number entries are parameters with the ranges of the program. `[unit:…]` gives the unit, `[scale:log]` a log scale,
 `[style:menu{'name':value;…}]` and `[style:radio{…}]` the names of levels. A slider is stepped if its step is at least 1 and it has
@@ -26,6 +26,7 @@ from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderErr
 from blackbox_grad.files import text_of
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph, cause_of_freeze
+from blackbox_grad_backends.faust_files import check_files
 from blackbox_grad_backends.native.graveyard import opening, undisturbed
 from blackbox_grad_backends.options import check_options
 from blackbox_grad_backends.side_chain import SIDECHAIN, needs_copies, refuse_unused, take_sidechain
@@ -42,7 +43,7 @@ class FaustBackend:
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> FaustEffect:
         options = dict(options)
         address = f"faust:{_short(locator)}"
-        check_options(address, options, (SIDECHAIN,))
+        check_options(address, options, (SIDECHAIN, "files"))
         import dawdreamer  # noqa: F401  (an ImportError becomes a hint how to install it)
 
         sidechain = take_sidechain(address, options, sample_rate)
@@ -54,6 +55,8 @@ class FaustBackend:
                 f"faust:{locator}: no such file, and not a Faust program, which needs 'process = …;'. {suggest(path.name, known)}"
             )
         source = text_of(path) if path else locator
+        if options.get("files") is not True:
+            check_files(address, source, path.resolve().parent if path else None)
         if cause := cause_of_freeze("renders a program for the first time"):
             raise EffectLoadError(f"{address}: {cause}")
         graph = Graph(sample_rate)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import astuple, dataclass, replace
@@ -38,7 +39,7 @@ from blackbox_grad_backends.native.output import quiet
 from blackbox_grad_backends.native.plugin_parameters import is_doubtful
 from blackbox_grad_backends.native.render_method import Measured, Method, choose_method
 from blackbox_grad_backends.native.shared_library import trouble
-from blackbox_grad_backends.options import PLUGIN_OPTIONS, check_options, path_in
+from blackbox_grad_backends.options import CHANGES_NOTHING, PLUGIN_OPTIONS, check_options, path_in
 from blackbox_grad_backends.side_chain import SIDECHAIN, needs_copies, refuse_unused, take_sidechain
 
 #: Samples of silence after a change of parameters, in which plug-ins apply values and end their fades.
@@ -166,10 +167,11 @@ def _checked_option(source: str, options: Mapping[str, Any]) -> tuple[str, str]:
     return name, str(path)
 
 
-def _load_option(source: str, name: str, path: str, processor: Any) -> None:
+def _load_option(source: str, name: str, path: str, processor: Any, check: bool) -> None:
     load = {"state": processor.load_state, "preset": processor.load_preset}[name]
     if name == "preset" and source.endswith(".vst3"):
         load = processor.load_vst3_preset
+    before = _state(processor) if check else b""
     try:
         done = load(path)
     except RuntimeError as error:
@@ -178,6 +180,15 @@ def _load_option(source: str, name: str, path: str, processor: Any) -> None:
         raise EffectLoadError(
             f"dawdreamer:{source}: the plug-in refused {name}={path!r}; give one that was saved from this plug-in"
         )
+    if check and _state(processor) == before != Path(path).read_bytes():
+        raise EffectLoadError(f"dawdreamer:{source}: {name}={path!r} {CHANGES_NOTHING}")
+
+
+def _state(processor: Any) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "state"
+        processor.save_state(str(file))
+        return file.read_bytes() if file.exists() else b""
 
 
 class DawDreamerPluginEffect(PluginEffect):
@@ -199,7 +210,7 @@ class DawDreamerPluginEffect(PluginEffect):
         graph: Graph,
         source: str,
         name: str,
-        prepare: Callable[[Any], None] | None = None,
+        prepare: Callable[[Any, bool], None] | None = None,
         measured: Measured | None = None,
         sidechain: Audio | None = None,
         lv2: PluginDescription | None = None,
@@ -343,7 +354,7 @@ class DawDreamerPluginEffect(PluginEffect):
             except RuntimeError as error:
                 raise _load_error(self._source, error, self._lv2) from error
             if self._prepare is not None:
-                self._prepare(self._graph.processor)
+                self._prepare(self._graph.processor, not hasattr(self, "parameters"))
 
     def _recreate(self) -> None:
         with quiet():

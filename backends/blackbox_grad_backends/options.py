@@ -10,6 +10,9 @@ from blackbox_grad.errors import EffectLoadError
 #: A plug-in starts from one of these, or from its defaults.
 PLUGIN_OPTIONS = ("preset", "state")
 
+#: What is wrong with a preset or a state after which the plug-in's own state is as before, and is not that of the file.
+CHANGES_NOTHING = "changes nothing: it is damaged, of another plug-in, or holds the defaults; leave it out, or save it again"
+
 #: Between the folders of a path on this system.
 _SEPARATORS = os.sep + (os.altsep or "")
 

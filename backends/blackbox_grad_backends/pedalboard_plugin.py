@@ -28,7 +28,7 @@ from blackbox_grad_backends.native.graveyard import Natives, keep_forever, openi
 from blackbox_grad_backends.native.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid
 from blackbox_grad_backends.native.render_method import Measured, Method, choose_method
 from blackbox_grad_backends.native.shared_library import trouble
-from blackbox_grad_backends.options import PLUGIN_OPTIONS, check_options, path_in
+from blackbox_grad_backends.options import CHANGES_NOTHING, PLUGIN_OPTIONS, check_options, path_in
 
 #: Samples per block: from 1 024 on, larger blocks were not faster on the Zam plug-ins (ZamCompX2, 131 072 samples).
 BUFFER_SIZE = 4096
@@ -142,13 +142,15 @@ def _open_plugin(path: Path, name: str | None, options: Mapping[str, Any]) -> An
         )
     try:
         plugin = _construct(kind, str(path), name)
-        if "preset" in options:
-            content_of(options["preset"])  # Pedalboard reads a device for ever
-            plugin.load_preset(os.fspath(options["preset"]))
-        if "state" in options:
-            state = options["state"]
-            # Not plain assignment: see `_on_reset`.
-            object.__setattr__(plugin, "raw_state", state if isinstance(state, bytes) else content_of(state))
+        for option, state in options.items():
+            before = plugin.raw_state, plugin.preset_data
+            content = state if isinstance(state, bytes) else content_of(state)  # Pedalboard reads a device for ever
+            if option == "preset":
+                plugin.load_preset(os.fspath(state))
+            else:
+                object.__setattr__(plugin, "raw_state", content)  # not plain assignment: see `_on_reset`
+            if (plugin.raw_state, plugin.preset_data) == before and content not in before:
+                raise EffectLoadError(f"pedalboard:{path}: {option}= {CHANGES_NOTHING}")
     except (ImportError, RuntimeError, ValueError, OSError) as error:
         if "main thread" in str(error):
             raise EffectLoadError(

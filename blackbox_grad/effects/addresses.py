@@ -37,7 +37,12 @@ def backend(name: str) -> Backend:
     if name not in entries:
         raise AddressError(f"no backend {name!r}; {suggest(name, sorted(entries))}")
     try:
-        return cast("Backend", entries[name].load()())
+        found = entries[name].load()
+        if not (
+            isinstance(found, type) and all(callable(getattr(found, method, None)) for method in ("open", "claims", "scan"))
+        ):
+            raise AddressError(f"the entry point {name!r} of {BACKENDS} is not a backend: a class with open, claims and scan")
+        return cast("Backend", found())
     except ImportError as error:
         raise missing_dependency(error, f"backend {name!r}") from error
 

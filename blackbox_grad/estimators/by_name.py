@@ -47,4 +47,4 @@ def _estimator(description: str | Estimator) -> Estimator:
         if not callable(getattr(description, "estimate", None)):
             raise EstimatorError(f"{description!r} is not an estimator: it has no method estimate(problem)")
         return description
-    return cast("Estimator", made(ESTIMATORS, "estimator", description, EstimatorError))
+    return cast("Estimator", made(ESTIMATORS, "estimator", description, EstimatorError, "estimate"))

@@ -37,7 +37,7 @@ def host(description: str | Host) -> Host:
     Raises:
         HostError: the name is unknown, the options are wrong, or the result is not a host.
     """
-    found = made(HOSTS, "host", description, HostError) if isinstance(description, str) else description
+    found = made(HOSTS, "host", description, HostError, "render_batch") if isinstance(description, str) else description
     if isinstance(found, type) or not callable(getattr(found, "render_batch", None)):
         raise HostError(
             f"host={description!r} is not a host; give ProcessPool(…), InProcessHost(), a description "

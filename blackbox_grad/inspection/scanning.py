@@ -17,12 +17,15 @@ from blackbox_grad.cache import JsonCache
 from blackbox_grad.effects.addresses import backend_names, file_stamp, listings_of
 from blackbox_grad.effects.first_look import unlooked
 from blackbox_grad.effects.spec import EffectSpec
-from blackbox_grad.errors import BlackboxGradError, MissingDependencyError
+from blackbox_grad.errors import BlackboxGradError, HostError, MissingDependencyError, RenderTimeoutError
 from blackbox_grad.hosts.default import opened_host
 from blackbox_grad.hosts.protocol import Host
 
 #: Most characters of a reason, which may contain a plug-in's last output.
 _LONGEST_REASON = 600
+
+#: Failures that may be the machine's: it is busy, has no memory left, or lacks a library today. A scan forgets them.
+_TRANSIENT = (HostError, MissingDependencyError, RenderTimeoutError)
 
 
 @dataclass(frozen=True)
@@ -101,13 +104,15 @@ def _checked(listed: Iterator[Scanned], time_limit: float, rescan: bool, host: s
         with contextlib.suppress(TypeError):  # an entry of other fields
             if known is not None or effect.status == "unavailable":
                 return Scanned(**known) if known else effect
+        lasting = True
         try:
             info = opening.open(unlooked(EffectSpec(effect.address, parameters="all")))
         except BlackboxGradError as error:
+            lasting = not isinstance(error, _TRANSIENT)
             found = replace(effect, status="failed", reason=str(error)[:_LONGEST_REASON])
         else:
             found = replace(effect, status="ok", name=info.name, parameters=len(info.parameters))
-        if stamp and not ended.is_set():  # a failure says nothing if the scan was stopped
+        if stamp and lasting and not ended.is_set():  # a failure says nothing if the scan was stopped
             remembered.put(effect.address, stamp, asdict(found))
         return found
 

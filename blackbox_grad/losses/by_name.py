@@ -8,6 +8,7 @@ A third party registers its own loss in its `pyproject.toml`, without touching t
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -83,7 +84,22 @@ class Sum(FeatureLoss):
 
 
 def _named(name: str) -> Any:
-    return named(LOSSES, "loss", name, AudioError)
+    found = named(LOSSES, "loss", name, AudioError)
+    if not _looks_like_loss(found):
+        raise AudioError(
+            f"{name!r} is not a loss, and was not called: a loss is a class of FeatureLoss, a class of torch modules, or a "
+            "function loss(y, target)"
+        )
+    return found
+
+
+def _looks_like_loss(found: Any) -> bool:
+    """Nothing is called that only was named."""
+    if isinstance(found, type):
+        return issubclass(found, (FeatureLoss, torch.nn.Module))
+    if isinstance(found, torch.nn.Module):
+        return True
+    return inspect.isfunction(found) and list(inspect.signature(found).parameters)[1:2] == ["target"]
 
 
 def _made(loss: Any, target: Tensor, sample_rate: float) -> FeatureLoss:

@@ -282,3 +282,24 @@ def test_a_plugin_does_not_change_how_the_thread_computes():
 def test_a_device_is_no_preset_and_no_state(option):
     with pytest.raises(EffectLoadError, match="/dev/zero is a device"):
         load("pedalboard:ZamDelay.vst3", **{option: "/dev/zero"})
+
+
+@pytest.mark.plugins
+@pytest.mark.parametrize("backend", ["pedalboard", "dawdreamer"])
+def test_a_preset_that_changes_nothing_is_refused(tmp_path: Path, backend):
+    plugin = pedalboard.VST3Plugin(str(plugin_folders.find("ZamDelay", "vst3")))
+    at_defaults = plugin.preset_data
+    for control in list(plugin._parameters)[:4]:
+        control.raw_value = 0.7
+    plugin.process(np.zeros((1, 512), np.float32), 44100)
+    preset = plugin.preset_data
+    file = tmp_path / "a.vstpreset"
+    for damaged in (preset[: len(preset) // 2], bytes(len(preset)), bytes(255 - b for b in preset)):
+        file.write_bytes(damaged)
+        with pytest.raises(EffectLoadError, match=r"changes nothing|could not be loaded|refused|could not be opened"):
+            load(f"{backend}:ZamDelay.vst3", preset=str(file))
+    file.write_bytes(preset)
+    load(f"{backend}:ZamDelay.vst3", preset=str(file)).close()
+    if backend == "pedalboard":
+        file.write_bytes(at_defaults)
+        load(f"{backend}:ZamDelay.vst3", preset=str(file)).close()

@@ -137,6 +137,13 @@ def test_a_check_is_remembered_until_the_file_changes(nasty: Path) -> None:
     assert {"fine", "crash"} <= set(opened(nasty))
 
 
+def test_a_failure_that_may_be_the_machines_is_forgotten(nasty: Path) -> None:
+    (nasty / "installed").write_text("hang")
+    for _ in range(2):
+        assert [row.status for row in scan(check=True, time_limit=1.0, backend="nasty")] == ["failed"]
+        assert "hang" in opened(nasty)
+
+
 def test_a_check_without_a_cache_folder_works(nasty: Path) -> None:
     (nasty / "cache").write_text("a file where the folder should be")
     (nasty / "installed").write_text("fine")

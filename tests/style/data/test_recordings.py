@@ -172,3 +172,16 @@ def test_a_vanished_recording_is_named(library, tmp_path):
     shutil.rmtree(library / "ada")
     with pytest.raises(AudioError, match=r"0\.wav: No such file"):
         opened(found, tmp_path)
+
+
+def test_a_flipped_byte_of_the_cache_is_found_and_decoded_again(library, tmp_path):
+    tracks = opened(in_folder(library), tmp_path)
+    expected = [track.copy() for track in tracks]
+    (cache,) = tmp_path.rglob("*.f32")
+    content = bytearray(cache.read_bytes())
+    content[len(content) // 2] ^= 1
+    cache.write_bytes(content)
+    with pytest.raises(AudioError, match=r"damaged; run this again"):
+        list(opened(in_folder(library), tmp_path))
+    for track, before in zip(opened(in_folder(library), tmp_path), expected, strict=True):
+        np.testing.assert_array_equal(track, before)

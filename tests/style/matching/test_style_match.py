@@ -11,7 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from blackbox_grad import audio_files, load
-from blackbox_grad.errors import AudioError
+from blackbox_grad.errors import AudioError, BlackboxGradError
 from blackbox_grad_adapters.style_matching.commands import app
 from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
 from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
@@ -137,6 +137,20 @@ def test_a_controller_of_other_parameters_is_refused(model, tmp_path):
 def test_the_effect_may_lie_elsewhere(model):
     assert StyleMatcher.load(model, effect="Distortion").path.names == ("drive_db",)
     assert StyleMatcher.load(model, effect=f"{DRIVE} ").path.spec.address == DRIVE
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["pedalboard:/tmp/stranger.vst3", "dawdreamer:../stranger.so", "faust:process = _;", f"{DRIVE} | faust:/tmp/stranger.dsp"],
+)
+def test_weights_that_bring_code_ask_for_the_effect(model, address):
+    heard = Controller.load(model / shipped.CONTROLLER), Encoder.load(model / shipped.ENCODER)
+    heard[0].header = {"effect": address, "parameters": ["drive_db"]}
+    with pytest.raises(WeightsError, match=r"would run as you; if you trust it, give it as the effect"):
+        StyleMatcher(*heard)
+    with pytest.raises(BlackboxGradError) as caught:
+        StyleMatcher(*heard, effect=address)
+    assert "would run as you" not in str(caught.value)
 
 
 @pytest.mark.plugins

@@ -108,3 +108,13 @@ def test_weights_that_have_diverged_are_not_written(file):
     with pytest.raises(WeightsError, match=r"head\.bias.*diverged"):
         controller.save(file, {})
     assert file.read_bytes() == before
+
+
+def test_a_flipped_byte_is_found(file):
+    content = file.read_bytes()
+    for at in range(8, len(content), max(1, len(content) // 61)):
+        file.write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
+        with pytest.raises(WeightsError):
+            Controller.load(file)
+    file.write_bytes(content)
+    Controller.load(file)

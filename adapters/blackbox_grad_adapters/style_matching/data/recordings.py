@@ -10,12 +10,13 @@ import json
 import os
 import random
 import warnings
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -31,6 +32,9 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif", ".opus", ".g722")
 
 #: Seconds. Shorter files are joined with others of their group.
 SHORT = 10.0
+
+#: A track in the table beside the cache: group, length in samples, CRC-32 of its audio.
+_Entry: TypeAlias = tuple[str, int, int]
 
 _G722_RATE, _G722_BITS = 16_000, 64_000
 
@@ -135,16 +139,20 @@ class Tracks:
         table = _table_of(self._table, self._file, channels)
         if table is None:
             table = self._decode(recordings, on_progress or (lambda done, total: None))
-        self.groups: list[str] = [group for group, _ in table]
-        self.lengths: list[int] = [length for _, length in table]
+        self.groups: list[str] = [group for group, _, _ in table]
+        self.lengths: list[int] = [length for _, length, _ in table]
+        self._unchecked = {track: checksum for track, (_, _, checksum) in enumerate(table)}
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __getitem__(self, track: int) -> Audio:
-        """`[C, T]`, a view into the file."""
+        """`[C, T]`, a view into the file. Its first use raises `AudioError` if the file has changed since it was decoded."""
         start = self._starts[track]
         flat = self._samples[start : start + self.lengths[track] * self.channels]
+        if (expected := self._unchecked.pop(track, None)) is not None and zlib.crc32(flat) != expected:
+            self._table.unlink(missing_ok=True)
+            raise AudioError(f"{self._file}: the decoded audio is damaged; run this again, and it is decoded again")
         return flat.reshape(self.channels, -1)
 
     def __iter__(self) -> Iterator[Audio]:
@@ -166,13 +174,13 @@ class Tracks:
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "_samples"}
 
-    def _decode(self, recordings: list[Recording], on_progress: Callable[[int, int], None]) -> list[tuple[str, int]]:
-        table: list[tuple[str, int]] = []
+    def _decode(self, recordings: list[Recording], on_progress: Callable[[int, int], None]) -> list[_Entry]:
+        table: list[_Entry] = []
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self._file) as temporary, temporary.open("wb") as output:
             for group, audio in self._tracks(recordings, on_progress):
                 output.write(audio.tobytes())
-                table.append((group, audio.shape[1]))
+                table.append((group, audio.shape[1], zlib.crc32(audio)))
             if not table:
                 raise AudioError(f"none of {len(recordings)} recordings can be read" if recordings else "no recordings")
         with replacing(self._table) as temporary:
@@ -221,11 +229,11 @@ def _key(recordings: list[Recording], sample_rate: float, channels: int) -> str:
     return digest(repr((states, float(sample_rate), channels, SHORT)))
 
 
-def _table_of(path: Path, file: Path, channels: int) -> list[tuple[str, int]] | None:
-    """Group and length of each track; None unless the file exists and has this length."""
+def _table_of(path: Path, file: Path, channels: int) -> list[_Entry] | None:
+    """The entry of each track; None unless the file exists and has this length."""
     try:
-        table = [(str(group), int(length)) for group, length in json.loads(path.read_text("utf-8"))]
-        expected = sum(length for _, length in table) * channels * np.dtype(np.float32).itemsize
+        table = [(str(group), int(length), int(checksum)) for group, length, checksum in json.loads(path.read_text("utf-8"))]
+        expected = sum(length for _, length, _ in table) * channels * np.dtype(np.float32).itemsize
         return table if file.stat().st_size == expected else None
     except (OSError, ValueError, TypeError):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from blackbox_grad import EffectSpec, Host
 from blackbox_grad.audio_files import resample
-from blackbox_grad.effects import Audio, EffectInfo, check_audio
+from blackbox_grad.effects import Audio, EffectInfo, check_audio, split_chain
 from blackbox_grad.errors import AudioError, ParameterError
 from blackbox_grad.interrupts import deferred_interrupts
 from blackbox_grad_adapters.style_matching.data.excerpts import loudest
@@ -111,6 +112,11 @@ class StyleMatcher:
             raise WeightsError(f"the controller's header does not list its parameters ({error})") from error
         if not (isinstance(address, str) and all(isinstance(name, str) for name in names)):
             raise WeightsError(f"the controller's header does not name its effect and parameters: {address!r}, {names!r}")
+        if effect is None and (what := _brings_code(address)):
+            raise WeightsError(
+                f"the weights name {what}, {address!r}, which would run as you; if you trust it, give it as the effect: "
+                f"effect={address!r} or --effect"
+            )
         try:
             self.path = EffectPath(EffectSpec.of(address, encoder.sample_rate, names), host=host)
         except ParameterError as error:
@@ -238,3 +244,14 @@ def audible(audio: Any, name: str) -> Audio:
     if np.abs(checked).max(initial=0.0) < _SILENCE:
         raise AudioError(f"{name} is silent: its peak lies below -100 dBFS, or it has no samples; give an audible recording")
     return checked
+
+
+def _brings_code(address: str) -> str:
+    """What an address of a stranger's file would run that is not an installed plug-in; empty if it names one."""
+    for part in split_chain(address):
+        backend, _, locator = part.partition(":")
+        if backend == "faust":
+            return "a Faust program"
+        if re.search(r"[/\\]", locator) and not re.match(r"https?://|urn:", locator):
+            return "a plug-in by its path"
+    return ""

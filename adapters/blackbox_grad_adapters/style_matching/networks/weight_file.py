@@ -27,6 +27,10 @@ FORMAT = 2
 _FIELD = "blackbox_grad.style_matching"
 
 
+#: The field of the header with the checksum of the others and of all weights.
+_SUM = "sum"
+
+
 class WeightsError(BlackboxGradError, ValueError):
     """A file of weights is damaged, of another kind, or does not fit its effect or encoder."""
 
@@ -49,7 +53,8 @@ def write(path: str | os.PathLike[str], kind: str, module: nn.Module, header: Ma
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise WeightsError(f"{path}: {name} holds NaN, infinity or numbers beyond 65504: training has diverged")
-    text = json.dumps({"format": FORMAT, "kind": kind, **header}, allow_nan=False)
+    facts = {"format": FORMAT, "kind": kind, **header}
+    text = json.dumps({**facts, _SUM: _checksum(facts, tensors)}, allow_nan=False)
     content = library("safetensors.torch", "trained weights", "style").save(tensors, {_FIELD: text})
     with replacing(path) as temporary:
         temporary.write_bytes(content)
@@ -66,7 +71,7 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
     try:
         with safetensors.safe_open(str(path), "pt") as file:
             text = (file.metadata() or {}).get(_FIELD)
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (it is not a dict)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a dict)
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: no such file") from error
     except (OSError, safetensors.SafetensorError) as error:
@@ -84,7 +89,9 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
         raise WeightsError(f"{path}: has format {version}, and this version of blackbox_grad reads {FORMAT}; train it again")
     if found != kind:
         raise WeightsError(f"{path}: holds the weights of a style {found}; a style {kind} is needed")
-    return header, tensors
+    if header.pop(_SUM, "") != _checksum(header, tensors):
+        raise WeightsError(f"{path}: is damaged: its content does not have its checksum; copy it again, or train it again")
+    return header, {name: tensor.float() for name, tensor in tensors.items()}
 
 
 def build(kind: Callable[..., M], header: Mapping[str, Any], tensors: Mapping[str, Tensor], path: str | os.PathLike[str]) -> M:
@@ -100,7 +107,15 @@ def build(kind: Callable[..., M], header: Mapping[str, Any], tensors: Mapping[st
 
 def fingerprint(module: nn.Module) -> str:
     """A short name, equal for equal weights in half precision."""
+    return _digest(module.state_dict())
+
+
+def _checksum(facts: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    return hashlib.sha256((json.dumps(facts, sort_keys=True) + _digest(tensors)).encode()).hexdigest()[:16]
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         digest.update(name.encode() + tensor.detach().cpu().half().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
