@@ -27,7 +27,7 @@ from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends import dawdreamer_controls, lv2_trial
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph, cause_of_freeze
 from blackbox_grad_backends.native import lv2_bundles, plugin_folders
-from blackbox_grad_backends.native.corners import WHOLE, Reach, find_reaches, narrowed, note
+from blackbox_grad_backends.native.corners import WHOLE, Reach, find_reaches, narrowed, near_the_default, notes
 from blackbox_grad_backends.native.determinism import zeroed_memory
 from blackbox_grad_backends.native.graveyard import opening, undisturbed
 from blackbox_grad_backends.native.latency import true_latency
@@ -57,12 +57,14 @@ class DawDreamerPluginBackend:
         tries: whether LV2 plug-ins that may die of their worker are tried in a process of their own first.
     """
 
+    opens_gently = True
+
     def __init__(self, tries: bool = True) -> None:
         self._tries = tries
 
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> DawDreamerPluginEffect:
         options = dict(options)
-        measured = Measured.of(options.pop("measured", None))
+        measured, gentle = Measured.of(options.pop("measured", None)), bool(options.pop("gentle", False))
         check_options(f"dawdreamer:{locator}", options, (*PLUGIN_OPTIONS, SIDECHAIN))
         import dawdreamer  # noqa: F401  (an ImportError becomes a hint how to install it)
 
@@ -83,7 +85,7 @@ class DawDreamerPluginBackend:
             raise EffectLoadError(f"dawdreamer:{source}: {cause}")
         graph = Graph(sample_rate, remakes=lv2 is not None)
         with opening(graph.natives), quiet():
-            return DawDreamerPluginEffect(graph, source, name, prepare, measured, sidechain, lv2)
+            return DawDreamerPluginEffect(graph, source, name, prepare, measured, sidechain, lv2, gentle)
 
     def claims(self, locator: str) -> float:
         if importlib.util.find_spec("dawdreamer") is None:
@@ -214,6 +216,7 @@ class DawDreamerPluginEffect(PluginEffect):
         measured: Measured | None = None,
         sidechain: Audio | None = None,
         lv2: PluginDescription | None = None,
+        gentle: bool = False,
     ) -> None:
         self._graph, self._source, self._prepare, self.sidechain = graph, source, prepare, sidechain
         self._lv2 = lv2
@@ -239,10 +242,10 @@ class DawDreamerPluginEffect(PluginEffect):
         described, ranges = read
         everything = [_Shown(p, c.index, r) for p, c, r in zip(described, controls, ranges, strict=True)]
         self._use(everything)
-        reaches = [Reach(*ends) for ends in measured.reaches] if measured else self._find_reaches()
+        reaches = [Reach(*ends) for ends in measured.reaches] if measured else self._find_reaches(gentle)
         shown = [shown.within(reach) for shown, reach in zip(everything, reaches, strict=True) if reach.low < reach.high]
         doubtful = {s.index for s, c in zip(everything, controls, strict=True) if c.port is None and is_doubtful(c)}
-        self.notes = tuple(filter(None, map(note, described, reaches)))
+        self.notes = notes(described, reaches)
         self._use(shown)
         self._touch()
         self._latencies.clear()
@@ -269,8 +272,10 @@ class DawDreamerPluginEffect(PluginEffect):
         self._run(silence, self.parameters.defaults)
         self._use([shown[i] for i in measured.kept])
 
-    def _find_reaches(self) -> list[Reach]:
-        """Touch the plug-in; if it fails, look for what does not."""
+    def _find_reaches(self, gentle: bool) -> list[Reach]:
+        """Touch the plug-in; if it fails, look for what does not. `gentle`: it has ended a process, so keep near its defaults."""
+        if gentle:
+            return [near_the_default(p) for p in self.parameters.everything]
         try:
             self._touch()
         except BlackboxGradError:

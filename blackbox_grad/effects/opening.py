@@ -22,6 +22,9 @@ from blackbox_grad.markup import heading
 from blackbox_grad.parameters.parameter import FloatArray, Parameter
 from blackbox_grad.parameters.space import ParameterSpace, Selection, find_fixed
 
+#: An entry of `EffectSpec.learnt`, for backends that `opens_gently`: opening the effect has ended a process.
+GENTLE = "gentle"
+
 
 @dataclass(frozen=True)
 class EffectInfo:
@@ -109,7 +112,11 @@ def _single(spec: EffectSpec) -> tuple[Effect, EffectSpec]:
     name, _, locator = spec.address.partition(":")
     try:
         with float_mode_kept():
-            effect = backend(name).open(locator, spec.sample_rate, dict(spec.options) | _of_backend(spec))
+            opening = backend(name)
+            learnt = _of_backend(spec)
+            if not getattr(opening, "opens_gently", False):
+                learnt.pop(GENTLE, None)
+            effect = opening.open(locator, spec.sample_rate, dict(spec.options) | learnt)
     except ModuleNotFoundError as error:
         raise missing_dependency(error, f"backend {name!r}") from error
     except BlackboxGradError:
@@ -118,6 +125,11 @@ def _single(spec: EffectSpec) -> tuple[Effect, EffectSpec]:
         raise EffectLoadError(f"{spec.address}: {type(error).__name__} while opening it: {error}") from error
     look = tuple(entry for entry in spec.learnt if entry[0] == LOOK)
     return effect, replace(spec, learnt=tuple(getattr(effect, "learnt", {}).items()) + look)
+
+
+def gentler(spec: EffectSpec) -> EffectSpec:
+    """The spec after opening it has ended a process: backends that can open it with less of its settings do."""
+    return replace(spec, learnt=(*spec.learnt, (GENTLE, True)), parts=tuple(map(gentler, spec.parts)))
 
 
 def _of_backend(spec: EffectSpec) -> dict[str, Any]:

@@ -77,6 +77,9 @@ class Backend(Protocol):
     def scan(self) -> Iterator[str]:
         """Locators of the effects that seem to be installed. Opens nothing, so a listed effect may fail to open.
 
+        A backend with `opens_gently = True` gets the option `gentle=True` after opening the effect has ended a host process. It
+        then keeps away from the ends of the effect's settings, and the effect says so in its `notes`.
+
         A backend may also have `file(locator) -> Path | None`, the file behind a locator. A scan that opens effects caches its
         result until that file changes. And it may have `catalogue()`, which yields, for each locator of `scan`, the locator, the
         effect's name and its maker ("" if unknown), so that they are found by name.

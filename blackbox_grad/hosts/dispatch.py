@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 
-from blackbox_grad.effects.opening import EffectInfo
+from blackbox_grad.effects.opening import EffectInfo, gentler
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import HostError
 from blackbox_grad.hosts.answers import Description, Done, Failed
@@ -26,7 +26,7 @@ _SETTLING = 0.05
 
 
 def opened(spec: EffectSpec, members: Members, limit: float) -> EffectInfo:
-    """Have one host open the effect."""
+    """Have one host open the effect; if that ends it, have the next one open it more gently."""
     faults = Faults(spec.address, lambda _, fate: fate)
     while True:
         with members.taking() as take:
@@ -43,6 +43,7 @@ def opened(spec: EffectSpec, members: Members, limit: float) -> EffectInfo:
                 end, opening = worker.end(), worker.phase == "opening"
                 members.give(worker, healthy=False)
                 faults.count(end, None, opening)
+                spec = gentler(spec) if opening and not end.from_outside else spec
                 continue
             members.give(worker, healthy=True)
         if isinstance(answer, Failed):

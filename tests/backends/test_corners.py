@@ -7,9 +7,10 @@ import pickle
 import numpy as np
 import pytest
 
-from blackbox_grad import Parameter, ParameterSpace, errors, load
+from blackbox_grad import EffectSpec, Parameter, ParameterSpace, ProcessPool, errors, load
+from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend
 from blackbox_grad_backends.native import plugin_folders
-from blackbox_grad_backends.native.corners import WHOLE, Reach, find_reaches, narrowed, note
+from blackbox_grad_backends.native.corners import WHOLE, Reach, find_reaches, narrowed, near_the_default, note, notes
 
 SPACE = ParameterSpace(
     [
@@ -108,3 +109,52 @@ def test_zynreverb_opens_without_its_largest_rooms_and_says_so(locator):
             assert twin.notes == effect.notes
             assert twin.parameters == effect.parameters
             np.testing.assert_array_equal(twin.render(audio, np.ones(len(effect.parameters))), expected)
+
+
+def test_opening_that_ends_a_host_is_tried_again_more_gently(third_party):
+    spec = EffectSpec.of("faulty:rough-opening")
+    with ProcessPool(1) as pool:
+        assert pool.open(spec).notes == ("it was opened gently",)
+        assert pool.replaced == 1
+        audio = np.ones((1, 1, 100), np.float32)
+        output, _ = pool.render_batch(spec, audio, np.full((1, 1), 0.25))
+        np.testing.assert_allclose(output, 0.25)
+    with ProcessPool(1) as pool, pytest.raises(errors.RenderError, match="crashed with SIGSEGV in 2 host processes"):
+        pool.open(EffectSpec.of("faulty:crash-opening"))
+
+
+@pytest.mark.plugins
+@pytest.mark.parametrize("locator", ["http://drobilla.net/plugins/mda/Combo", "ZamDelay-vst.so"])
+def test_a_gentle_opening_keeps_near_the_defaults(locator, monkeypatch):
+    rough = DawDreamerPluginBackend().open(locator, 44100.0, {})
+    seen = []
+    kind = type(rough)
+    run = kind._run
+
+    def watched(self, audio, values):
+        seen.append(self._lows + values * self._spans)
+        return run(self, audio, values)
+
+    monkeypatch.setattr(kind, "_run", watched)
+    effect = DawDreamerPluginBackend().open(locator, 44100.0, {"gentle": True})
+    continuous = [p for p in rough.parameters.everything if p.levels is None]
+    assert effect.parameters.names == tuple(p.name for p in continuous)
+    defaults = np.array([p.default for p in continuous])
+    for values in seen:
+        if len(values) == len(continuous):
+            assert np.abs(values - defaults).max() <= 0.25 + 1e-9
+    assert effect.notes
+    for narrow, whole in zip(effect.parameters.everything, continuous, strict=True):
+        assert narrow.to_native(narrow.default) == pytest.approx(whole.to_native(whole.default), rel=1e-3, abs=1e-6)
+    audio = (0.1 * np.random.default_rng(0).standard_normal((2, 3000))).astype(np.float32)
+    np.testing.assert_allclose(
+        effect.render(audio, effect.parameters.defaults), rough.render(audio, rough.parameters.defaults), atol=1e-4
+    )
+
+
+def test_many_notes_are_one():
+    many = [Parameter(f"p{i}", default=0.5) for i in range(9)]
+    (sentence,) = notes(many, [near_the_default(p) for p in many])
+    assert sentence.startswith("9 parameters stay near their defaults")
+    assert len(notes(many[:3], [near_the_default(p) for p in many[:3]])) == 3
+    assert notes(many, [WHOLE] * 9) == ()

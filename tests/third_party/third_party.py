@@ -136,7 +136,15 @@ class FaultyEffect(PluginEffect):
 
 
 class FaultyBackend:
+    opens_gently = True
+
     def open(self, locator, sample_rate, options):
+        if locator == "rough-opening":  # dies unless it is opened gently
+            if not options.get("gentle"):
+                os.kill(os.getpid(), signal.SIGSEGV)
+            effect = FaultyEffect("nan", sample_rate, None, None, False)
+            effect.notes = ("it was opened gently",)
+            return effect
         if not hasattr(FaultyEffect, "_" + locator.removesuffix("-always").replace("-", "_")) and "opening" not in locator:
             raise EffectNotFoundError(f"no faulty effect {locator!r}")
         return FaultyEffect(locator, sample_rate, options.get("once"), options.get("log"), bool(options.get("look")))

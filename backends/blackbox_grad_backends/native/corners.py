@@ -19,6 +19,12 @@ _HALVINGS = 10
 #: A parameter keeps this much distance from what failed, as a share of its range.
 _MARGIN = 0.01
 
+#: How far a parameter goes from its default if the plug-in has ended a process.
+_NEAR = 0.25
+
+#: More parameters than this have one note together.
+_MOST_NOTES = 4
+
 #: Parameters that give way at one corner.
 _MOST_NARROWED = 8
 
@@ -129,6 +135,24 @@ def narrowed(parameter: Parameter, reach: Reach) -> Parameter:
     if parameter.scale == "table":
         table = tuple(parameter.to_native(float(v)) for v in np.linspace(reach.low, reach.high, _TABLE_POINTS))
     return replace(parameter, minimum=low, maximum=high, default=min(1.0, max(0.0, default)), table=table)
+
+
+def near_the_default(parameter: Parameter) -> Reach:
+    """For a plug-in that has ended a process: a quarter of the range to each side, and switches stay where they are."""
+    if parameter.levels is not None:
+        return Reach(parameter.default, parameter.default)
+    return Reach(max(0.0, parameter.default - _NEAR), min(1.0, parameter.default + _NEAR))
+
+
+def notes(parameters: Sequence[Parameter], reaches: Sequence[Reach]) -> tuple[str, ...]:
+    """Sentences about what is out of reach: one for each parameter, or one for many."""
+    found = [(p, r) for p, r in zip(parameters, reaches, strict=True) if not r.whole]
+    if len(found) <= _MOST_NOTES:
+        return tuple(note(p, r) for p, r in found)
+    names = ", ".join(repr(p.name) for p, _ in found[:_MOST_NOTES])
+    return (
+        f"{len(found)} parameters stay near their defaults, as the plug-in failed when they went to their ends: {names}, …",
+    )
 
 
 def note(parameter: Parameter, reach: Reach) -> str:
