@@ -193,7 +193,6 @@ def _bury(grave: _Grave) -> None:
 _asked = False
 
 
-@ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 def _on_main_thread(_: Any) -> int:
     global _asked
     _asked = False
@@ -207,12 +206,15 @@ def _on_main_thread(_: Any) -> int:
     return 0
 
 
+_PENDING = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(_on_main_thread)
+
+
 def _ask_main_thread() -> None:
     """It calls `empty` between two of its steps in Python, as it would handle a signal. Nobody waits for that."""
     global _asked
     if not _asked:  # a plain flag: the collector may interrupt a thread that holds a lock
         _asked = True  # before the call, which may be over before the next line
-        if ctypes.pythonapi.Py_AddPendingCall(_on_main_thread, None) != 0:  # 32 calls wait already
+        if ctypes.pythonapi.Py_AddPendingCall(_PENDING, None) != 0:  # 32 calls wait already
             _asked = False
 
 

@@ -150,7 +150,7 @@ class Tracks:
         """`[C, T]`, a view into the file. Its first use raises `AudioError` if the file has changed since it was decoded."""
         start = self._starts[track]
         flat = self._samples[start : start + self.lengths[track] * self.channels]
-        if (expected := self._unchecked.pop(track, None)) is not None and zlib.crc32(flat) != expected:
+        if (expected := self._unchecked.pop(track, None)) is not None and zlib.crc32(flat.data) != expected:
             self._table.unlink(missing_ok=True)
             raise AudioError(f"{self._file}: the decoded audio is damaged; run this again, and it is decoded again")
         return flat.reshape(self.channels, -1)
@@ -180,7 +180,7 @@ class Tracks:
         with replacing(self._file) as temporary, temporary.open("wb") as output:
             for group, audio in self._tracks(recordings, on_progress):
                 output.write(audio.tobytes())
-                table.append((group, audio.shape[1], zlib.crc32(audio)))
+                table.append((group, audio.shape[1], zlib.crc32(audio.data)))
             if not table:
                 raise AudioError(f"none of {len(recordings)} recordings can be read" if recordings else "no recordings")
         with replacing(self._table) as temporary:
