@@ -215,9 +215,10 @@ def test_effects_lists_what_is_installed() -> None:
     assert {row["name"] for row in rows if row["backend"] == "reference"} == {"gain", "soft-clip", "biquad", "delay"}
 
 
-def test_effects_are_searched_by_the_words_of_their_names_and_makers() -> None:
+def test_effects_are_searched_by_the_words_of_their_names_and_makers(capsys: Capture) -> None:
     def found(*words: str) -> set[str]:
-        return {row["address"] for row in json.loads(succeed("effects", "--json", "--backend", "pedalboard-builtin", *words))}
+        listed = json.loads(run_here(capsys, "effects", "--json", "--backend", "pedalboard-builtin", *words))
+        return {row["address"] for row in listed}
 
     shelves = {"pedalboard-builtin:HighShelfFilter", "pedalboard-builtin:LowShelfFilter"}
     assert found("SHELF") == found("filter", "shelf") == found("shelf", "pedalboard") == shelves
@@ -420,18 +421,20 @@ def test_match_prints_a_table_and_the_loss(dry: Path, wet: Path, tmp_path: Path,
         assert expected in text
 
 
-def test_match_speaks_of_the_same_distances_on_the_way_and_at_the_end(dry: Path, wet: Path) -> None:
-    options = ("--renders", "30", "--excerpt", "0.2", "--set", "Level=-6dB")
-    done = run("match", "reference:soft-clip", dry, wet, *options)
-    assert done.returncode == 0, done.stderr
-    head, *steps = done.stderr.splitlines()
+def test_match_speaks_of_the_same_distances_on_the_way_and_at_the_end(dry: Path, wet: Path, capsys: Capture) -> None:
+    options = ("--host", "in-process", "--renders", "30", "--excerpt", "0.2", "--set", "Level=-6dB")
+    with pytest.raises(SystemExit) as ended:
+        main(["match", "reference:soft-clip", str(dry), str(wet), *options])
+    printed = capsys.readouterr()
+    assert ended.value.code == 0, printed.err
+    head, *steps = printed.err.splitlines()
     assert head == "soft-clip (reference:soft-clip): searching 1 setting on the loudest 0.2 s of 0.5 s, in at most 30 renders"
     before, best = steps[-1].split("distance ")[1].split(" → ")
-    searched = next(line.split() for line in done.stdout.splitlines() if line.startswith("the loudest 0.2 s"))
+    searched = next(line.split() for line in printed.out.splitlines() if line.startswith("the loudest 0.2 s"))
     assert searched[-4] == before
     assert float(searched[-3]) <= float(best) < float(before)
-    assert "the whole recording " in done.stdout
-    assert "held, which means not searched: Level = -6 dB" in done.stdout
+    assert "the whole recording " in printed.out
+    assert "held, which means not searched: Level = -6 dB" in printed.out
 
 
 def test_an_effect_and_its_recordings_are_given_by_place_or_by_name(dry: Path, wet: Path, capsys: Capture) -> None:
