@@ -17,9 +17,9 @@ _NO_EFFECT = re.compile(r"\bis (an instrument|a generator|an analyser)\b[^.]*, n
 
 
 def verdict(row: Row) -> str:
-    """ "passes", "fails", "refused", or "no effect" for an instrument, a generator or an analyser."""
+    """One of "passes", "not repeatable", "fails", "refused", or "no effect" for an instrument, a generator or an analyser."""
     if row["failed"]:
-        return "fails"
+        return "not repeatable" if set(row["failed"]) == {"it repeats"} else "fails"
     if "refused" not in row:
         return "passes"
     return "no effect" if _NO_EFFECT.search(row["refused"]) else "refused"
