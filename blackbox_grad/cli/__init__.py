@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 an error (one line on stderr says which), 2 wrong usage, 1
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -81,16 +82,18 @@ __all__ = ["importing", "main", *_names]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command line, `sys.argv` by default, and exit."""
-    try:
-        with importing():
+    with contextlib.ExitStack() as starting:
+        starting.enter_context(importing())
+        try:
             from blackbox_grad.cli.ending import ending, prepare_streams
 
             prepare_streams()
             from blackbox_grad.cli.app import app
-    except ImportError as error:
-        library = (error.name or "").partition(".")[0]
-        if library not in ("typer", "rich"):
-            raise
-        sys.exit(str(missing_dependency(error, "blackbox-grad")))
-    with ending():
-        app(args=None if arguments is None else list(arguments), prog_name="blackbox-grad")
+        except ImportError as error:
+            library = (error.name or "").partition(".")[0]
+            if library not in ("typer", "rich"):
+                raise
+            sys.exit(str(missing_dependency(error, "blackbox-grad")))
+        with ending():
+            starting.close()  # only here can Ctrl-C be an exception
+            app(args=None if arguments is None else list(arguments), prog_name="blackbox-grad")

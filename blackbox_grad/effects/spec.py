@@ -118,7 +118,7 @@ def _canonical(value: Any) -> str:
         try:
             number = float(value)
         except OverflowError:  # an integer of 400 digits
-            return hex(int(value))
+            return hex(value) if isinstance(value, int) else repr(value)
         return repr(number if number == value else value)
     if isinstance(value, (tuple, list)):
         return f"{type(value).__name__}({', '.join(map(_canonical, value))})"

@@ -51,7 +51,7 @@ class Narrow:
 
 
 @POSIX
-@pytest.mark.parametrize("where", [">&-", ">/dev/full", ">&- 2>&-", "2>/dev/full >/dev/full"])
+@pytest.mark.parametrize("where", [">&-", ">/dev/full", ">&- 2>&-"])
 def test_a_stdout_that_takes_nothing_takes_no_file_away(dry: Path, tmp_path: Path, where: str) -> None:
     done = shell(f"{PROGRAM} render reference:gain {dry} {tmp_path}/out.wav {where}")
     assert done.returncode == 1
@@ -72,7 +72,7 @@ def test_a_stdout_that_takes_nothing_takes_no_match_away(dry: Path, tmp_path: Pa
 
 @POSIX
 def test_a_stderr_that_takes_nothing_is_no_error(dry: Path, tmp_path: Path) -> None:
-    assert shell(f"{PROGRAM} match reference:gain {dry} {dry} --renders 9 --host in-process 2>&-").returncode == 0
+    assert shell(f"{PROGRAM} render reference:gain {dry} {tmp_path}/loud.flac --set Gain=24dB 2>&-").returncode == 0
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "utf-8"])

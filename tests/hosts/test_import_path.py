@@ -22,7 +22,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(
-    "environment", [{}, {"PYTHONSAFEPATH": "1"}, {"PYTHONPATH": "/x:/y"}], ids=lambda e: next(iter(e), "usual")
+    "environment", [{}, {"PYTHONSAFEPATH": "1", "PYTHONPATH": "/x:/y"}], ids=lambda e: next(iter(e), "usual")
 )
 def test_a_host_finds_what_its_parent_finds(tmp_path, third_party, environment):
     """A colon in a folder's name, `Path` objects, a safe path; and no module of the working directory replaces Python's."""

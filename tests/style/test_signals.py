@@ -22,7 +22,7 @@ from blackbox_grad_adapters.style_matching.networks.controller import Controller
 from blackbox_grad_adapters.style_matching.training import controller_training
 
 DRIVE = "pedalboard-builtin:Distortion"
-SIGNALS = pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+INTERRUPT, TERMINATE = (signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")
 
 
 def pressing(monkeypatch, owner, name, number, when):
@@ -60,7 +60,7 @@ def run(tmp_path, monkeypatch, capsys):
     return run
 
 
-@SIGNALS
+@pytest.mark.parametrize(("number", "name"), [pytest.param(*INTERRUPT, marks=pytest.mark.slow), TERMINATE])
 def test_a_refinement_is_ended_with_the_best_so_far(run, monkeypatch, number, name):
     told = []
     pressing(monkeypatch, refinement.Pursuit, "tell", number, lambda *_: told.append(1) or len(told) == 3)
@@ -73,7 +73,7 @@ def test_a_refinement_is_ended_with_the_best_so_far(run, monkeypatch, number, na
     assert "<audio" in Path("out.html").read_text()
 
 
-@SIGNALS
+@pytest.mark.parametrize(("number", "name"), [INTERRUPT, pytest.param(*TERMINATE, marks=pytest.mark.slow)])
 def test_an_evaluation_keeps_its_results_and_goes_on(run, monkeypatch, number, name):
     seen = []
     pressing(monkeypatch, evaluate.Interrupt, "check", number, lambda *_: seen.append(1) or len(seen) == 2)
