@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import faulty, hosts_of
+from processes import faulty, hosts_of, wait_until
 
 import blackbox_grad as bg
 from blackbox_grad.errors import HostError, RenderError
@@ -181,3 +181,26 @@ def test_layers_that_come_and_go_leave_nothing_in_the_hosts():
             assert len(os.listdir(f"/proc/{host}/fd")) <= there[host] + 12
         for worker in pool._members.owners:
             assert len(worker._specs._values) <= 64
+
+
+def test_a_host_without_work_lets_go_of_memory_that_is_no_longer_used():
+    before = set(hosts_of(os.getpid()))
+    sizes = [1 << 12 << number for number in range(8)]
+    with bg.ProcessPool(hosts=2) as pool:
+
+        def call(items: int) -> None:
+            for size in sizes:
+                pool.render_batch(GAIN, np.zeros((items, 1, size), np.float32), np.full((items, 1), 0.5))
+
+        def mapped() -> list[int]:
+            return sorted(maps(host) for host in set(hosts_of(os.getpid())) - before)
+
+        assert wait_until(lambda: call(8) or min(mapped()) >= 8)
+        for _ in range(3):
+            call(1)
+        sizes = sizes[:1]
+        for _ in range(3):
+            call(1)
+        assert max(mapped()) <= 11
+        idle = [len(worker._attached & worker._stale) for worker in pool._members.owners]
+        assert idle == [0, 0]
