@@ -301,7 +301,7 @@ def test_ctrl_c_ends_it_with_what_was_found_and_is_not_remembered(own_cache: Pat
     found = inspect_effect("reference:gain", host=InProcessHost(), on_progress=press)
     assert found.stopped == "interrupted"
     assert found["Gain"].reaches_sound
-    assert list(own_cache.rglob("*.json")) == []
+    assert list(own_cache.rglob("inspections/**/*.json")) == []
 
 
 def test_progress_only_grows_and_counts_renders() -> None:
@@ -324,7 +324,7 @@ def test_what_was_measured_is_remembered_and_a_damaged_memory_is_no_harm(own_cac
     renders = measured("reference:gain")
     assert next(renders) > 0
     assert next(renders) == 0
-    (file,) = own_cache.rglob("*.json")
+    (file,) = own_cache.rglob("inspections/**/*.json")
     whole = file.read_text()
     for damaged in ("{", json.dumps(json.loads(whole) | {"found": {"address": 1}}), whole.replace('"stamp"', '"stomp"')):
         file.write_text(damaged)
