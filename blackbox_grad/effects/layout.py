@@ -50,8 +50,9 @@ def _mean(audio: Audio) -> Audio:
     """`[C, T]` -> `[1, T]`, in a third of the time of `numpy.mean`."""
     if len(audio) == 1:
         return audio
-    total = audio[:1] + audio[1:2]
-    for channel in audio[2:]:
-        total += channel
-    total *= np.float32(1 / len(audio))
+    with np.errstate(over="ignore", invalid="ignore"):  # some effects blow up
+        total = audio[:1] + audio[1:2]
+        for channel in audio[2:]:
+            total += channel
+        total *= np.float32(1 / len(audio))
     return np.asarray(total, dtype=np.float32)

@@ -194,6 +194,8 @@ def test_latency_is_asked_for_once_it_was_seen_to_vary():
     effect = open_plugin("urn:zamaudio:ZaMaximX2")
     values, real = effect.parameters.defaults, effect.latency
     effect.latency = real + 5
+    assert effect.latency_at(values) == real + 5
+    effect._latencies.add(real + 5)
     assert effect.latency_at(values) == real
 
 
