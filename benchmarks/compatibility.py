@@ -280,7 +280,7 @@ def main() -> int:
     order = {address: i for i, address in enumerate(known)}
     rows = sorted(results.values(), key=lambda r: (order.get(r["address"], len(order)), r["address"]))
     with replacing(arguments.page) as temporary:
-        temporary.write_text(page(rows), "utf-8")
+        temporary.write_text(page(rows, len(set(known) - set(results))), "utf-8")
     passed, failing = ([r for r in rows if verdict(r) == what] for what in ("passes", "fails"))
     print(f"{len(passed)} of {len(rows)} pass; written: {arguments.page}")
     return 1 if failing else 0

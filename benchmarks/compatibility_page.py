@@ -25,19 +25,20 @@ def verdict(row: Row) -> str:
     return "no effect" if _NO_EFFECT.search(row["refused"]) else "refused"
 
 
-def page(rows: list[Row]) -> str:
-    """The page in Markdown."""
+def page(rows: list[Row], left: int = 0) -> str:
+    """The page in Markdown. `left`: how many installed effects have no result yet."""
     effects = [r for r in rows if verdict(r) != "no effect"]
     counts = _counts(effects)
     versions = ", ".join(f"{name} {version(name)}" for name in ("blackbox-grad", "pedalboard", "dawdreamer"))
     lines = [
         "# Plug-ins",
         "",
-        f"**{counts['passes']} of {len(effects)} effects keep every promise**, {counts['opens']} open, {counts['gradient']} have a "
-        f"gradient. {counts['noisy']} work and are not repeatable, {counts['refused']} are refused with a reason"
+        f"**{counts['passes']} of {len(effects)} effects keep every promise**, {counts['opens']} open. Of "
+        f"{counts['continuous']} with continuous parameters, {counts['gradient']} have a gradient. {counts['noisy']} work and are not repeatable, {counts['refused']} are refused with a reason"
         + (" ([the reasons](#refused))" if counts["refused"] else "")
         + f", {counts['fails']} fail"
         + (" ([why](#why-the-others-fail))." if counts["fails"] else "."),
+        *([f"The run goes on: {left} installed effects have no result yet."] if left else []),
         "",
         "This page is generated: `make compatibility-all` opens every effect of the Debian packages in "
         "`benchmarks/plugin_packages.txt`, in every format and host, and every effect of Pedalboard, and runs "
@@ -88,6 +89,7 @@ def _counts(rows: list[Row]) -> dict[str, int]:
         "passes": len(good),
         "equal": sum(r["repeatability"] == 0.0 for r in good),
         "gradient": sum(bool(r.get("gradient")) for r in rows),
+        "continuous": sum(bool(r["kinds"]["continuous"]) for r in rows if "kinds" in r),
         "noisy": verdicts.count("not repeatable"),
         "refused": verdicts.count("refused"),
         "fails": verdicts.count("fails"),
@@ -140,7 +142,7 @@ def _line(row: Row) -> str:
     milliseconds = 1e3 * row["time"] if "time" in row else None
     time_ = "" if milliseconds is None else f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.2g} ms"
     repeatability = f"{row['repeatability']:.1g}"
-    gradient = "yes" if row.get("gradient") else "no"
+    gradient = "yes" if row.get("gradient") else "no" if row["kinds"]["continuous"] else ""
     cells = (passes, repeatability, parameters, row["latency"], row["layout"], time_, gradient)
     return f"| `{effect}` | {' | '.join(map(str, cells))} |"
 

@@ -77,7 +77,7 @@ def test_the_page_states_what_was_measured(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 of 3 pass" in done.stdout
     page = (tmp_path / "page.md").read_text("utf-8")
-    assert "**3 of 3 effects keep every promise**, 3 open, 3 have a gradient. 0 work and are not repeatable" in page
+    assert "**3 of 3 effects keep every promise**, 3 open. Of 3 with continuous parameters, 3 have a gradient." in page
     assert "This page is generated: `make compatibility-all`" in page
     assert "Why the others fail" not in page
     found = rows(tmp_path)
