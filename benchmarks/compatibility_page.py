@@ -33,8 +33,9 @@ def page(rows: list[Row], left: int = 0) -> str:
     lines = [
         "# Plug-ins",
         "",
-        f"**{counts['passes']} of {len(effects)} effects keep every promise**, {counts['opens']} open. Of "
-        f"{counts['continuous']} with continuous parameters, {counts['gradient']} have a gradient. {counts['noisy']} work and are not repeatable, {counts['refused']} are refused with a reason"
+        f"**{counts['passes']} of {len(effects)} effects keep every promise**, {counts['opens']} open. "
+        f"Of {counts['continuous']} with continuous parameters, {counts['gradient']} have a gradient. "
+        f"{counts['noisy']} work and are not repeatable, {counts['refused']} are refused with a reason"
         + (" ([the reasons](#refused))" if counts["refused"] else "")
         + f", {counts['fails']} fail"
         + (" ([why](#why-the-others-fail))." if counts["fails"] else "."),
