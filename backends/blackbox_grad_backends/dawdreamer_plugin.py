@@ -39,6 +39,7 @@ from blackbox_grad_backends.native.output import quiet
 from blackbox_grad_backends.native.plugin_parameters import is_doubtful
 from blackbox_grad_backends.native.render_method import Measured, Method, choose_method
 from blackbox_grad_backends.native.shared_library import trouble
+from blackbox_grad_backends.native.window_controls import hold_window_controls
 from blackbox_grad_backends.options import CHANGES_NOTHING, PLUGIN_OPTIONS, check_options, path_in
 from blackbox_grad_backends.side_chain import SIDECHAIN, needs_copies, refuse_unused, take_sidechain
 
@@ -239,7 +240,7 @@ class DawDreamerPluginEffect(PluginEffect):
         silence = np.zeros((self.inputs, BLOCK), np.float32)
         controls = dawdreamer_controls.controls(processor, in_hz(lv2, self.sample_rate) if lv2 else None)
         read = (measured.described, measured.ranges) if measured else dawdreamer_controls.described(controls)
-        described, ranges = read
+        described, ranges = hold_window_controls(read[0]), read[1]
         everything = [_Shown(p, c.index, r) for p, c, r in zip(described, controls, ranges, strict=True)]
         self._use(everything)
         reaches = [Reach(*ends) for ends in measured.reaches] if measured else self._find_reaches(gentle)

@@ -28,6 +28,7 @@ from blackbox_grad_backends.native.graveyard import Natives, keep_forever, openi
 from blackbox_grad_backends.native.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid
 from blackbox_grad_backends.native.render_method import Measured, Method, choose_method
 from blackbox_grad_backends.native.shared_library import trouble
+from blackbox_grad_backends.native.window_controls import hold_window_controls
 from blackbox_grad_backends.options import CHANGES_NOTHING, PLUGIN_OPTIONS, check_options, path_in
 
 #: Samples per block: from 1 024 on, larger blocks were not faster on the Zam plug-ins (ZamCompX2, 131 072 samples).
@@ -217,7 +218,7 @@ class PedalboardPluginEffect(PluginEffect):
         if hidden > _MOST_HIDDEN:
             controls = [c for c in controls if c.is_automatable]
         described = measured.described if measured else map(describe, controls)
-        self._use(ParameterSpace(described), [c.index for c in controls])
+        self._use(ParameterSpace(hold_window_controls(described)), [c.index for c in controls])
         self._touch()
         self.latency = int(self._plugin.reported_latency_samples)
         measured = measured or self._measure({i for i, c in enumerate(controls) if is_doubtful(c)})

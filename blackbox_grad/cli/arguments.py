@@ -105,7 +105,7 @@ def values_of(settings: list[str] | None) -> dict[str, float | str]:
 
 
 def selection_of(only: list[str] | None, usual: str) -> str | list[str]:
-    """The free parameters from --only: names, or one of "audible", "continuous", "trainable" and "all"."""
+    """The free parameters from --only: names and patterns of names, or one of "audible", "continuous", "trainable" and "all"."""
     if only and len(only) == 1 and only[0] in SELECTIONS:
         return only[0]
     return only or usual

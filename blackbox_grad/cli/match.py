@@ -61,7 +61,8 @@ def match(
         typer.Option(
             "--only",
             metavar="NAME",
-            help="Change this parameter and hold the others. Repeatable. 'audible': those that change the sound.",
+            help="Change this parameter and hold the others: a name, or a pattern ('Gain *', '* 3'). Repeatable. "
+            "'audible': those that change the sound.",
             show_default=False,
         ),
     ] = None,
@@ -115,6 +116,7 @@ def match(
         from blackbox_grad.effects.spec import EffectSpec
         from blackbox_grad.hosts.default import opened_host
         from blackbox_grad.matching import match as find_settings
+        from blackbox_grad.matching.leaving_out import without_silent
         from blackbox_grad.matching.wording import searching
 
     search = Search()
@@ -125,7 +127,7 @@ def match(
             length = min(audio.shape[1], wanted.shape[1]) / rate
 
             def first() -> str:
-                info = rendering.open(spec)
+                info = rendering.open(without_silent(rendering.open(spec))[0])
                 return searching(f"{info.name} ({spec.address})", len(info.parameters), renders, excerpt, length)
 
             found = search.run(

@@ -60,7 +60,12 @@ def print_match(found: Match, interrupt: Interrupt, truth: Mapping[str, str] | N
     if free:
         out().print(rows)
     if len(shown) < len(free):
-        say((f"and {len(free) - len(shown)} that stay at their defaults; --only NAME searches some of them alone", "dim"))
+        say(
+            (
+                f"and {len(free) - len(shown)} that stay at their defaults; --only NAME or PATTERN ('* 3') searches some alone",
+                "dim",
+            )
+        )
     if held := wording.held(found):
         say((held, "dim"))
     say("")

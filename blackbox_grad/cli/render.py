@@ -18,7 +18,7 @@ from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import BlackboxGradError, NonFiniteAudioError, ParameterError
 from blackbox_grad.files import text_of
 from blackbox_grad.hosts.default import opened_host
-from blackbox_grad.parameters.space import plain_name
+from blackbox_grad.parameters.names import plain_name
 
 #: Parameters of an effect whose settings are all printed.
 _MOST_ROWS = 40

@@ -19,8 +19,9 @@ from blackbox_grad.effects.protocols import Closing, Effect
 from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
 from blackbox_grad.errors import BlackboxGradError, EffectLoadError, ParameterError, RenderError
 from blackbox_grad.markup import heading
+from blackbox_grad.parameters.names import find_fixed
 from blackbox_grad.parameters.parameter import FloatArray, Parameter
-from blackbox_grad.parameters.space import ParameterSpace, Selection, find_fixed
+from blackbox_grad.parameters.space import ParameterSpace, Selection
 
 #: An entry of `EffectSpec.learnt`, for backends that `opens_gently`: opening the effect has ended a process.
 GENTLE = "gentle"
@@ -68,8 +69,8 @@ def load(
         address: `backend:locator` ("pedalboard-builtin:Reverb", "dawdreamer:http://drobilla.net/plugins/mda/Delay"), a bare
             path or LV2 URI, the file name of an installed plug-in, or a chain `a | b`.
         sample_rate: Hz.
-        parameters: the free parameters: names, "continuous" (default), "audible" (the continuous ones that change the sound while
-            the others are held), "trainable" or "all".
+        parameters: the free parameters: names and patterns of names ("Gain *"), "continuous" (default), "audible" (the continuous
+            ones that change the sound while the others are held), "trainable" or "all".
         fixed: values of other parameters, by name.
         options: passed to the backend (`preset=`, `state=`, …).
 

@@ -30,8 +30,8 @@ class EffectSpec:
     Attributes:
         address: `backend:locator`, or several joined by ` | `.
         sample_rate: Hz.
-        parameters: the free parameters: names, "continuous" (default), "audible" (the continuous ones that change the sound while
-            the others are held), "trainable" or "all".
+        parameters: the free parameters: names and patterns of names ("Gain *"), "continuous" (default), "audible" (the continuous
+            ones that change the sound while the others are held), "trainable" or "all".
         fixed: pairs of name and value of other parameters (normalised number, or text with a unit).
         options: pairs for the backend, such as `("preset", "warm.vstpreset")`.
         parts: the effects of a chain, in order; empty for a single effect.

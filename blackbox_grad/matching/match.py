@@ -22,6 +22,7 @@ from blackbox_grad.interrupts import Interrupt, deferred_interrupts
 from blackbox_grad.losses.by_name import Loss, loss_for, loss_name
 from blackbox_grad.matching.descent import Descent
 from blackbox_grad.matching.driver import Driver
+from blackbox_grad.matching.leaving_out import without_silent
 from blackbox_grad.matching.objective import BudgetSpent, Objective
 from blackbox_grad.matching.recordings import WholeLoss, loudest, prepare
 from blackbox_grad.matching.result import Match, Progress
@@ -64,7 +65,8 @@ def match(
         audio: the input `[C, T]`. Its channels are averaged or repeated to be as many as the target's.
         target: `[C, T]`, at the same sample rate. The longer of the two is cut.
         sample_rate: Hz.
-        parameters: what may change: "trainable" (stepped ones and toggles too), "continuous", "all", or names.
+        parameters: what may change: "trainable" (stepped ones and toggles too), "continuous", "all", or names
+            and patterns of names ("Gain *", "* 3"). Of more than 16, those that change nothing are left out.
         fixed: values of other parameters, by name.
         loss: the distance: "mrstft", "mel", "envelope", "l1", a sum with weights ("mrstft + 0.5*envelope"), a class of
             `FeatureLoss`, or any torch loss function `loss(y, target)` of two tensors `[B, C, T]` that is 0 where they are equal.
@@ -105,7 +107,9 @@ def match(
     descent = None if estimator is None else Descent(find_estimator(estimator, spec), probe_kind)
     # a host that is made here is closed here
     with opened_host(default_host() if host is None else host) as rendering:
+        spec, left_out = without_silent(rendering.open(spec))
         space = rendering.open(spec).parameters
+        notes += [left_out] * bool(left_out)
         for note in notes:
             warnings.warn(note, stacklevel=2)
         part, lead = loudest(wanted, spec.sample_rate, excerpt)

@@ -17,6 +17,9 @@ _PHASES = {
     "lines": "one setting at a time",
 }
 
+#: Of more parameters, a choice is suggested.
+_MANY = 24
+
 #: Names of held parameters in one line.
 _MOST_HELD = 8
 
@@ -31,7 +34,8 @@ def searching(name: str, count: int, renders: int, excerpt: float | None, length
     if not count:
         return f"{name}: nothing is searched, as every setting is held"
     compared = f" on the loudest {seconds(excerpt)} s of {seconds(length)} s" if excerpt and excerpt < length else ""
-    return f"{name}: searching {count} setting{'' if count == 1 else 's'}{compared}, in at most {renders} renders"
+    many = "; --only NAME or PATTERN ('Gain *') searches fewer, and comes nearer" if count > _MANY else ""
+    return f"{name}: searching {count} setting{'' if count == 1 else 's'}{compared}, in at most {renders} renders{many}"
 
 
 def step(progress: Progress) -> str:

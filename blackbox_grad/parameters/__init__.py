@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from blackbox_grad.parameters.names import plain_name
 from blackbox_grad.parameters.parameter import TOLERANCE, FloatArray, Kind, Parameter, Scale
-from blackbox_grad.parameters.space import SELECTIONS, ParameterSpace, Selection, plain_name
+from blackbox_grad.parameters.space import SELECTIONS, ParameterSpace, Selection
 from blackbox_grad.parameters.units import digits
 
 __all__ = [

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -14,7 +11,8 @@ from typing import Any, Literal, TypeAlias, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from blackbox_grad.errors import ParameterError, suggest
+from blackbox_grad.errors import ParameterError
+from blackbox_grad.parameters.names import find_fixed, find_name, find_names, plain_name
 from blackbox_grad.parameters.parameter import TOLERANCE, FloatArray, Parameter
 
 Selection: TypeAlias = "Literal['continuous', 'audible', 'trainable', 'all'] | Sequence[str]"
@@ -150,8 +148,9 @@ class ParameterSpace(Sequence[Parameter]):
         """The same controls with another selection of free ones.
 
         Args:
-            parameters: names, in the order of a point; "continuous": all continuous trainable ones (default), as "audible" is here;
-                "trainable": all trainable ones, also stepped ones and toggles; "all": every one.
+            parameters: names, in the order of a point, and patterns of names ("Gain *", "* 3"), which stand for trainable ones that
+                are not fixed; "continuous": all continuous trainable ones (default), as "audible" is here; "trainable": all
+                trainable ones, also stepped ones and toggles; "all": every one.
             fixed: name -> normalised number, or text for `Parameter.parse`. A fixed parameter is not free; one that `parameters`
                 names too is an error.
         """
@@ -179,7 +178,8 @@ class ParameterSpace(Sequence[Parameter]):
             chosen = SELECTIONS[parameters]
             free = [i for i, p in enumerate(self.everything) if i not in pinned and chosen(p)]
         else:
-            free = [find_name(name, names) for name in parameters]
+            passed_over = pinned | {i for i, p in enumerate(self.everything) if not p.trainable}
+            free = find_names(parameters, names, passed_over)
             twice = {names[i] for i in free if free.count(i) > 1} | {names[i] for i in free if i in pinned}
             if twice:
                 raise ParameterError(f"named more than once, or both free and fixed: {', '.join(sorted(twice))}")
@@ -239,37 +239,6 @@ class ParameterSpace(Sequence[Parameter]):
             given.add(i)
             p[i] = self[i].parse(value) if isinstance(value, str) else float(value)
         return self.check(p)
-
-
-def plain_name(name: str) -> str:
-    """Without case, spaces, dashes and underscores, which do not matter if the name is unambiguous: "Room size" is `room_size`."""
-    return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name).casefold())
-
-
-def find_name(name: str, names: Sequence[str]) -> int:
-    if not isinstance(name, str):
-        raise ParameterError(f"a parameter's name is text, got {name!r}; there are: {', '.join(names)}")
-    if name in names:
-        return names.index(name)
-    alike = [i for i, known in enumerate(names) if plain_name(known) == plain_name(name)]
-    if len(alike) == 1:
-        return alike[0]
-    if alike:
-        raise ParameterError(f"{name!r} may be {' or '.join(repr(names[i]) for i in alike)}; write one of them exactly")
-    raise ParameterError(f"no parameter {name!r}; {suggest(name, names)}")
-
-
-def find_fixed(name: str, value: Any, names: Sequence[str]) -> tuple[int, Any]:
-    """The parameter, and its value. Of "Mode=A=B", which is split at its last "=", the value may be "A=B"."""
-    try:
-        return find_name(name, names), value
-    except ParameterError:
-        head, equals, tail = name.partition("=") if isinstance(name, str) else (name, "", "")
-        if not (equals and isinstance(value, str)):
-            raise
-        with contextlib.suppress(ParameterError):
-            return find_name(head.strip(), names), f"{tail.strip()}={value}"
-        raise
 
 
 def _snap(values: FloatArray, intervals: FloatArray) -> FloatArray:

@@ -475,3 +475,32 @@ def test_an_estimator_may_use_the_cotangent_and_probe(guitar: tuple[Audio, float
     target = through("reference:soft-clip", audio, rate, Drive=0.6, Level=0.3)
     options: dict[str, Any] = {"estimator": BothWays(), "probe_kind": "cotangent", "renders": 120, "host": InProcessHost()}
     assert match("reference:soft-clip", audio, target, rate, **options).loss < 0.2
+
+
+def _bands(audible: int, silent: int) -> str:
+    """A Faust program with gains of many bands, and sliders that change nothing."""
+    gains = [f'+(0.01 * hslider("Gain {i}", 0.5, 0, 1, 0.001) * i{i})' for i in range(audible)]
+    tones = [f"i{i} = os.osc({100 * (i + 1)});" for i in range(audible)]
+    nothing = [f'attach(_, hslider("Nothing {i}", 0.5, 0, 1, 0.001))' for i in range(silent)]
+    return 'import("stdfaust.lib"); ' + " ".join(tones) + " process = " + " : ".join(["_", *gains, *nothing]) + ";"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(("audible", "silent"), [(3, 15), (3, 2)])
+def test_of_many_parameters_those_that_change_nothing_are_not_searched(
+    guitar: tuple[Audio, float], audible: int, silent: int
+) -> None:
+    audio, rate = guitar
+    audio = audio[:, :8192]
+    address = f"faust:{_bands(audible, silent)}"
+    target = through(address, audio, rate, **{"Gain 1": 1.0})
+    found = match(address, audio, target, rate, renders=24, host="in-process")
+    left_out = [note for note in found.notes if "are not searched" in note]
+    if audible + silent > 16:
+        assert set(found.info.parameters.names) == {f"Gain {i}" for i in range(audible)}
+        assert left_out[0].startswith(
+            f"{silent} of {audible + silent} parameters change nothing, and are not searched: Nothing 0"
+        )
+    else:
+        assert len(found.info.parameters) == audible + silent
+        assert not left_out

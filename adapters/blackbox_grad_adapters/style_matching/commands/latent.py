@@ -53,7 +53,11 @@ Input = Annotated[
 ]
 Only = Annotated[
     list[str] | None,
-    typer.Option("--only", metavar="NAME", help="Set this parameter and leave others at their defaults. Repeatable."),
+    typer.Option(
+        "--only",
+        metavar="NAME",
+        help="Set this parameter (or pattern: 'Gain *') and leave others at their defaults. Repeatable.",
+    ),
 ]
 EncoderFile = Annotated[
     Path | None,

@@ -127,7 +127,11 @@ def train(
     settings: Set = None,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="NAME", help="Set this parameter and leave others at their defaults. Repeatable."),
+        typer.Option(
+            "--only",
+            metavar="NAME",
+            help="Set this parameter (or pattern: 'Gain *') and leave others at their defaults. Repeatable.",
+        ),
     ] = None,
     encoder: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weights of the encoder; by default the package's.", show_default=False)
