@@ -8,7 +8,7 @@ import pytest
 from effects_under_test import EFFECTS_UNDER_TEST, FROM_DEBIAN, SELF_CONTAINED
 
 from blackbox_grad import EffectSpec, ProcessPool, load
-from blackbox_grad.effects import backend_names
+from blackbox_grad.effects import backend, backend_names
 from blackbox_grad.testing import EFFECT_LAWS, check_effect
 
 #: Measured relative errors, which the effect must declare. All other effects are bit-equal.
@@ -44,7 +44,8 @@ def test_specs_travel():
 
 def test_every_backend_has_effects_under_test():
     """A backend that is registered and not in the list would be tested by nobody."""
-    assert {address.partition(":")[0] for address in (*SELF_CONTAINED, *FROM_DEBIAN)} == set(backend_names())
+    ours = {name for name in backend_names() if type(backend(name)).__module__.startswith("blackbox_grad_backends")}
+    assert {address.partition(":")[0] for address in (*SELF_CONTAINED, *FROM_DEBIAN)} == ours
 
 
 @pytest.mark.plugins
