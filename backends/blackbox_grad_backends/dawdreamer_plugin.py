@@ -81,7 +81,7 @@ class DawDreamerPluginBackend:
                 f"own it {fate}"
             )
         prepare = partial(_load_option, source, *_checked_option(source, options)) if options else None
-        name = re.split(r"[/:#]", source)[-1] if lv2 else Path(source).stem
+        name = (lv2.name or re.split(r"[/:#]", source)[-1]) if lv2 else Path(source).stem
         if cause := cause_of_freeze("opens a plug-in"):
             raise EffectLoadError(f"dawdreamer:{source}: {cause}")
         graph = Graph(sample_rate, remakes=lv2 is not None)

@@ -15,12 +15,6 @@ from blackbox_grad.inspection.results import Agreement, ProbeKind
 from blackbox_grad.inspection.sweep import FEW, Line, Sweep
 from blackbox_grad.parameters.parameter import FloatArray
 
-#: Places on a sweep where differences are compared with the true changes.
-STARTS = (0.19, 0.5, 0.81)
-
-#: Distances of these differences.
-STEPS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
-
 _KINDS: tuple[ProbeKind, ProbeKind] = ("cotangent", "loss")
 
 #: Every n-th value of a sweep is a target of differences.
@@ -116,21 +110,21 @@ def agreements_of(differences: Sequence[Differences], distances: Sequence[float]
     return tuple(made)
 
 
-def starts_on(line: Line, sweep: Sweep) -> list[_Start]:
-    """At places spread over the values that sound."""
+def starts_on(line: Line, sweep: Sweep, parts: Sequence[float]) -> list[_Start]:
+    """At these parts of the values that sound."""
     sounding = np.flatnonzero(sweep.finite & ~sweep.silent)
     if len(sounding) < 2:
         return []
-    places = sorted({int(sounding[round(part * (len(sounding) - 1))]) for part in STARTS})
+    places = sorted({int(sounding[round(part * (len(sounding) - 1))]) for part in parts})
     y, _ = line.render(sweep.values[places])
     starts = [_Start(line.ears, sweep, place, audio) for place, audio in zip(places, y, strict=True)]
     return [start for start in starts if len(start.below)]
 
 
-def noise_of(line: Line, starts: Sequence[_Start], probe_kind: ProbeKind) -> float | None:
-    """ECnoise at all starts, with the spacing that suits most of them; None if no spacing finds it."""
+def noise_of(line: Line, starts: Sequence[_Start], probe_kind: ProbeKind, spacings: int) -> float | None:
+    """ECnoise at all starts, with the spacing that suits most of them; None if none of so many spacings finds it."""
     spacing, tried, levels = _SPACING, set[float](), list[float]()
-    while starts and _NEAREST <= spacing <= _FURTHEST and spacing not in tried:
+    while starts and len(tried) < spacings and _NEAREST <= spacing <= _FURTHEST and spacing not in tried:
         tried.add(spacing)
         values = np.concatenate([start.value + spacing * np.arange(noises.POINTS) for start in starts])
         y, finite = line.render(values)

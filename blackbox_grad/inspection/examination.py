@@ -14,14 +14,14 @@ from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
 from blackbox_grad.errors import RenderError
 from blackbox_grad.hosts.default import opened_host
 from blackbox_grad.hosts.protocol import Host
-from blackbox_grad.inspection import one_parameter, whole
+from blackbox_grad.inspection import audible, one_parameter, whole
+from blackbox_grad.inspection.effort import FULL, Budget, Effort
 from blackbox_grad.inspection.renders import InspectionProgress, LimitMet, Renders
 from blackbox_grad.inspection.results import Inspection, ParameterInspection
-from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import Selection
 
 #: Increases when measurements change, so that cached results of older code are not used.
-_METHOD = 2
+_METHOD = 3
 
 #: Libraries whose version may change what an effect does.
 _LIBRARIES = ("blackbox-grad", "pedalboard", "dawdreamer")
@@ -29,8 +29,8 @@ _LIBRARIES = ("blackbox-grad", "pedalboard", "dawdreamer")
 #: A change of the output counts if it is this many times larger than the effect's own noise.
 _ABOVE_NOISE = 4.0
 
-#: A parameter that changes the output by this part around the defaults is measured there; another, around settings where it does.
-_PLAIN = 1e-3
+#: Remark on an inspection that measured fewer points than it would in more time.
+_COARSE = "measured more coarsely than usual, so that every parameter has its turn within the limits; more time measures finer"
 
 #: Progress after the effect as a whole, the search for audible parameters, and the first looks.
 _WHOLE, _AUDIBLE, _LOOKED = 0.05, 0.1, 0.45
@@ -141,36 +141,41 @@ def _stages(renders: Renders, found: Inspection) -> Iterator[Inspection]:
     yield found
 
     tolerance = _ABOVE_NOISE * max(history.repeatability, history.leakage)
-    places: dict[int, tuple[float, FloatArray]] = {}
-    faint = list(range(len(renders.space)))
-    bases = one_parameter.bases(renders)
-    for n, base in enumerate(bases):
-        renders.tell(_WHOLE + (_AUDIBLE - _WHOLE) * n / len(bases), "which parameters are audible")
-        for i, change in one_parameter.effects_of(renders, faint, base).items():
-            if change > max(tolerance, places[i][0] if i in places else 0.0):
-                places[i] = change, base
-                found = _with(found, i, replace(found.parameters[i], reaches_sound=True))
-        faint = [i for i in faint if i not in places or places[i][0] < _PLAIN]
+    heard = audible.Heard()
+    for done in audible.search(renders, heard, tolerance):
+        renders.tell(_WHOLE + (_AUDIBLE - _WHOLE) * done, "which parameters are audible")
+        found = replace(found, parameters=heard.reported(found.parameters))
         yield found
-    for i in set(range(len(renders.space))) - set(places):
-        found = _with(found, i, replace(found.parameters[i], reaches_sound=False))
+    found = replace(found, parameters=heard.reported(found.parameters, ended=True))
     yield found
 
-    # look at every parameter before refining the first: if time runs out, the looks matter more
-    order = sorted(places)
+    # look at every parameter before refining the first: if time runs out, the looks matter more. The most audible ones come first
+    order = heard.order()
+    space, signals, budget = renders.space, len(renders.signals), Budget(renders)
+    efforts = list[Effort]()
     looked: dict[int, one_parameter.Looked] = {}
     for n, i in enumerate(order):
-        renders.tell(_AUDIBLE + (_LOOKED - _AUDIBLE) * n / len(order), renders.space.names[i])
+        renders.tell(_AUDIBLE + (_LOOKED - _AUDIBLE) * n / len(order), space.names[i])
+        left = [space[j] for j in order[n:]]
+        begun = sum(FULL.refining_of(space[j]) for j in looked) / FULL.refining
+        efforts.append(
+            budget.effort(lambda e, begun=begun, left=left: e.refining * begun + sum(e.renders(p, signals) for p in left))
+        )
         with _reported(found.parameters[i]) as result:
-            looked[i] = one_parameter.look(renders, i, places[i][1], tolerance)
+            looked[i] = one_parameter.look(renders, i, heard.places[i][1], tolerance, efforts[-1])
             result.append(looked[i].found)
         found = _with(found, i, result[-1])
         yield found
     for n, i in enumerate(looked):
-        renders.tell(_LOOKED + (1.0 - _LOOKED) * n / len(looked), renders.space.names[i])
+        renders.tell(_LOOKED + (1.0 - _LOOKED) * n / len(looked), space.names[i])
+        left = [space[j] for j in list(looked)[n:]]
+        efforts.append(budget.effort(lambda e, left=left: sum(e.refining_of(p) for p in left)))
         with _reported(found.parameters[i]) as result:
-            result.append(one_parameter.refine(renders, looked[i], i, places[i][1], tolerance))
+            result.append(one_parameter.refine(renders, looked[i], i, heard.places[i][1], tolerance, efforts[-1]))
         found = _with(found, i, result[-1])
+        yield found
+    if any(effort is not FULL for effort in efforts):
+        found = replace(found, notes=(*found.notes, _COARSE))
         yield found
 
 

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from blackbox_grad.effects.repeatability import relative_error
 from blackbox_grad.inspection import noise as noises
-from blackbox_grad.inspection.differences import (
-    STEPS,
-    Differences,
-    agreements_of,
-    noise_of,
-    starts_on,
-)
+from blackbox_grad.inspection.differences import Differences, agreements_of, noise_of, starts_on
+from blackbox_grad.inspection.effort import Effort
 from blackbox_grad.inspection.renders import Renders
 from blackbox_grad.inspection.resolution import resolution
 from blackbox_grad.inspection.results import ParameterInspection, ProbeKind
 from blackbox_grad.inspection.sweep import FEW, Line
 from blackbox_grad.parameters.parameter import FloatArray
-
-#: Values of a sweep; a stepped parameter has at most as many.
-SWEEP = 33
 
 #: Moves of a parameter by an optimiser, about. A linearised loss must be good over these. (Over less, noise may hide it.)
 MOVES = (0.01, 0.03)
@@ -53,15 +45,13 @@ def bases(renders: Renders) -> list[FloatArray]:
     return [renders.space.snap(p) for p in (renders.space.defaults, np.full(count, 0.5), *rng.uniform(size=(3, count)))]
 
 
-def effects_of(renders: Renders, indices: Sequence[int], base: FloatArray) -> dict[int, float]:
+def effects_of(renders: Renders, indices: Sequence[int], base: FloatArray) -> Iterator[tuple[int, float]]:
     """The largest change of the output by each of these parameters around `base`, relative to the output."""
     expected = renders(base[None])[0][0]
-    changes = {}
     for i in indices:
         points = np.repeat(base[None], len(_LISTENED), axis=0)
         points[:, i] = _LISTENED
-        changes[i] = max(relative_error(expected, y) for y in renders(points)[0])
-    return changes
+        yield i, max(relative_error(expected, y) for y in renders(points)[0])
 
 
 @dataclass(frozen=True)
@@ -72,11 +62,11 @@ class Looked:
     differences: tuple[Differences, ...]
 
 
-def look(renders: Renders, index: int, base: FloatArray, tolerance: float) -> Looked:
+def look(renders: Renders, index: int, base: FloatArray, tolerance: float, effort: Effort) -> Looked:
     """What parameter `index` does around `base`, where it is audible, and which probes suit it."""
     parameter = renders.space[index]
     line = Line(renders, index, base, tolerance)
-    sweep = line.sweep(np.linspace(0.0, 1.0, min(SWEEP, parameter.levels or SWEEP)))
+    sweep = line.sweep(np.linspace(0.0, 1.0, min(effort.values, parameter.levels or effort.values)))
     found = ParameterInspection(
         parameter.name,
         parameter.kind,
@@ -86,13 +76,13 @@ def look(renders: Renders, index: int, base: FloatArray, tolerance: float) -> Lo
         curve=sweep.curve,
         around=line.around(),
     )
-    distances: tuple[float, ...] = STEPS
+    distances = effort.steps
     if parameter.levels is not None:
         distances = (parameter.step,)
         found = replace(
             found, steps=sweep.distinct, resolution=parameter.step, step=parameter.step, central_step=parameter.step
         )
-    differences = tuple(start.differences(line, distances) for start in starts_on(line, sweep))
+    differences = tuple(start.differences(line, distances) for start in starts_on(line, sweep, effort.starts))
     differences = tuple(d for d in differences if d.finite)
     if not differences:
         return Looked(replace(found, note="too little of its range sounds to compare differences"), ())
@@ -105,13 +95,15 @@ def look(renders: Renders, index: int, base: FloatArray, tolerance: float) -> Lo
     return Looked(replace(found, agreements=agreements, probe_kind=probe_kind), differences)
 
 
-def refine(renders: Renders, looked: Looked, index: int, base: FloatArray, tolerance: float) -> ParameterInspection:
+def refine(
+    renders: Renders, looked: Looked, index: int, base: FloatArray, tolerance: float, effort: Effort
+) -> ParameterInspection:
     """Its true resolution, its noise and curvature, and the steps that follow."""
     found, line = looked.found, Line(renders, index, base, tolerance)
     if renders.space[index].levels is not None:
         return found
     few = line.sweep(np.linspace(0.0, 1.0, FEW))
-    steps = resolution(lambda values: list(line.render(values, few.signal)[0]), line.differs)
+    steps = resolution(lambda values: list(line.render(values, few.signal)[0]), line.differs, effort.places, effort.rungs)
     found = replace(found, steps=steps.steps, resolution=steps.widest)
     resolved = min(2.0 * steps.widest, _HALFWAY)
     if found.probe_kind is None:
@@ -119,7 +111,7 @@ def refine(renders: Renders, looked: Looked, index: int, base: FloatArray, toler
             return found
         # no difference crossed the edge of a step: take one that does, and loss probes, which are never wrong
         return replace(found, step=resolved, central_step=resolved, probe_kind="loss", note="")
-    noise = noise_of(line, starts_on(line, few), found.probe_kind)
+    noise = noise_of(line, starts_on(line, few, effort.starts), found.probe_kind, effort.spacings)
     known = max(noise or 0.0, _ROUNDING)
     every = [d for differences in looked.differences for d in differences.derivatives(found.probe_kind, known)]
     second, third = (float(np.median([getattr(d, order) for d in every])) for order in ("second", "third"))

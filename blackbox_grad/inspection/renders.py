@@ -19,8 +19,8 @@ from blackbox_grad.inspection.results import Stopped
 from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import ParameterSpace
 
-#: Renders per batch. The clock is read between batches.
-_CHUNK = 24
+#: The most renders per batch, and seconds that a batch should take. The clock is read between batches.
+_CHUNK, _SECONDS = 24, 4.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Renders:
 
     Attributes:
         signals: `[S, C, T]`.
+        opened: when the effect was open, seconds since the beginning.
         Points are `[K, P]`; the audio rendered at them is `[K, S, C, T]`.
     """
 
@@ -62,10 +63,11 @@ class Renders:
         self.started = time.monotonic()
         self.spec, self.host, self.alone = spec, host, alone
         self.time_limit, self.render_limit = time_limit, render_limit
-        self.made = 0
+        self.made, self._batch = 0, _CHUNK
         self._on_progress, self._done, self._what = on_progress, 0.0, "opening"
         self.tell()
         self.info: EffectInfo = host.open(spec)
+        self.opened = self.seconds
         self.space: ParameterSpace = self.info.parameters
         self.signals, self.note = self._fitting_signals()
 
@@ -81,6 +83,11 @@ class Renders:
     @property
     def seconds(self) -> float:
         return time.monotonic() - self.started
+
+    @property
+    def spent(self) -> float:
+        """Part of the limits that is used, of time or of renders."""
+        return max(self.seconds / self.time_limit, self.made / self.render_limit)
 
     def tell(self, done: float | None = None, what: str | None = None) -> None:
         """Report the progress."""
@@ -101,13 +108,17 @@ class Renders:
         """
         audio = self.signals[which]
         host = self.alone if in_order else self.host
-        rows = max(1, _CHUNK // len(audio))
-        parts = []
-        for start in range(0, len(points), rows):
+        parts, start = [], 0
+        while start < len(points):
+            rows = max(1, self._batch // len(audio))
             chunk = np.repeat(points[start : start + rows, None], len(audio), axis=1)
-            self._charge(chunk.shape[0] * chunk.shape[1])
+            count = chunk.shape[0] * chunk.shape[1]
+            self._charge(count)
+            began = time.monotonic()
             parts.append(host.render_batch(self.spec, audio, chunk))
+            self._batch = int(np.clip(_SECONDS * count / max(time.monotonic() - began, 1e-9), 1, _CHUNK))
             self.tell()
+            start += rows
         y, finite = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         y[~finite] = 0.0
         return y, finite

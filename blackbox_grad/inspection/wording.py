@@ -69,7 +69,7 @@ def settings(p: ParameterInspection) -> str:
 def remark(p: ParameterInspection) -> str:
     """Further remarks."""
     if p.reaches_sound is None:
-        return "not measured"
+        return p.note or "not measured"
     if not p.reaches_sound:
         return "inaudible"
     said = [f"{r.kind} at {r.low:.2g}" + (f" to {r.high:.2g}" if r.high > r.low else "") for r in p.regions]

@@ -49,6 +49,11 @@ def test_a_missing_plugin_names_the_nearest(missing, hint):
         open_plugin(missing)
 
 
+def test_an_lv2_has_the_name_that_it_tells():
+    with load(f"dawdreamer:{MDA}Overdrive") as effect:
+        assert effect.name == "MDA Overdrive"
+
+
 def test_what_is_no_plugin_is_refused_with_the_cause(tmp_path):
     text, library, bundle = tmp_path / "Text.vst3", tmp_path / "library.so", tmp_path / "Empty.vst3"
     text.write_text("hello")

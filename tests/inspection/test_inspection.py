@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -367,3 +368,61 @@ def test_the_report_holds_every_parameter_and_nothing_from_elsewhere(gain: Inspe
         assert text in page
     write_report(tmp_path / "report.html", gain)
     assert (tmp_path / "report.html").stat().st_size > 5000
+
+
+# every parameter has its turn
+
+
+class Slow(InProcessHost):
+    """A host that counts its renders, and says that each took long: the clock of the inspection is `self.now`."""
+
+    now = 0.0
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+    def render_batch(self, spec: Any, audio: Any, points: Any) -> Any:
+        self.now += self.seconds * int(np.prod(np.shape(points)[:-1]))
+        return super().render_batch(spec, audio, points)
+
+
+@pytest.mark.slow
+def test_a_slow_effect_is_measured_more_coarsely_and_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Slow(0.2)
+    monkeypatch.setattr("blackbox_grad.inspection.renders.time", SimpleNamespace(monotonic=lambda: host.now))
+    found = inspect_effect("reference:biquad", host=host, time_limit=120)
+    assert found.stopped == ""
+    assert all(p.resolution is not None and p.curve is not None for p in found.parameters)
+    assert "more coarsely" in found.notes[-1]
+
+
+def test_the_most_audible_parameters_come_first() -> None:
+    source = 'faust:process = *(hslider("a", 1, 0.999, 1, 0.0001)) : *(hslider("b", 1, 0, 1, 0.001));'
+    seen: list[str] = []
+    inspect_effect(source, host=InProcessHost(), render_limit=300, on_progress=lambda progress: seen.append(progress.what))
+    assert seen.index("b") < seen.index("a")
+
+
+class Unsteady(InProcessHost):
+    """A host whose renders of one setting differ by `noise`, relative to a full scale."""
+
+    def __init__(self, noise: float) -> None:
+        super().__init__()
+        self.noise, self.rng = noise, np.random.default_rng(0)
+
+    def render_batch(self, spec: Any, audio: Any, points: Any) -> Any:
+        y, finite = super().render_batch(spec, audio, points)
+        y += (self.noise * self.rng.standard_normal(y.shape)).astype(np.float32)
+        return y, finite
+
+
+FAINT = 'faust:process = *(1 - 0.001 * hslider("faint", 0, 0, 1, 0.001)) : *(hslider("loud", 1, 0, 1, 0.001));'
+
+
+def test_what_noise_hides_is_not_called_inaudible() -> None:
+    found = inspect_effect(FAINT, host=Unsteady(0.001), render_limit=300)
+    assert found["faint"].reaches_sound is None
+    assert "equal renders differ" in found["faint"].note
+    assert found["loud"].reaches_sound is True
+    assert inspect_effect(FAINT, host=InProcessHost(), again=True, render_limit=300)["faint"].reaches_sound is True

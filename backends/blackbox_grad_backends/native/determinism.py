@@ -9,28 +9,31 @@ and TestTone call `rand()`. With both functions below all of them were bit-equal
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from blackbox_grad_backends.native.thread_cache import KeptBlocks, kept_blocks
+
 #: `M_PERTURB` of glibc's malloc.h: new memory is filled with the complement of this byte.
 _M_PERTURB = -6
 
 _COMPLEMENT_OF_ZERO = 0xFF
 
-#: The most that glibc's malloc keeps in its thread cache: 7 blocks of each size, with their old content. Hosts have no such cache.
-_HAS_CACHE = "glibc.malloc.tcache_count=0" not in os.environ.get("GLIBC_TUNABLES", "").split(":")
-
-_CACHED_SIZES = [ctypes.c_size_t(size) for size in range(24, 1033, 16) for _ in range(7)] if _HAS_CACHE else []
+#: Sizes of the blocks that glibc's malloc keeps in its thread cache, with their old content.
+_CACHED_SIZES = range(24, 1033, 16)
 
 
 @contextmanager
 def zeroed_memory(small_blocks: bool = True) -> Iterator[None]:
     """Memory that is allocated inside the block starts as zeros (glibc only; elsewhere nothing changes).
+
+    That holds for what the block itself freed before, too: the thread cache, which would give it back as it was, is emptied
+    and takes no block until the end. Hosts have no thread cache.
 
     Without `small_blocks`, allocations up to 1 032 bytes may keep their old content, which saves 0.1 ms.
     """
@@ -38,13 +41,39 @@ def zeroed_memory(small_blocks: bool = True) -> Iterator[None]:
     if not hasattr(library, "mallopt"):
         yield
         return
-    held = list(map(library.malloc, _CACHED_SIZES)) if small_blocks else []
-    library.mallopt(_M_PERTURB, _COMPLEMENT_OF_ZERO)
+    kept = kept_blocks()
+    held = [library.malloc(size) for size in _CACHED_SIZES for _ in range(kept.usual)] if small_blocks else []
     try:
-        yield
+        with _zeroing.within(library, kept, small_blocks):
+            yield
     finally:
-        library.mallopt(_M_PERTURB, 0)
         deque(map(library.free, held), maxlen=0)
+
+
+class _Zeroing:
+    """The switches of the allocator. They belong to the process: the last thread that leaves a block turns them back."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = self._without_cache = 0
+
+    @contextmanager
+    def within(self, library: Any, kept: KeptBlocks, without_cache: bool) -> Iterator[None]:
+        self._count(library, kept, 1, without_cache)
+        try:
+            yield
+        finally:
+            self._count(library, kept, -1, without_cache)
+
+    def _count(self, library: Any, kept: KeptBlocks, more: int, without_cache: bool) -> None:
+        with self._lock:
+            self._inside += more
+            self._without_cache += more * without_cache
+            kept.set(0 if self._without_cache else kept.usual)
+            library.mallopt(_M_PERTURB, _COMPLEMENT_OF_ZERO if self._inside else 0)
+
+
+_zeroing = _Zeroing()
 
 
 def reseed() -> None:
