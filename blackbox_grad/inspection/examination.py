@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -18,6 +19,7 @@ from blackbox_grad.inspection import audible, one_parameter, whole
 from blackbox_grad.inspection.effort import FULL, Budget, Effort
 from blackbox_grad.inspection.renders import InspectionProgress, LimitMet, Renders
 from blackbox_grad.inspection.results import Inspection, ParameterInspection
+from blackbox_grad.parameters.parameter import Parameter
 from blackbox_grad.parameters.space import Selection
 
 #: Increases when measurements change, so that cached results of older code are not used.
@@ -157,10 +159,8 @@ def _stages(renders: Renders, found: Inspection) -> Iterator[Inspection]:
     for n, i in enumerate(order):
         renders.tell(_AUDIBLE + (_LOOKED - _AUDIBLE) * n / len(order), space.names[i])
         left = [space[j] for j in order[n:]]
-        begun = sum(FULL.refining_of(space[j]) for j in looked) / FULL.refining
-        efforts.append(
-            budget.effort(lambda e, begun=begun, left=left: e.refining * begun + sum(e.renders(p, signals) for p in left))
-        )
+        begun = [space[j] for j in looked]
+        efforts.append(budget.effort(partial(_cost, signals, left, begun)))
         with _reported(found.parameters[i]) as result:
             looked[i] = one_parameter.look(renders, i, heard.places[i][1], tolerance, efforts[-1])
             result.append(looked[i].found)
@@ -168,8 +168,8 @@ def _stages(renders: Renders, found: Inspection) -> Iterator[Inspection]:
         yield found
     for n, i in enumerate(looked):
         renders.tell(_LOOKED + (1.0 - _LOOKED) * n / len(looked), space.names[i])
-        left = [space[j] for j in list(looked)[n:]]
-        efforts.append(budget.effort(lambda e, left=left: sum(e.refining_of(p) for p in left)))
+        begun = [space[j] for j in list(looked)[n:]]
+        efforts.append(budget.effort(partial(_cost, signals, [], begun)))
         with _reported(found.parameters[i]) as result:
             result.append(one_parameter.refine(renders, looked[i], i, heard.places[i][1], tolerance, efforts[-1]))
         found = _with(found, i, result[-1])
@@ -177,6 +177,11 @@ def _stages(renders: Renders, found: Inspection) -> Iterator[Inspection]:
     if any(effort is not FULL for effort in efforts):
         found = replace(found, notes=(*found.notes, _COARSE))
         yield found
+
+
+def _cost(signals: int, unseen: Sequence[Parameter], seen: Sequence[Parameter], effort: Effort) -> int:
+    """Renders that remain for parameters before and after their first look."""
+    return sum(effort.renders(p, signals) for p in unseen) + sum(effort.refining_of(p) for p in seen)
 
 
 @contextlib.contextmanager
