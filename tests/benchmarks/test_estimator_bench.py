@@ -125,7 +125,7 @@ def test_a_run_whose_processes_are_all_ended_at_once_ends(tmp_path: Path):
         bench(tmp_path, "--tasks", "*-guitar-*", "--estimator", "finite-difference", "--again", "--jobs", "2"), tmp_path
     )
     os.killpg(run.pid, signal.SIGTERM)
-    assert run.wait(30) == 130
+    assert run.wait(30) == 143
     assert rows(tmp_path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from blackbox_grad.cli import err, importing, out, say, warn
 from blackbox_grad.dependencies import library
 from blackbox_grad.errors import BlackboxGradError, EstimatorError
+from blackbox_grad.interrupts import deferred_interrupts
 
 if TYPE_CHECKING:
     from blackbox_grad_adapters.estimator_bench.methods import Kind
@@ -66,7 +66,6 @@ def estimators(
         from blackbox_grad_adapters.estimator_bench.tasks import TASKS, matching
         from blackbox_grad_adapters.estimator_bench.wanted import Wanted
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     _one_of("parts", parts, [*KEYS, "none"])
     _one_of("kinds", kinds, ["cotangent", "loss"])
     chosen = matching(tasks)
@@ -94,13 +93,14 @@ def estimators(
         for part in measured
     }
     processes, failed = jobs or usable_cores(), 0
-    try:
-        for part, left in cells.items():
-            if left:
-                failed += run(left, tables[part], processes, part)
-    except KeyboardInterrupt:
-        err().print("stopped; the same command continues from here")
-        raise typer.Exit(130) from None
+    with deferred_interrupts(may_wait=lambda: False) as interrupt:  # a row is written as soon as it is measured
+        try:
+            for part, left in cells.items():
+                if left:
+                    failed += run(left, tables[part], processes, part)
+        except KeyboardInterrupt:
+            err().print("stopped; the same command continues from here")
+            raise typer.Exit(interrupt.exit_code) from None
     rows = {part: table.rows for part, table in tables.items()}
     for table in report.terminal_tables(rows, chosen):
         out().print(table)
