@@ -27,6 +27,7 @@ from blackbox_grad.matching.objective import BudgetSpent, Objective
 from blackbox_grad.matching.recordings import WholeLoss, loudest, prepare
 from blackbox_grad.matching.result import Match, Progress
 from blackbox_grad.matching.strategy import Strategy
+from blackbox_grad.matching.turns import TOGETHER, Turns
 from blackbox_grad.parameters.space import ParameterSpace, Selection
 from blackbox_grad.search.base import Searcher
 from blackbox_grad.torch_state import one_thread, own_work
@@ -163,7 +164,7 @@ class _Method:
 
     def __init__(self, descent: Descent | None, searcher: SearcherOf | None) -> None:
         self._descent, self._searcher = descent, searcher
-        self._told: Descent | Strategy | None = descent
+        self._told: Descent | Strategy | Turns | None = descent
         self.searcher_name = ""
 
     @property
@@ -192,7 +193,10 @@ class _Method:
             self.searcher_name = type(searcher).__name__ if unnamed else repr(searcher)
             driver.drive(searcher)
         else:
-            strategy = self._told = Strategy(space, seed, driver.objective.limit, start)
+            strategy: Strategy | Turns = (Strategy if len(space) <= TOGETHER else Turns)(
+                space, seed, driver.objective.limit, start
+            )
+            self._told = strategy
             driver.drive(strategy)
 
 
