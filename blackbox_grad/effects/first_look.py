@@ -26,7 +26,7 @@ from blackbox_grad.parameters.space import ParameterSpace
 LOOK = "look"
 
 #: Increases when the look changes, so that what older code found is not used.
-_METHOD = 2
+_METHOD = 3
 
 #: Characters of an address in a warning.
 _LONGEST_ADDRESS = 120
