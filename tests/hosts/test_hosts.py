@@ -363,7 +363,7 @@ def test_hosts_come_by_name_with_options_and_from_third_parties(third_party):
         ("processes:fast=1", "'processes:fast=1': .*'fast'"),
         ("processes:hosts=two", "'processes:hosts=two': .*hosts='two'"),
         ("processes:time_limit=0", "'processes:time_limit=0': .*time_limit=0"),
-        ("os.getcwd", "host='os.getcwd' is not a host; give .*processes"),
+        ("os.getcwd", "'os.getcwd' is not a host, and was not called"),
         (3, "host=3 is not a host"),
         (bg.ProcessPool, "is not a host"),
     ],
