@@ -23,7 +23,7 @@ def test_effect_keeps_every_law(address):
 
 
 @pytest.mark.plugins
-@pytest.mark.parametrize("address", ["pedalboard:ZamTube.vst3", "dawdreamer:ZamTube.vst3", "dawdreamer:urn:zamaudio:ZamTube"])
+@pytest.mark.parametrize("address", ["pedalboard:ZamTube.vst3", "dawdreamer:ZamTube.vst3"])
 @pytest.mark.slow
 def test_what_the_first_opening_read_holds_for_the_next_however_busy_the_machine(address, monkeypatch):
     with load(address, parameters="all") as effect:
