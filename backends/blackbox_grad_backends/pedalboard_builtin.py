@@ -17,6 +17,7 @@ import numpy as np
 from blackbox_grad.effects import ANY, Audio, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
+from blackbox_grad_backends.native.graveyard import undisturbed
 from blackbox_grad_backends.options import check_options
 
 #: Highest corner frequency, as a fraction of the sample rate: filters degenerate at Nyquist (0.5).
@@ -174,7 +175,8 @@ class PedalboardBuiltinEffect(PluginEffect):
             return np.concatenate([self.process(audio[c : c + widest], values) for c in range(0, channels, widest)])
         padded = np.pad(audio, ((0, 0), (0, SHORTEST - length))) if length < SHORTEST else audio
         effect = self._kind(**self.arguments(values))
-        result: Audio = effect.process(padded, self.sample_rate, buffer_size=BUFFER_SIZE)
+        with undisturbed():  # a thread that is inside when the process ends would abort it
+            result: Audio = effect.process(padded, self.sample_rate, buffer_size=BUFFER_SIZE)
         return result if length >= SHORTEST else np.ascontiguousarray(result[:, :length])
 
     def arguments(self, values: FloatArray) -> dict[str, Any]:

@@ -129,6 +129,9 @@ _forever: set[int] = set()
 #: Threads inside a block of `undisturbed`.
 _busy: set[int] = set()
 
+#: Whether the process is ending.
+_over = False
+
 #: Every effect's native objects: what this set holds, no collector finds.
 _living: set[_Grave] = set()
 
@@ -139,11 +142,14 @@ _graves: deque[_Grave] = deque()
 def undisturbed() -> Iterator[None]:
     """Nothing buried is destroyed on this thread inside the block. What it may destroy is destroyed when the block ends.
 
-    What a plug-in does while it is destroyed (free memory, call `rand()`) would otherwise change the work of another.
+    What a plug-in does while it is destroyed (free memory, call `rand()`) would otherwise change the work of another. The end of
+    the process waits for the block, and another thread begins none after it: `RenderError`.
     """
     _here.working += 1
     _busy.add(threading.get_ident())
     try:
+        if _over and threading.current_thread() is not threading.main_thread():
+            raise RenderError("the process is ending")
         yield
     finally:
         _here.working -= 1
@@ -236,6 +242,8 @@ def _keep_all_forever() -> None:
 @atexit.register
 def _close_all() -> None:
     """At exit: let other threads end the render they are in, and close all effects. What may not be destroyed stays."""
+    global _over
+    _over = True
     for grave in list(_living):
         _graves.append(_Grave(grave.owner, dict(grave.natives)))
         grave.natives.clear()
