@@ -68,7 +68,7 @@ def test_a_signal_at_any_moment_is_no_traceback(tmp_path: Path, part: int) -> No
     for step in range(12):
         for number in (signal.SIGINT, signal.SIGTERM):
             code, err = interrupted(0.1 * step, number, *commands(tmp_path)[part])
-            assert code in (0, 128 + number, -signal.SIGTERM), err
+            assert code in (0, 128 + number, -number), err  # a shell reports both as 128 + number
             assert "Traceback" not in err
             assert "Error" not in err
             assert not [path for path in tmp_path.iterdir() if path.suffix == ".part"]
