@@ -191,7 +191,7 @@ class TestCommand:
         (tmp_path / "file").write_text("")
         effect = ["--effect", "pedalboard-builtin:Distortion"]
         for options, message in (
-            ([*effect, "-o", tmp_path / "file"], f"{tmp_path / 'file'}: the folder cannot be made"),
+            ([*effect, "-o", tmp_path / "file"], f"{tmp_path / 'file'} is not a folder"),
             ([*effect, "-o", tmp_path / "new", "--recordings", tmp_path / "none"], str(tmp_path / "none")),
             (["--effect", "pedalboard-builtin:Distorsion", "-o", tmp_path / "new"], "did you mean 'Distortion'"),
         ):
