@@ -69,6 +69,10 @@ class DeadParameterWarning(UserWarning):
     """Some free parameters change nothing while the others are held: their gradient is 0."""
 
 
+class NotRepeatableWarning(UserWarning):
+    """Equal renders of an effect differ, so a probe of its gradient is the mean of several."""
+
+
 #: Names listed in one message.
 MOST_NAMES = 40
 

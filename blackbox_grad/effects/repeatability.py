@@ -6,6 +6,9 @@ import numpy as np
 
 from blackbox_grad.effects.audio import Audio
 
+#: The largest relative error between equal renders of an effect that counts as repeatable.
+REPEATABLE = 0.1
+
 
 def relative_error(expected: Audio, got: Audio) -> float:
     """`‖got - expected‖ / ‖expected‖`: 0 for equal bits, infinite if silence is expected and the render is not silent."""

@@ -46,6 +46,8 @@ class DifferentiableEffect(nn.Module):
             pool of processes that all modules share.
         on_nonfinite: what to do when a forward render holds NaN or infinity: "raise" `NonFiniteAudioError`, or put "silence" in
             its place (its gradient is then 0).
+        averages: renders of which the mean counts as one probe of the estimator; by default 1, and 8 for a plug-in that is not
+            repeatable: its equal renders differ by more than a tenth of their size.
         options: for the backend (`preset=…`).
 
     The module has no weights and nothing in its `state_dict`. It can be pickled and deep-copied: the recipe travels, and the copy
@@ -68,11 +70,12 @@ class DifferentiableEffect(nn.Module):
         audio_gradient: str | Estimator | None = None,
         host: str | Host | None = None,
         on_nonfinite: OnNonfinite = "raise",
+        averages: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
         spec = as_spec(effect, sample_rate, parameters, fixed, **options)
-        self.renderer = Renderer(spec, host, estimator, audio_gradient, on_nonfinite)
+        self.renderer = Renderer(spec, host, estimator, audio_gradient, on_nonfinite, averages)
         warn_of_dead(self.info.spec, len(self.parameter_space))
         self._warned = audio_gradient is not None
         self._handle = register(self.renderer)

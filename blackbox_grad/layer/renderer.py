@@ -27,6 +27,7 @@ from blackbox_grad.hosts.by_name import host as find_host
 from blackbox_grad.hosts.default import default_host
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.hosts.rendering import inner_product
+from blackbox_grad.layer.averages import Averages
 from blackbox_grad.parameters.space import ParameterSpace
 from blackbox_grad.torch_state import in_own_work
 
@@ -56,6 +57,8 @@ class Renderer:
         estimator: of the gradient of the parameters: an `Estimator`, or its name with options.
         audio_gradient: of the gradient of the audio, in the same way; None for none.
         on_nonfinite: what `forward` does with NaN or infinity: "raise" `NonFiniteAudioError`, or put "silence" in its place.
+        averages: renders of which the mean is what an estimator sees as one probe; by default 1, and 8 where equal renders differ
+            by more than a tenth of their size.
 
     Attributes:
         info: name, parameters, latency, repeatability, layout.
@@ -71,6 +74,7 @@ class Renderer:
         estimator: str | Estimator = DEFAULT_ESTIMATOR,
         audio_gradient: str | Estimator | None = None,
         on_nonfinite: OnNonfinite = "raise",
+        averages: int | None = None,
     ) -> None:
         self.spec = spec
         self.own_host = None if host is None else find_host(host)
@@ -82,6 +86,7 @@ class Renderer:
         self._said = False
         self.estimator = find_estimator(estimator, spec)
         self.info: EffectInfo = self.host.open(spec)
+        self.averages = Averages(self.info, averages)
 
     @property
     def host(self) -> Host:
@@ -271,11 +276,15 @@ class Renderer:
         def rendered(audio: Tensor, points: Tensor) -> Tensor:
             return _nan_where_not(*self.render(audio, points))
 
+        def mean(points: Tensor) -> Tensor:
+            return self.averages.probe(counted, points)
+
         def known() -> Tensor:
-            return torch.where(finite, value().cpu().double(), torch.nan)  # the loss of silence says nothing about the effect
+            found = torch.where(finite, value().cpu().double(), torch.nan)  # the loss of silence says nothing about the effect
+            return self.averages.value(found, counted, self.points(p))
 
         effect = ProblemEffect(x, _nan_where_not(y.detach(), finite), cotangent, rendered)
-        return Problem(self.points(p), self.space, generator, counted, known, effect, loss)
+        return Problem(self.points(p), self.space, generator, mean, known, effect, loss)
 
     def _counted(self, values: Tensor) -> Tensor:
         self.nonfinite += int(torch.isnan(values).sum())
@@ -291,6 +300,7 @@ class Renderer:
             return audio, torch.zeros_like(p)
         estimates: dict[int, Estimate] = {}
         if to_point:
+            self.averages.say()
             estimates[id(self.estimator)] = estimate = self.estimator.estimate(problem)
             if not isinstance(estimate, Estimate):
                 raise EstimatorError(

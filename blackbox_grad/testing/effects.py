@@ -20,14 +20,12 @@ from numpy.typing import NDArray
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import load
 from blackbox_grad.effects.protocols import Effect
+from blackbox_grad.effects.repeatability import REPEATABLE
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import AudioError, ParameterError
 
 #: A declared repeatability was measured on a few renders. Others may be worse by this factor.
 SLACK = 2.0
-
-#: The largest relative error between equal renders of an effect that counts as repeatable.
-REPEATABLE = 0.1
 
 #: Seconds of the processor for a law that tries every parameter.
 PATIENCE = 15.0

@@ -35,6 +35,7 @@ class JaxEffect:
             it has rendered: `jax.block_until_ready(y)` before you close a host.
         on_nonfinite: what to do when a render holds NaN or infinity: "raise" `NonFiniteAudioError`, or put "silence" in its
             place (its gradient is then 0).
+        averages: renders of which the mean counts as one probe; by default 1, and 8 for a plug-in that is not repeatable.
         options: for the backend (`preset=…`).
 
     `jax.grad`, `jax.jit`, `jax.vmap` and `jax.lax.scan` work; a mapped call is one batch. There are no second derivatives, and
@@ -58,10 +59,11 @@ class JaxEffect:
         audio_gradient: str | Estimator | None = None,
         host: str | Host | None = None,
         on_nonfinite: Literal["raise", "silence"] = "raise",
+        averages: int | None = None,
         **options: Any,
     ) -> None:
         spec = as_spec(effect, sample_rate, parameters, fixed, **options)
-        self.renderer = Renderer(spec, host, estimator, audio_gradient, on_nonfinite)
+        self.renderer = Renderer(spec, host, estimator, audio_gradient, on_nonfinite, averages)
         warn_of_dead(self.renderer.info.spec, len(self.renderer.space))
         self._callbacks = Callbacks(self.renderer)
 
