@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM that wait for a safe place."""
+"""Ctrl-C and SIGTERM that wait for a safe place, and SIGTERM that cleans up as Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -92,3 +92,19 @@ def deferred_interrupts(may_wait: Callable[[], bool] = lambda: True, into: Inter
     finally:
         for number, there in before.items():
             signal.signal(number, there)
+
+
+@contextlib.contextmanager
+def raising_terminated() -> Iterator[None]:
+    """Inside the block, SIGTERM raises `Terminated`: files that are half written are removed, and hosts end.
+
+    Outside the main thread, and if the program handles SIGTERM itself, nothing changes.
+    """
+    usual = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if usual:
+        signal.signal(signal.SIGTERM, _Handler(Interrupt(), lambda: False, None))
+    try:
+        yield
+    finally:
+        if usual:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

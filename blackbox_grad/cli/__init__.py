@@ -89,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
             prepare_streams()
             from blackbox_grad.cli.app import app
+            from blackbox_grad.interrupts import raising_terminated
         except ImportError as error:
             library = (error.name or "").partition(".")[0]
             if library not in ("typer", "rich"):
@@ -96,4 +97,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(str(missing_dependency(error, "blackbox-grad")))
         with ending():
             starting.close()  # only here can Ctrl-C be an exception
-            app(args=None if arguments is None else list(arguments), prog_name="blackbox-grad")
+            with raising_terminated():
+                app(args=None if arguments is None else list(arguments), prog_name="blackbox-grad")

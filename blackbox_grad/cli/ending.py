@@ -27,6 +27,9 @@ _OF_STREAMS = (errno.EBADF, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 #: Set: an error that nobody expected is shown with its traceback.
 TRACEBACK = "BLACKBOX_GRAD_TRACEBACK"
 
+#: Exit codes of commands that Ctrl-C and SIGTERM ended.
+_INTERRUPTED, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+
 
 def prepare_streams() -> None:
     """Make stdout and stderr take any text, and put something in the place of closed ones.
@@ -57,14 +60,22 @@ def ending(passing: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
         sys.stdout.flush()
     except passing:
         raise
-    except SystemExit:
-        if (lost := _drained()) is None:
-            raise
-        _complain(lost)
-        raise SystemExit(1) from None
+    except SystemExit as end:
+        if (lost := _drained()) is not None:
+            _complain(lost)
+            raise SystemExit(1) from None
+        if end.code == _INTERRUPTED and any(isinstance(e, Terminated) for e in _chain(end)):  # typer takes both for Ctrl-C
+            raise SystemExit(_TERMINATED) from None
+        raise
     except BaseException as error:
-        code, sentence = _verdict(error)
-        _complain(_drained() or sentence)
+        lost = _drained()
+        if (interrupt := _interrupt(error)) is None:
+            code, sentence = _verdict(error)
+        else:
+            terminated, sentence = isinstance(interrupt, Terminated), ""
+            code = _TERMINATED if terminated else _INTERRUPTED
+            _say_stopped("SIGTERM" if terminated else "Ctrl-C")
+        _complain(lost or sentence)
         raise SystemExit(code) from error
 
 
@@ -75,11 +86,21 @@ def _complain(sentence: str) -> None:
         complain(sentence)
 
 
+def _say_stopped(by: str) -> None:
+    from blackbox_grad.cli.console import err
+
+    err().print(f"Stopped by {by}.")
+
+
+def _interrupt(error: BaseException) -> BaseException | None:
+    """The Ctrl-C or SIGTERM that ended a command, if one did."""
+    if isinstance(error, BlackboxGradError):
+        return None
+    return next((e for e in _chain(error) if isinstance(e, KeyboardInterrupt)), None)
+
+
 def _verdict(error: BaseException) -> tuple[int, str]:
     """Exit code and sentence."""
-    interrupt = next((e for e in _chain(error) if isinstance(e, KeyboardInterrupt)), None)
-    if interrupt is not None and not isinstance(error, BlackboxGradError):
-        return 128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT), ""
     if isinstance(error, BlackboxGradError):
         return 1, str(error)
     if isinstance(error, BrokenPipeError):
@@ -136,9 +157,10 @@ def _spelt(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def _unraisable(found: Any) -> None:
-    """Ctrl-C that arrives where Python can raise nothing comes again a moment later."""
+    """Ctrl-C or SIGTERM that arrives where Python can raise nothing comes again a moment later."""
     if isinstance(found.exc_value, KeyboardInterrupt):
-        again = threading.Timer(0.02, signal.raise_signal, [signal.SIGINT])
+        number = signal.SIGTERM if isinstance(found.exc_value, Terminated) else signal.SIGINT
+        again = threading.Timer(0.02, signal.raise_signal, [number])
         again.daemon = True
         again.start()
     else:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from blackbox_grad import audio_files
+from blackbox_grad.cli import main
 from blackbox_grad.interrupts import Interrupt, Terminated, deferred_interrupts
 
 #: Says when the command line has taken over. Before, Python itself starts.
@@ -72,6 +73,26 @@ def test_a_signal_at_any_moment_is_no_traceback(tmp_path: Path, part: int) -> No
             assert "Traceback" not in err
             assert "Error" not in err
             assert not [path for path in tmp_path.iterdir() if path.suffix == ".part"]
+
+
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+def test_a_signal_in_the_middle_of_a_file_leaves_no_half_of_it_and_is_named(
+    tmp_path, monkeypatch, capsys, number, name
+) -> None:
+    arguments, usual = [*commands(tmp_path)[1], "--host", "in-process"], Path.write_bytes
+
+    def half(path: Path, content: memoryview) -> int:
+        written = usual(path, content[: len(content) // 2])
+        signal.raise_signal(number)
+        return written
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 128 + number
+    assert capsys.readouterr().err == f"Stopped by {name}.\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["dry.wav"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 # the blocks that a signal waits for

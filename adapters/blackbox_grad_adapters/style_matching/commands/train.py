@@ -261,4 +261,4 @@ def _kept() -> Iterator[_Work]:
             yield work
     except KeyboardInterrupt:
         warn(f"stopped by {interrupt.name}; the same command continues")
-        raise
+        raise typer.Exit(interrupt.exit_code) from None
