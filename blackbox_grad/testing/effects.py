@@ -33,8 +33,8 @@ PATIENCE = 15.0
 #: Lengths in samples, short, prime and odd: one sample, less than a block, more than a block.
 LENGTHS = (1, 17, 4097)
 
-#: Relative error of sums in float32, of up to 64 channels.
-_ROUNDING = 1e-5
+#: Relative error of sums in float32, of up to 64 channels, behind filters that make it a hundred times larger.
+_ROUNDING = 1e-4
 
 #: How `PluginEffect.layout` states the channels of the plug-in itself.
 _LAYOUT = re.compile(r"\d+ in(?: \+ \d+ [\w ]+)?, (\d+) out")
@@ -301,8 +301,11 @@ def _layout_is_adapted_as_stated(exam: _Examination) -> None:
             exam.require(error <= slack, f"{what} alone and beside another differ, relative error {error:.3g}")
     if outputs >= 2:
         mono = several[:1]
-        averaged = effect.render(np.repeat(mono, outputs, axis=0), default).mean(axis=0, keepdims=True)
-        error = relative_error(averaged, effect.render(mono, default))
+        channels = effect.render(np.repeat(mono, outputs, axis=0), default)
+        averaged = channels.mean(axis=0, keepdims=True)
+        # of the channels, not of their mean: the bands of a crossover may cancel each other
+        loudest = max(np.linalg.norm(channels, axis=1).max(), np.finfo(np.float32).tiny)
+        error = float(np.linalg.norm(effect.render(mono, default) - averaged) / loudest)
         exam.require(error <= slack, f"mono audio is not the average of {outputs} channels, relative error {error:.3g}")
 
 
