@@ -77,7 +77,7 @@ def test_a_signal_at_any_moment_is_no_traceback(tmp_path: Path, part: int) -> No
 
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
 def test_a_signal_in_the_middle_of_a_file_leaves_no_half_of_it_and_is_named(
-    tmp_path, monkeypatch, capsys, number, name
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int, name: str
 ) -> None:
     arguments, usual = [*commands(tmp_path)[1], "--host", "in-process"], Path.write_bytes
 

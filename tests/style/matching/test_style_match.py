@@ -141,9 +141,20 @@ def test_the_effect_may_lie_elsewhere(model):
 
 @pytest.mark.parametrize(
     "address",
-    ["pedalboard:/tmp/stranger.vst3", "dawdreamer:../stranger.so", "faust:process = _;", f"{DRIVE} | faust:/tmp/stranger.dsp"],
+    [
+        *(
+            "pedalboard:/tmp/stranger.vst3",
+            "dawdreamer:../stranger.so",
+            "faust:process = _;",
+            f"{DRIVE} | faust:/tmp/stranger.dsp",
+        ),
+        *("/tmp/stranger.so", "stranger.dsp", "process = _;", f"{DRIVE} | /tmp/stranger.vst3"),  # without their backends
+        *("ZamDelay.vst3", "pedalboard:ZamDelay.vst3", "dawdreamer:ZamDelay.vst3#Zam"),  # in the working directory
+    ],
 )
-def test_weights_that_bring_code_ask_for_the_effect(model, address):
+def test_weights_that_bring_code_ask_for_the_effect(model, address, tmp_path, monkeypatch):
+    (tmp_path / "ZamDelay.vst3").mkdir()
+    monkeypatch.chdir(tmp_path)
     heard = Controller.load(model / shipped.CONTROLLER), Encoder.load(model / shipped.ENCODER)
     heard[0].header = {"effect": address, "parameters": ["drive_db"]}
     with pytest.raises(WeightsError, match=r"would run as you; if you trust it, give it as the effect"):

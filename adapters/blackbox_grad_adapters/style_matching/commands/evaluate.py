@@ -35,6 +35,12 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    effect: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EFFECT", help="The effect of the one MODEL, if it is not the one in its weights.", show_default=False
+        ),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the results; continues an evaluation there.")
     ] = Path("evaluation"),
@@ -89,6 +95,8 @@ def evaluate(
     kinds = _one_of("kind", kind, get_args(Kind))
     if recordings is not None and len(kinds) != 1:
         raise typer.BadParameter("say what these --recordings are: --kind speech or --kind music")
+    if effect is not None and len(names or []) != 1:
+        raise typer.BadParameter("--effect is for one MODEL; name it")
     if page is not None:
         check_writable(page, (".md",))
     check_folder(output)
@@ -108,7 +116,7 @@ def evaluate(
                 for name in wanted:
                     try:
                         measuring = False  # recordings are decoded, which may take long
-                        run = _Run(name, methods, refine, each, rendering)
+                        run = _Run(name, effect, methods, refine, each, rendering)
                         for k in kinds:
                             measuring = False
                             run.measure(k, recordings, seed, output, examples, on_example)
@@ -148,7 +156,7 @@ N = TypeVar("N", bound=str)
 class _Run:
     """An effect, and the methods that set it."""
 
-    def __init__(self, name: str, methods: Sequence[str], refine: int, each: bool, host: Host) -> None:
+    def __init__(self, name: str, effect: str | None, methods: Sequence[str], refine: int, each: bool, host: Host) -> None:
         from blackbox_grad_adapters.style_matching.data.pairs import PairDataset
         from blackbox_grad_adapters.style_matching.effect_path import EffectPath
         from blackbox_grad_adapters.style_matching.evaluation import methods as evaluation
@@ -159,10 +167,10 @@ class _Run:
         self.name = name
         self.methods: dict[str, Method]
         if set(methods) <= set(MODEL_FREE) and not refine and not each:
-            self.path = EffectPath(shipped.address_of(name), host=host)
+            self.path = EffectPath(shipped.address_of(effect or name), host=host)
             self.methods = evaluation.model_free(self.path)
         else:
-            matcher = StyleMatcher.load(name, host)
+            matcher = StyleMatcher.load(name, host, effect=effect)
             self.path = EffectPath(matcher.path.spec.address, matcher.path.sample_rate, host=host)  # as for training pairs
             if self.path.names != matcher.path.names:
                 self.path = matcher.path

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from blackbox_grad import EffectSpec, Host
 from blackbox_grad.audio_files import resample
-from blackbox_grad.effects import Audio, EffectInfo, check_audio, split_chain
+from blackbox_grad.effects import Audio, EffectInfo, check_audio
+from blackbox_grad.effects.addresses import locator_path
 from blackbox_grad.errors import AudioError, ParameterError
 from blackbox_grad.interrupts import deferred_interrupts
 from blackbox_grad_adapters.style_matching.data.excerpts import loudest
@@ -112,13 +113,14 @@ class StyleMatcher:
             raise WeightsError(f"the controller's header does not list its parameters ({error})") from error
         if not (isinstance(address, str) and all(isinstance(name, str) for name in names)):
             raise WeightsError(f"the controller's header does not name its effect and parameters: {address!r}, {names!r}")
-        if effect is None and (what := _brings_code(address)):
+        spec = EffectSpec.of(address, encoder.sample_rate, names)
+        if effect is None and (what := _brings_code(spec)):
             raise WeightsError(
-                f"the weights name {what}, {address!r}, which would run as you; if you trust it, give it as the effect: "
-                f"effect={address!r} or --effect"
+                f"the weights name {what}, {spec.address!r}, which would run as you; if you trust it, give it as the effect: "
+                f"effect={spec.address!r} or --effect"
             )
         try:
-            self.path = EffectPath(EffectSpec.of(address, encoder.sample_rate, names), host=host)
+            self.path = EffectPath(spec, host=host)
         except ParameterError as error:
             raise WeightsError(f"the controller was trained for {', '.join(names)} of another effect: {error}") from error
 
@@ -246,12 +248,16 @@ def audible(audio: Any, name: str) -> Audio:
     return checked
 
 
-def _brings_code(address: str) -> str:
-    """What an address of a stranger's file would run that is not an installed plug-in; empty if it names one."""
-    for part in split_chain(address):
-        backend, _, locator = part.partition(":")
+def _brings_code(spec: EffectSpec) -> str:
+    """What a stranger's file would have run that is not an installed plug-in; empty if it names one.
+
+    Of the resolved address: a bare path or program has no backend in the file, and `ZamTube.vst3` may lie in this folder.
+    """
+    for part in spec.parts or (spec,):
+        backend, _, locator = part.address.partition(":")
         if backend == "faust":
             return "a Faust program"
-        if re.search(r"[/\\]", locator) and not re.match(r"https?://|urn:", locator):
+        path = locator_path(backend, locator)
+        if path is not None and (re.search(r"[/\\]", path) or os.path.exists(path)):
             return "a plug-in by its path"
     return ""
