@@ -242,10 +242,11 @@ class DawDreamerPluginEffect(PluginEffect):
         read = (measured.described, measured.ranges) if measured else dawdreamer_controls.described(controls)
         described, ranges = hold_window_controls(read[0]), read[1]
         everything = [_Shown(p, c.index, r) for p, c, r in zip(described, controls, ranges, strict=True)]
+        doubtful = {s.index for s, c in zip(everything, controls, strict=True) if c.port is None and is_doubtful(c)}
+        del processor, controls  # it may be replaced from here on, and what somebody holds is not destroyed
         self._use(everything)
         reaches = [Reach(*ends) for ends in measured.reaches] if measured else self._find_reaches(gentle)
         shown = [shown.within(reach) for shown, reach in zip(everything, reaches, strict=True) if reach.low < reach.high]
-        doubtful = {s.index for s, c in zip(everything, controls, strict=True) if c.port is None and is_doubtful(c)}
         self.notes = notes(described, reaches)
         self._use(shown)
         self._touch()

@@ -133,6 +133,18 @@ def test_an_object_that_is_replaced_is_destroyed_at_once():
     assert log == HERE[:1]
 
 
+def test_an_object_that_is_used_again_before_it_was_destroyed_is_destroyed_once():
+    log = []
+    holder = Holder(log)
+    held = holder.natives["processor"]
+    holder.natives.destroy("processor")
+    holder.natives["processor"] = held
+    del held
+    assert not log
+    holder.natives.close()
+    assert log == HERE
+
+
 def test_nothing_is_destroyed_in_the_middle_of_work():
     log = []
     with undisturbed():

@@ -48,6 +48,9 @@ class Natives:
     def __setitem__(self, name: str, native: Any) -> None:
         if name in self._grave.natives:
             self.destroy(name)
+        for grave in tuple(_graves):  # DawDreamer may give a new processor the Python object of one that is not destroyed yet
+            for buried in [n for n, one in tuple(grave.natives.items()) if one is native]:
+                del grave.natives[buried]
         self._grave.natives[name] = native
 
     def __getitem__(self, name: str) -> Any:
