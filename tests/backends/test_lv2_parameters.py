@@ -100,7 +100,15 @@ def test_what_is_set_by_the_host_is_no_parameter() -> None:
         assert is_for_the_host(port), port
     assert not is_for_the_host(replace(control(), name="Bypass 1"))
     assert not describe_port(control(0.0, 1.0, "notOnGUI"), 0.0)[0].trainable
-    assert not describe_port(control(1.0, 300.0, designation="beatsPerMinute"), 0.5)[0].trainable
+
+
+def test_the_tempo_of_the_host_is_one_that_hosts_have() -> None:
+    """calf's ReverseDelay crashes at one beat a minute."""
+    tempo, reach = describe_port(control(1.0, 300.0, designation="beatsPerMinute"), 119.0 / 299.0)
+    assert not tempo.trainable
+    assert (tempo.minimum, tempo.maximum) == (20.0, 300.0)
+    for value in (0.0, tempo.default, 0.5, 1.0):
+        assert reach.native(reach.host_value(tempo, value)) == pytest.approx(tempo.to_native(value))
 
 
 @pytest.mark.parametrize("low", [0, 1, -3, 100])

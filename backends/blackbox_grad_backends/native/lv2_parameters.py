@@ -45,6 +45,9 @@ _OF_TIME = {
     "speed",
 }
 
+#: The tempo of the host, and the slowest there is: below it, the echoes of calf's ReverseDelay leave its memory, and it crashes.
+_TEMPO, _SLOWEST = "beatsPerMinute", 20.0
+
 
 @dataclass(frozen=True)
 class HostRange:
@@ -71,7 +74,8 @@ class HostRange:
             return self.at(self.levels[round(value * (len(self.levels) - 1))])
         if parameter.levels is not None:
             return self.at(self.low + round(value * (parameter.levels - 1)) * (self.high - self.low) / (parameter.levels - 1))
-        if parameter.scale == "linear" and not self.whole:
+        same = (parameter.minimum, parameter.maximum) == (self.low, self.high)
+        if parameter.scale == "linear" and not self.whole and same:
             return value
         native = parameter.to_native(value)
         return self.at(round(native)) if self.whole else (native - self.low) / (self.high - self.low)
@@ -170,6 +174,8 @@ def describe_port(port: Port, host_default: float) -> tuple[Parameter, HostRange
         default = round(native - low) / (count - 1)
         kind: Kind = "toggle" if count == 2 and (low, high) == (0.0, 1.0) else "stepped"
         return Parameter(name, kind, default, count, low, high, port.unit, trainable=trainable), reach
+    if port.designation == _TEMPO and low < _SLOWEST < native:
+        low = _SLOWEST
     free = Parameter(name, minimum=low, maximum=high, unit=port.unit, trainable=trainable)
     if low >= 0.0 and ("logarithmic" in port.properties or _covers_decades(low, high)):
         free = _logarithmic(free)
