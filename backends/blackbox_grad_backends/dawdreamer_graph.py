@@ -63,12 +63,16 @@ class Graph:
 
     def make(self, kind: str, *arguments: Any) -> Any:
         """Make the processor, in place of the one before: `make("plugin", path)`, `make("faust")`."""
-        if "processor" in self.natives:
-            self.natives.destroy("processor")
-            self._engine.remove_processor("processor")
+        self.discard()
         reseed()
         self.natives["processor"] = getattr(self._engine, f"make_{kind}_processor")("processor", *arguments)
         return self.processor
+
+    def discard(self) -> None:
+        """Destroy the processor, if there is one."""
+        if "processor" in self.natives:
+            self.natives.destroy("processor")
+            self._engine.remove_processor("processor")
 
     def render(self, audio: Audio, settings: Iterable[tuple[int, float]]) -> Audio:
         """`audio: [inputs, N]` -> `[outputs, N]`, after a reset of the processor, with pairs of parameter index and value."""

@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,12 +32,14 @@ from blackbox_grad_backends.native.determinism import zeroed_memory
 from blackbox_grad_backends.native.graveyard import opening, undisturbed
 from blackbox_grad_backends.native.latency import true_latency
 from blackbox_grad_backends.native.lv2_description import PluginDescription
+from blackbox_grad_backends.native.lv2_freeing import dies_if_freed_unused, kept_instances
 from blackbox_grad_backends.native.lv2_home import Lv2Home, in_hz
 from blackbox_grad_backends.native.lv2_parameters import HostRange, host_values
 from blackbox_grad_backends.native.lv2_refusals import refusal, why_not_loaded
 from blackbox_grad_backends.native.output import quiet
 from blackbox_grad_backends.native.plugin_parameters import is_doubtful
-from blackbox_grad_backends.native.render_method import Measured, Method, choose_method
+from blackbox_grad_backends.native.render_method import Measured, choose_method
+from blackbox_grad_backends.native.repeatability import Method
 from blackbox_grad_backends.native.shared_library import trouble
 from blackbox_grad_backends.native.window_controls import hold_window_controls
 from blackbox_grad_backends.options import CHANGES_NOTHING, PLUGIN_OPTIONS, check_options, path_in
@@ -224,6 +226,7 @@ class DawDreamerPluginEffect(PluginEffect):
         if lv2:
             # until the plug-in is destroyed, which may be later than `close`
             graph.natives["home"] = Lv2Home(lv2, graph.sample_rate)
+            self._keeps_first = measured.keeps_first if measured else dies_if_freed_unused(lv2, graph.sample_rate)
         self.name, self.sample_rate = name, graph.sample_rate
         self._latencies: set[int] = set()
         self._create()
@@ -258,7 +261,13 @@ class DawDreamerPluginEffect(PluginEffect):
         self.side_copies = measured.side_copies if measured else needs_copies(self)
         if measured is None:
             found = self._measure({i for i, s in enumerate(shown) if s.index in doubtful})
-            measured = replace(found, described=tuple(described), ranges=tuple(ranges), reaches=tuple(map(astuple, reaches)))
+            measured = replace(
+                found,
+                described=tuple(described),
+                ranges=tuple(ranges),
+                reaches=tuple(map(astuple, reaches)),
+                keeps_first=lv2 is not None and self._keeps_first,
+            )
         self._method = getattr(self, measured.method)
         if measured.latency is None:
             defaults, count = self.parameters.defaults, self.inputs - len(self.sides)
@@ -356,7 +365,12 @@ class DawDreamerPluginEffect(PluginEffect):
             raise RenderError(f"{self.name} must be recreated to forget the last render: {cause}")
         with zeroed_memory():
             try:
-                with self._graph.natives["home"].active() if "home" in self._graph.natives else nullcontext():
+                with ExitStack() as stack:
+                    self._graph.discard()
+                    if "home" in self._graph.natives:
+                        stack.enter_context(self._graph.natives["home"].active())
+                    if self._lv2 and self._keeps_first:
+                        stack.enter_context(kept_instances(self._lv2))
                     self._graph.make("plugin", self._source)
             except RuntimeError as error:
                 raise _load_error(self._source, error, self._lv2) from error

@@ -26,7 +26,8 @@ from blackbox_grad_backends.native import plugin_folders
 from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
 from blackbox_grad_backends.native.graveyard import Natives, keep_forever, opening, undisturbed
 from blackbox_grad_backends.native.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid
-from blackbox_grad_backends.native.render_method import Measured, Method, choose_method
+from blackbox_grad_backends.native.render_method import Measured, choose_method
+from blackbox_grad_backends.native.repeatability import Method
 from blackbox_grad_backends.native.shared_library import trouble
 from blackbox_grad_backends.native.window_controls import hold_window_controls
 from blackbox_grad_backends.options import CHANGES_NOTHING, PLUGIN_OPTIONS, check_options, path_in
@@ -67,9 +68,9 @@ class PedalboardPluginBackend:
         path, name = _locate(locator)
         if cause := trouble(path):
             raise EffectLoadError(f"this machine cannot open {path} as a plug-in: {cause}")
-        natives = Natives()
+        natives, elsewhere = Natives(), f"dawdreamer:{path}" if path.suffix.lower() == ".vst3" and name is None else ""
         with opening(natives):
-            return PedalboardPluginEffect(natives, partial(_open_plugin, path, name, options), sample_rate, measured)
+            return PedalboardPluginEffect(natives, partial(_open_plugin, path, name, options), sample_rate, measured, elsewhere)
 
     def claims(self, locator: str) -> float:
         if importlib.util.find_spec("pedalboard") is None:
@@ -204,9 +205,14 @@ class PedalboardPluginEffect(PluginEffect):
     """
 
     def __init__(
-        self, natives: Natives, open_plugin: Callable[[], Any], sample_rate: float, measured: Measured | None = None
+        self,
+        natives: Natives,
+        open_plugin: Callable[[], Any],
+        sample_rate: float,
+        measured: Measured | None = None,
+        elsewhere: str = "",
     ) -> None:
-        self._natives, self._open_plugin = natives, open_plugin
+        self._natives, self._open_plugin, self._elsewhere = natives, open_plugin, elsewhere
         natives["plugin"] = open_plugin()
         self.name = str(self._plugin.name)
         self.sample_rate = float(sample_rate)
@@ -338,6 +344,6 @@ class PedalboardPluginEffect(PluginEffect):
             else:
                 return channels
         raise EffectLoadError(
-            f"{self.name} takes neither mono, stereo, 4, 6 nor 8 channels ({refused}); Pedalboard needs as many inputs as outputs. "
-            "DawDreamer does not: open it as dawdreamer:…"
+            f"{self.name} takes neither mono, stereo, 4, 6 nor 8 channels ({refused}); Pedalboard needs as many inputs as outputs"
+            + (f". DawDreamer does not: open it as {self._elsewhere}" if self._elsewhere else "")
         )

@@ -158,6 +158,21 @@ def test_installed_plugins_are_found_by_name_and_listed():
 
 
 @pytest.mark.plugins
+def test_a_plugin_with_fewer_inputs_than_outputs_is_refused_with_the_address_that_opens_it(monkeypatch):
+    pedalboard = pytest.importorskip("pedalboard")
+
+    def refuse(*_, **__):
+        raise ValueError("does not support 2-channel output")
+
+    monkeypatch.setattr(pedalboard.VST3Plugin, "process", refuse)
+    with pytest.raises(EffectLoadError, match=r"2-channel output.* as many inputs as outputs") as caught:
+        load("pedalboard:ZamDelay.vst3")
+    with load(str(caught.value).rpartition("open it as ")[2]) as effect:
+        assert effect.spec.address.startswith("dawdreamer:")
+        assert "Time" in effect.parameters.names
+
+
+@pytest.mark.plugins
 def test_unknown_and_contradicting_options_are_refused():
     with pytest.raises(EffectLoadError, match=r"no option 'prest'; there are: preset, state"):
         load("pedalboard:ZamDelay.vst3", prest="warm.vstpreset")

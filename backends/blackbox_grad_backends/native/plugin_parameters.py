@@ -29,9 +29,11 @@ _TABLE_POINTS = 33
 #: Values are multiples of about a millionth of the range: 2^-20.
 _GRID = 2.0**20
 
-#: Controls that the host sets, not the user. "P001" and "MIDI CC 1|7" are numbered for the automation of MIDI.
+#: Controls that the host sets, not the user. "P001" and "MIDI CC 1|7" are numbered for the automation of MIDI. "Synchronize to
+#: Channel" ties RoomEncoder to the other instances in the process, by a timer: its renders then depend on them, and on the clock.
 _OF_THE_HOST = re.compile(
-    r"^(buffer size|sample rate|latency|current program|program|preset|bypass)$|^midi cc |^p\d{3}$", re.IGNORECASE
+    r"^(buffer size|sample rate|latency|current program|program|preset|bypass|synchroni[sz]e to channel)$|^midi cc |^p\d{3}$",
+    re.IGNORECASE,
 )
 
 _METER = re.compile(r"gain reduction|\bmeter\b|^output (level|left|right|low|medium|high)\b|\bpeak level\b", re.IGNORECASE)

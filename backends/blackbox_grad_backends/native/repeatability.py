@@ -1,0 +1,63 @@
+"""By how much equal renders of a plug-in differ: what it declares as its repeatability, if it was seen to differ at all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from blackbox_grad.effects import Audio, PluginEffect, relative_error
+from blackbox_grad.parameters import FloatArray
+from blackbox_grad_backends.native.determinism import reseed
+
+#: `audio [inputs, N]`, all values `[F]` -> `[outputs, N]`.
+Method: TypeAlias = Callable[[Audio, FloatArray], Audio]
+
+_SAMPLES = 8192
+
+#: Relative level of loud audio.
+_LOUD = 4.0
+
+#: Distance of near settings.
+_NEAR = 0.01
+
+
+def worst_error(effect: PluginEffect, method: Method, tries: int, seconds: float) -> float:
+    """The largest relative error between two equal renders, over many points and what was rendered between the two.
+
+    Some plug-ins differ seldom (a timer, a thread), and some far more at a few points than at all others.
+
+    Args:
+        tries: points, each with one history.
+        seconds: of the processor, after which it stops.
+    """
+    rng = np.random.default_rng(1)
+    space, count = effect.parameters, len(effect.parameters)
+    noise = 0.25 * rng.standard_normal((effect.inputs - len(effect.sides), _SAMPLES))
+    at = np.linspace(0.0, 1.0, _SAMPLES)
+    gaps = np.where((at > 0.6) & (at < 0.8), 0.0, np.sin(np.pi * np.minimum(1.0, 4 * at + 0.05)) ** 2 + 0.1)
+    sounds = [effect.filled(sound.astype(np.float32)) for sound in (noise, noise * gaps)]
+    others = [*sounds, *(effect.filled(s.astype(np.float32)) for s in (_LOUD * noise, noise[:, : _SAMPLES // 3], 0.0 * noise))]
+
+    def render(audio: Audio, point: FloatArray) -> Audio:
+        reseed()
+        return method(audio, space.complete(point))
+
+    deadline = time.process_time() + seconds
+    worst = 0.0
+    for k in range(tries):
+        if time.process_time() > deadline:
+            break
+        inner = rng.uniform(0.2, 0.8, size=count)
+        point = (space.defaults, inner, inner, rng.uniform(size=count))[rng.integers(4)]
+        audio = sounds[rng.integers(len(sounds))]
+        expected = render(audio, point)
+        if not np.isfinite(expected).all():
+            continue
+        near = np.clip(point + _NEAR * rng.choice([-1.0, 1.0], size=count), 0.0, 1.0)
+        elsewhere = (np.zeros(count), near, np.ones(count), rng.uniform(size=count))[rng.integers(4)]
+        render(others[k % len(others)], elsewhere)
+        worst = max(worst, relative_error(expected, render(audio, point)))
+    return worst
