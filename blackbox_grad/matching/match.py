@@ -27,9 +27,10 @@ from blackbox_grad.matching.objective import BudgetSpent, Objective
 from blackbox_grad.matching.recordings import WholeLoss, loudest, prepare
 from blackbox_grad.matching.result import Match, Progress
 from blackbox_grad.matching.strategy import Strategy
+from blackbox_grad.matching.tidying import renders_for, tidy
 from blackbox_grad.matching.turns import TOGETHER, Turns
 from blackbox_grad.parameters.space import ParameterSpace, Selection
-from blackbox_grad.search.base import Searcher
+from blackbox_grad.search.base import Found, Searcher
 from blackbox_grad.torch_state import one_thread, own_work
 
 #: Makes a searcher of settings, from their space and a seed.
@@ -192,12 +193,28 @@ class _Method:
             unnamed = type(searcher).__repr__ is object.__repr__
             self.searcher_name = type(searcher).__name__ if unnamed else repr(searcher)
             driver.drive(searcher)
-        else:
-            strategy: Strategy | Turns = (Strategy if len(space) <= TOGETHER else Turns)(
-                space, seed, driver.objective.limit, start
-            )
-            self._told = strategy
+        elif len(space) <= TOGETHER:
+            self._told = strategy = Strategy(space, seed, driver.objective.limit, start)
             driver.drive(strategy)
+        else:
+            self._take_turns(driver, seed, start)
+
+    def _take_turns(self, driver: Driver, seed: int, start: Found) -> None:
+        """Search many parameters; at the end, those that do no good return to their defaults."""
+        objective = driver.objective
+        limit, kept = objective.limit, renders_for(len(objective.space), objective.limit)
+        self._told = turns = Turns(objective.space, seed, limit - kept, start)
+        objective.limit -= kept
+        spent: BudgetSpent | None = None
+        try:
+            driver.drive(turns)
+        except BudgetSpent as error:
+            spent = error
+        objective.limit = limit
+        if math.isfinite(objective.best_loss):
+            tidy(driver)
+        if spent is not None:
+            raise spent
 
 
 def _ended(objective: Objective, interrupt: Interrupt, search: Callable[[], None]) -> tuple[str, str]:

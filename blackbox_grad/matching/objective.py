@@ -74,6 +74,10 @@ class Objective:
         """Renders allowed."""
         return self._budget.limit
 
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        self._budget.limit = limit
+
     @property
     def check(self) -> Callable[[], None]:
         """Called before renders; may raise to stop."""
@@ -87,6 +91,10 @@ class Objective:
     def left(self) -> int:
         """Renders that are still allowed."""
         return self._budget.limit - self._budget.renders
+
+    def settle(self, point: FloatArray, loss: float) -> None:
+        """Count these settings as the best, whose loss is known."""
+        self.best_point, self.best_loss = point, loss
 
     def evaluate(self, points: FloatArray) -> Found:
         """At `points: [N, P]`: the losses `[N]`, infinite where a render is not finite, and `N` times the residuals `[R]`."""

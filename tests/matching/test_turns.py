@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 
 import blackbox_grad
 from blackbox_grad import Parameter, ParameterSpace, load, match
+from blackbox_grad.matching.driver import Driver
+from blackbox_grad.matching.objective import Objective
+from blackbox_grad.matching.tidying import tidy
 from blackbox_grad.matching.turns import TOGETHER, Turns
 from blackbox_grad.search import Found, drive
 from blackbox_grad_backends.native import lv2_bundles
@@ -78,6 +82,50 @@ def test_it_ends_where_nothing_helps() -> None:
     few = ParameterSpace(SPACE.everything[:4])
     start = np.ones(1), [torch.ones(3)]
     assert drive(Turns(few, 0, 150, start), few, alike, 150, 16)
+
+
+class Function:
+    """An objective of a function, for a `Driver`."""
+
+    space, best_loss = SPACE, np.inf
+
+    def __init__(self, limit: int) -> None:
+        self.limit, self.renders, self.best_point = limit, 0, SPACE.defaults
+
+    @property
+    def left(self) -> int:
+        return self.limit - self.renders
+
+    def evaluate(self, points: FloatArray) -> Found:
+        assert len(points) <= self.left
+        self.renders += len(points)
+        return equaliser(points)
+
+    def settle(self, point: FloatArray, loss: float) -> None:
+        self.best_point, self.best_loss = point, loss
+
+
+@pytest.mark.parametrize("renders", [len(SPACE) + 8, 20, 3])
+def test_settings_that_do_no_good_return_to_their_defaults(renders: int) -> None:
+    """Those of bands that are off, and those that change nothing."""
+    moved = np.random.default_rng(0).uniform(0.1, 0.9, len(SPACE))
+    moved[: 3 * BANDS : 3] = 0.0
+    for band, gain, place in ((2, 0.9, 0.7), (6, 0.2, 0.4), (9, 0.75, 0.3)):
+        moved[3 * band : 3 * band + 3] = 1.0, gain, place
+    objective = Function(renders)
+    objective.settle(moved, float(equaliser(moved[None])[0][0]))
+    before = objective.best_loss
+    tidy(Driver(cast(Objective, objective), renders))
+    found = objective.best_point
+    assert float(equaliser(found[None])[0][0]) == objective.best_loss <= 1.001 * before
+    idle = np.repeat(moved[: 3 * BANDS : 3] == 0.0, 3)
+    at_default = (found == SPACE.defaults)[: 3 * BANDS]
+    assert not at_default[~idle].any()
+    if renders > len(SPACE):
+        assert at_default[idle].all()
+        assert (found == SPACE.defaults)[-NOTHING:].all()
+    else:
+        assert (found != moved).any() == (renders > 8)
 
 
 @pytest.mark.slow
