@@ -18,7 +18,7 @@ from blackbox_grad.audio_headers import InMemory, ends, held, mended
 from blackbox_grad.dependencies import library
 from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.errors import AudioError, suggest
-from blackbox_grad.files import check_writable, replacing
+from blackbox_grad.files import check_writable, pipe_awaited, replacing
 
 #: suffix -> format of the files that are written
 WRITTEN = {".wav": WAV, ".flac": FLAC, ".ogg": VORBIS}
@@ -82,7 +82,8 @@ def _opened(path: Path) -> BinaryIO:
     kind = os.stat(path).st_mode
     if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
         raise AudioError(f"{path} is a device and no audio file; name a file or a pipe")
-    file: BinaryIO = open(path, "rb")  # noqa: SIM115  (the caller closes it)
+    with pipe_awaited(path, "writes into it"):
+        file: BinaryIO = open(path, "rb")  # noqa: SIM115  (the caller closes it)
     if stat.S_ISREG(kind):
         return file
     with file:

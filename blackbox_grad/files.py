@@ -6,6 +6,8 @@ import contextlib
 import os
 import secrets
 import stat
+import threading
+import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from blackbox_grad.errors import AudioError
 
 #: Of a file that holds no recording.
 MOST_BYTES = 1 << 26
+
+#: Seconds after which it is said that a pipe has no other end.
+_PATIENCE = 2.0
 
 
 def check_writable(path: str | os.PathLike[str], suffixes: Collection[str]) -> None:
@@ -24,6 +29,11 @@ def check_writable(path: str | os.PathLike[str], suffixes: Collection[str]) -> N
     """
     path = Path(path)
     if suffixes and path.suffix.lower() not in suffixes:
+        if not path.suffix and path.is_relative_to("/dev"):
+            way_out = (
+                f"a file or a pipe with a suffix ({', '.join(suffixes)}), such as one from `mkfifo out{next(iter(suffixes))}`"
+            )
+            raise AudioError(f"{path}: its name does not tell the format; name {way_out}")
         raise AudioError(f"{path}: the suffix {path.suffix or '(none)'} is unknown; allowed are {', '.join(suffixes)}")
     if os.path.isdir(path):
         raise AudioError(f"{path} is a folder; name a file in it")
@@ -57,7 +67,8 @@ def replacing(path: Path) -> Iterator[Path]:
     device, target = is_device(path), Path(os.path.realpath(path))
     temporary = path if device else target.with_name(f".{target.name[:50]}.{secrets.token_hex(4)}.part")
     try:
-        yield temporary
+        with pipe_awaited(path, "reads from it"):
+            yield temporary
         if not device:
             temporary.replace(target)
     except OSError as error:
@@ -80,7 +91,9 @@ def content_of(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
         AudioError: it is missing, longer, or cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with pipe_awaited(path, "writes into it"):
+            file = open(path, "rb")  # noqa: SIM115
+        with file:
             kind = os.fstat(file.fileno()).st_mode
             if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
                 raise AudioError(f"{os.fspath(path)} is a device and no file; name a file")
@@ -100,6 +113,29 @@ def text_of(path: str | os.PathLike[str], most: int = MOST_BYTES) -> str:
         return content_of(path, most).decode("utf-8")
     except UnicodeDecodeError as error:
         raise AudioError(f"{os.fspath(path)}: is no text; name another file") from error
+
+
+@contextlib.contextmanager
+def pipe_awaited(path: str | os.PathLike[str], does: str) -> Iterator[None]:
+    """If the path is a pipe, and the block takes long, warn of what it waits for: a program that "writes into it"."""
+    if not is_pipe(path):
+        yield
+        return
+    said = f"{os.fspath(path)} is a pipe: waiting for a program that {does}"
+    timer = threading.Timer(_PATIENCE, warnings.warn, [said])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def is_pipe(path: str | os.PathLike[str]) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def is_device(path: Path) -> bool:

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from blackbox_grad import audio_files, audio_formats
+from blackbox_grad import audio_files, audio_formats, files
 from blackbox_grad.audio_formats import FLAC, FLAC_16, MP3, VORBIS, WAV, AudioFormat
 from blackbox_grad.errors import AudioError
 
@@ -351,6 +352,37 @@ def test_a_pipe_is_read_to_its_end(tmp_path: Path, contents: dict[str, bytes]) -
         audio, _ = audio_files.read(tmp_path / kind)
         writer.join()
         assert audio.shape == (1, LONG)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
+def test_a_pipe_without_another_end_says_what_it_waits_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_PATIENCE", 0.01)
+    audio, pipe, seen = noise(), tmp_path / "a.wav", []
+    content = bytes(audio_files.encoded(audio, 44100, WAV))
+    os.mkfifo(pipe)
+
+    def other_end() -> None:
+        for number, use in enumerate((lambda: pipe.write_bytes(content), pipe.read_bytes), 1):
+            while len(said) < number:
+                time.sleep(0.01)
+            seen.append(use())
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        other = threading.Thread(target=other_end)
+        other.start()
+        read, _ = audio_files.read(pipe)
+        audio_files.write(pipe, audio, 44100)
+        other.join()
+    np.testing.assert_array_equal(read, audio)
+    assert seen[1] == content
+    waited = f"{pipe} is a pipe: waiting for a program that"
+    assert [str(one.message) for one in said[:2]] == [f"{waited} writes into it", f"{waited} reads from it"]
+
+
+def test_an_output_without_a_suffix_on_a_device_is_refused_with_a_way_out() -> None:
+    with pytest.raises(AudioError, match=r"^/dev/stdout: its name does not tell the format; name .* `mkfifo out\.wav`"):
+        audio_files.check_written("/dev/stdout")
 
 
 @pytest.mark.parametrize("device", [path for path in ("/dev/zero", "/dev/null", "/dev/full") if Path(path).exists()])
