@@ -23,6 +23,7 @@ import numpy as np
 
 from blackbox_grad.effects import Audio, PluginEffect
 from blackbox_grad.errors import BlackboxGradError, EffectLoadError, EffectNotFoundError, RenderError
+from blackbox_grad.files import content_of
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends import dawdreamer_controls, lv2_trial
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph, cause_of_freeze
@@ -40,6 +41,7 @@ from blackbox_grad_backends.native.output import quiet
 from blackbox_grad_backends.native.plugin_parameters import is_doubtful
 from blackbox_grad_backends.native.render_method import Measured, choose_method
 from blackbox_grad_backends.native.repeatability import Method
+from blackbox_grad_backends.native.saved_states import refuse_damaged
 from blackbox_grad_backends.native.shared_library import trouble
 from blackbox_grad_backends.native.window_controls import hold_window_controls
 from blackbox_grad_backends.options import CHANGES_NOTHING, PLUGIN_OPTIONS, check_options, path_in
@@ -177,6 +179,9 @@ def _load_option(source: str, name: str, path: str, processor: Any, check: bool)
     if name == "preset" and source.endswith(".vst3"):
         load = processor.load_vst3_preset
     before = _state(processor) if check else b""
+    if check:
+        content = content_of(path)
+        refuse_damaged(f"dawdreamer:{source}: {name}={path!r}", content, before, Path(path).suffix if name == "preset" else "")
     try:
         done = load(path)
     except RuntimeError as error:
@@ -185,7 +190,7 @@ def _load_option(source: str, name: str, path: str, processor: Any, check: bool)
         raise EffectLoadError(
             f"dawdreamer:{source}: the plug-in refused {name}={path!r}; give one that was saved from this plug-in"
         )
-    if check and _state(processor) == before != Path(path).read_bytes():
+    if check and _state(processor) == before != content:
         raise EffectLoadError(f"dawdreamer:{source}: {name}={path!r} {CHANGES_NOTHING}")
 
 

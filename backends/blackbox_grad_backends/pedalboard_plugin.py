@@ -20,7 +20,7 @@ import numpy as np
 
 from blackbox_grad.effects import Audio, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
-from blackbox_grad.files import content_of
+from blackbox_grad.files import content_of, is_pipe
 from blackbox_grad.parameters import FloatArray, ParameterSpace
 from blackbox_grad_backends.native import plugin_folders
 from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
@@ -28,6 +28,7 @@ from blackbox_grad_backends.native.graveyard import Natives, keep_forever, openi
 from blackbox_grad_backends.native.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid
 from blackbox_grad_backends.native.render_method import Measured, choose_method
 from blackbox_grad_backends.native.repeatability import Method
+from blackbox_grad_backends.native.saved_states import refuse_damaged
 from blackbox_grad_backends.native.shared_library import trouble
 from blackbox_grad_backends.native.window_controls import hold_window_controls
 from blackbox_grad_backends.options import CHANGES_NOTHING, PLUGIN_OPTIONS, check_options, path_in
@@ -146,7 +147,12 @@ def _open_plugin(path: Path, name: str | None, options: Mapping[str, Any]) -> An
         plugin = _construct(kind, str(path), name)
         for option, state in options.items():
             before = plugin.raw_state, plugin.preset_data
+            if not isinstance(state, bytes) and is_pipe(state):
+                raise EffectLoadError(
+                    f"pedalboard:{path}: {option}={os.fspath(state)!r} is a pipe, which is read once; name a file"
+                )
             content = state if isinstance(state, bytes) else content_of(state)  # Pedalboard reads a device for ever
+            refuse_damaged(f"pedalboard:{path}: {option}=", content, before[0], ".vstpreset" if option == "preset" else "")
             if option == "preset":
                 plugin.load_preset(os.fspath(state))
             else:

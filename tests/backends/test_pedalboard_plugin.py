@@ -301,7 +301,7 @@ def test_a_device_is_no_preset_and_no_state(option):
 
 @pytest.mark.plugins
 @pytest.mark.parametrize("backend", ["pedalboard", "dawdreamer"])
-def test_a_preset_that_changes_nothing_is_refused(tmp_path: Path, backend):
+def test_a_preset_that_is_damaged_or_changes_nothing_is_refused(tmp_path: Path, backend):
     plugin = pedalboard.VST3Plugin(str(plugin_folders.find("ZamDelay", "vst3")))
     at_defaults = plugin.preset_data
     for control in list(plugin._parameters)[:4]:
@@ -309,9 +309,11 @@ def test_a_preset_that_changes_nothing_is_refused(tmp_path: Path, backend):
     plugin.process(np.zeros((1, 512), np.float32), 44100)
     preset = plugin.preset_data
     file = tmp_path / "a.vstpreset"
-    for damaged in (preset[: len(preset) // 2], bytes(len(preset)), bytes(255 - b for b in preset)):
+    other = preset[:20] + bytes([preset[20] ^ 1]) + preset[21:]  # of another plug-in
+    refused = r"changes nothing|could not be loaded|refused|could not be opened"
+    for damaged, cause in ((preset[: len(preset) // 2], "is cut off"), (bytes(len(preset)), "begins with"), (other, refused)):
         file.write_bytes(damaged)
-        with pytest.raises(EffectLoadError, match=r"changes nothing|could not be loaded|refused|could not be opened"):
+        with pytest.raises(EffectLoadError, match=cause):
             load(f"{backend}:ZamDelay.vst3", preset=str(file))
     file.write_bytes(preset)
     load(f"{backend}:ZamDelay.vst3", preset=str(file)).close()
