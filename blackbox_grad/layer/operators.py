@@ -99,8 +99,24 @@ class Rendered(torch.autograd.Function):
         return (back(y), back(finite), seed, back(kept), audio), (0, 0, None, 0, None)
 
 
-class _Product(torch.autograd.Function):
-    """Estimates of the vector-Jacobian product, for `x` and `p` as `wanted`. It cannot be differentiated."""
+class _Estimate(torch.autograd.Function):
+    """What cannot be differentiated."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+        """Nothing is needed: see `backward`."""
+
+    @staticmethod
+    def backward(ctx: Any, *_: Any) -> Any:
+        return _refuse_second_derivative()
+
+    @staticmethod
+    def jvp(ctx: Any, *_: Any) -> Any:
+        return _refuse_second_derivative()
+
+
+class _Product(_Estimate):
+    """Estimates of the vector-Jacobian product, for `x` and `p` as `wanted`."""
 
     @staticmethod
     def forward(
@@ -117,18 +133,6 @@ class _Product(torch.autograd.Function):
         audio = audio if audio is not None and audio.shape == x.shape else None  # jacrev makes the batch larger
         problem = renderer.cotangent_problem(x, p, y, finite, lambda: cotangent, seeded(seed), audio)
         return tuple(g for g in renderer.gradients(problem, x, p, finite, *wanted) if g is not None)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
-        """Nothing is needed: see `backward`."""
-
-    @staticmethod
-    def backward(ctx: Any, *_: Any) -> Any:
-        return _refuse_second_derivative()
-
-    @staticmethod
-    def jvp(ctx: Any, *_: Any) -> Any:
-        return _refuse_second_derivative()
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, ...]:
@@ -307,8 +311,8 @@ class EstimatedLoss(torch.autograd.Function):
         return back(EstimatedLoss.apply(*tensors, *inputs[-2:])), 0  # type: ignore[no-untyped-call]
 
 
-class _LossGradient(torch.autograd.Function):
-    """Estimates of the gradients of the losses, for `x` and `p` as `wanted`. It cannot be differentiated."""
+class _LossGradient(_Estimate):
+    """Estimates of the gradients of the losses, for `x` and `p` as `wanted`."""
 
     @staticmethod
     def forward(*inputs: Any) -> tuple[Tensor, ...]:
@@ -316,18 +320,6 @@ class _LossGradient(torch.autograd.Function):
         audio = audio if audio.shape == x.shape else None
         problem = mode.problem(x, p, losses, y, finite, seed, tuple(targets), audio)
         return tuple(g for g in mode.renderer.gradients(problem, x, p, finite, *wanted) if g is not None)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
-        """Nothing is needed: see `backward`."""
-
-    @staticmethod
-    def backward(ctx: Any, *_: Any) -> Any:
-        return _refuse_second_derivative()
-
-    @staticmethod
-    def jvp(ctx: Any, *_: Any) -> Any:
-        return _refuse_second_derivative()
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, ...]:
