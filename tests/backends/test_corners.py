@@ -96,6 +96,7 @@ def test_a_narrowed_parameter_means_the_same_values(parameter):
     assert note(parameter, WHOLE) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locator", ["ZynReverb.so"])
 def test_zynreverb_opens_without_its_largest_rooms_and_says_so(locator):
     if plugin_folders.find(locator, "vst2") is None:

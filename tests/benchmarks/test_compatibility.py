@@ -122,6 +122,7 @@ def test_trouble_is_a_row_and_not_the_end(tmp_path: Path, trouble: dict[str, str
     assert "*it opens*: EffectNotFoundError: " in page
 
 
+@pytest.mark.slow
 def test_a_run_that_was_interrupted_goes_on_and_keeps_what_is_known(tmp_path: Path, trouble: dict[str, str]) -> None:
     run(tmp_path, "trouble:works", **trouble)
     known = json.loads((tmp_path / "results.json").read_text("utf-8"))

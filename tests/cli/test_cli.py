@@ -3,65 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import pytest
+from command_line import PROGRAM, Capture, fail, fail_here, run, run_here, succeed, succeed_here
 
 from blackbox_grad import __version__, audio_files, load
 from blackbox_grad.cli import main
 from blackbox_grad.dependencies import install_line
 from blackbox_grad.matching import demo as demonstration
 
-PROGRAM = Path(sys.executable).with_name("blackbox-grad")
 BUILTIN = "pedalboard-builtin:Distortion"
-Capture: TypeAlias = "pytest.CaptureFixture[str]"
-
-
-def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [str(PROGRAM), *map(str, arguments)]
-    environ = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")} | environment
-    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=240, check=False)
-
-
-def succeed(*arguments: str | Path, **environment: str) -> str:
-    done = run(*arguments, **environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def fail(*arguments: str | Path, code: int = 1, **environment: str) -> str:
-    """The text on stderr; stdout stays empty."""
-    done = run(*arguments, **environment)
-    assert (done.returncode, done.stdout) == (code, ""), done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    if code == 1:
-        assert done.stderr.count("\n") == 1, done.stderr
-    return done.stderr
-
-
-def run_here(capsys: Capture, *arguments: str | Path) -> str:
-    """`succeed` in this process, which has already imported torch."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    printed = capsys.readouterr()
-    assert ended.value.code == 0, printed.err
-    return printed.out
-
-
-def fail_here(capsys: Capture, *arguments: str | Path) -> str:
-    """`fail` in this process."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    printed = capsys.readouterr()
-    assert (ended.value.code, printed.out, printed.err.count("\n")) == (1, "", 1), printed.out + printed.err
-    return printed.err
 
 
 @pytest.fixture(scope="module")
@@ -82,19 +39,20 @@ def dry(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def wet(folder: Path, dry: Path) -> Path:
     """`dry.wav` through a soft clipper at Drive 24 dB, Level -6 dB."""
-    succeed("render", "reference:soft-clip", dry, folder / "wet.wav", "--set", "Drive=24dB", "--set", "Level=-6 dB")
+    with pytest.raises(SystemExit, match="0"):
+        main(f"render reference:soft-clip {dry} {folder}/wet.wav --set Drive=24dB --set Level=-6dB --host in-process".split())
     return folder / "wet.wav"
 
 
 # the program
 
 
-def test_version_and_help() -> None:
+def test_version_and_help(capsys: Capture) -> None:
     assert succeed("--version") == f"blackbox-grad {__version__}\n"
+    listed = succeed_here(capsys, "--help")
     for command in ("effects", "inspect", "render", "match", "demo"):
-        assert command in succeed("--help")
-    for command in ("effects", "inspect", "render", "match"):
-        assert f"blackbox-grad {command}" in succeed(command, "--help")
+        assert command in listed
+        assert f"blackbox-grad {command}" in succeed_here(capsys, command, "--help")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["match", "--help"], ["effects"], ["inspect", "reference:gain"]])
@@ -108,11 +66,12 @@ def test_nothing_heavy_is_imported_before_it_is_needed(arguments: list[str]) -> 
     assert done.stderr.strip() == "[]"
 
 
-def test_wrong_usage_is_exit_code_2(folder: Path, dry: Path) -> None:
+def test_wrong_usage_is_exit_code_2(folder: Path, dry: Path, capsys: Capture) -> None:
     assert "No such command" in fail("mach", code=2)
-    assert "Missing argument" in fail("render", "reference:gain", code=2)
-    assert "given twice" in fail("render", "reference:gain", dry, folder / "o.wav", *2 * ["--set", "Gain=1dB"], code=2)
-    assert "Drive=0.4" in fail("render", "reference:gain", dry, folder / "o.wav", "--set", "Gain", code=2)
+    assert "Missing argument" in fail_here(capsys, "render", "reference:gain", code=2)
+    render = "render", "reference:gain", dry, folder / "o.wav"
+    assert "given twice" in fail_here(capsys, *render, *2 * ["--set", "Gain=1dB"], code=2)
+    assert "Drive=0.4" in fail_here(capsys, *render, "--set", "Gain", code=2)
 
 
 def test_errors_are_red_unless_colours_are_not_wanted() -> None:
@@ -205,11 +164,11 @@ def test_an_adapter_replaces_no_command(adapter: str) -> None:
 # effects
 
 
-def test_effects_lists_what_is_installed() -> None:
-    listed = [line.split() for line in succeed("effects").splitlines()]
+def test_effects_lists_what_is_installed(capsys: Capture) -> None:
+    listed = [line.split() for line in succeed_here(capsys, "effects").splitlines()]
     assert ["reference:soft-clip"] in listed
     assert [BUILTIN, "Pedalboard"] in listed
-    rows = json.loads(succeed("effects", "--json"))
+    rows = json.loads(succeed_here(capsys, "effects", "--json"))
     assert {"reference:gain", "pedalboard-builtin:Reverb"} <= {row["address"] for row in rows}
     assert {row["status"] for row in rows if row["backend"] == "reference"} == {"listed"}
     assert {row["name"] for row in rows if row["backend"] == "reference"} == {"gain", "soft-clip", "biquad", "delay"}
@@ -217,43 +176,43 @@ def test_effects_lists_what_is_installed() -> None:
 
 def test_effects_are_searched_by_the_words_of_their_names_and_makers(capsys: Capture) -> None:
     def found(*words: str) -> set[str]:
-        listed = json.loads(run_here(capsys, "effects", "--json", "--backend", "pedalboard-builtin", *words))
+        listed = json.loads(succeed_here(capsys, "effects", "--json", "--backend", "pedalboard-builtin", *words))
         return {row["address"] for row in listed}
 
     shelves = {"pedalboard-builtin:HighShelfFilter", "pedalboard-builtin:LowShelfFilter"}
     assert found("SHELF") == found("filter", "shelf") == found("shelf", "pedalboard") == shelves
-    none = run("effects", "there is none like it")
+    none = run_here(capsys, "effects", "there is none like it")
     assert (none.returncode, none.stderr) == (1, "")
     assert "0 effects with 'there is none like it'" in none.stdout
 
 
-def test_effects_can_be_checked() -> None:
-    rows = json.loads(succeed("effects", "--backend", "reference", "--check", "--json"))
+def test_effects_can_be_checked(capsys: Capture) -> None:
+    rows = json.loads(succeed_here(capsys, "effects", "--backend", "reference", "--check", "--json"))
     assert [(row["address"], row["status"], row["parameters"]) for row in rows] == [
         ("reference:gain", "ok", 1),
         ("reference:soft-clip", "ok", 2),
         ("reference:biquad", "ok", 3),
         ("reference:delay", "ok", 3),
     ]
-    assert "soft-clip" in succeed("effects", "--backend", "reference", "--check")
+    assert "soft-clip" in succeed_here(capsys, "effects", "--backend", "reference", "--check")
 
 
-def test_an_unknown_backend_suggests_its_neighbour() -> None:
-    assert "did you mean 'reference'" in fail("effects", "--backend", "referense")
+def test_an_unknown_backend_suggests_its_neighbour(capsys: Capture) -> None:
+    assert "did you mean 'reference'" in fail_here(capsys, "effects", "--backend", "referense")
 
 
 # inspect
 
 
-def test_inspect_describes_an_effect() -> None:
-    text = succeed("inspect", "reference:delay")
+def test_inspect_describes_an_effect(capsys: Capture) -> None:
+    text = succeed_here(capsys, "inspect", "reference:delay")
     for expected in ("Time", "continuous", "1 ms to 400 ms (log)", "latency", "bit-equal", "times real time"):
         assert expected in text
     assert "blackbox-grad render reference:delay" in text
 
 
-def test_inspect_as_json_has_the_same_facts() -> None:
-    data = json.loads(succeed("inspect", BUILTIN, "--json", "--sample-rate", "48000"))
+def test_inspect_as_json_has_the_same_facts(capsys: Capture) -> None:
+    data = json.loads(succeed_here(capsys, "inspect", BUILTIN, "--json", "--sample-rate", "48000"))
     assert (data["address"], data["sample_rate"], data["latency_samples"]) == (BUILTIN, 48000, 0)
     assert 0 < data["seconds_per_second"] < 5
     (drive,) = data["parameters"]
@@ -261,18 +220,18 @@ def test_inspect_as_json_has_the_same_facts() -> None:
     assert drive["native_minimum"] < drive["native_maximum"]
 
 
-def test_inspect_says_what_to_turn_on_and_audible_leaves_it_out(dry: Path, tmp_path: Path) -> None:
+def test_inspect_says_what_to_turn_on_and_audible_leaves_it_out(dry: Path, tmp_path: Path, capsys: Capture) -> None:
     program = tmp_path / "band.dsp"
     program.write_text(
         'process = *(hslider("Level", 0.5, 0, 1, 0.01)) : *(select2(checkbox("Active"), 1, hslider("Gain", 0.5, 0, 1, 0.01)));'
     )
-    text = succeed("inspect", f"faust:{program}")
+    text = succeed_here(capsys, "inspect", f"faust:{program}")
     assert "1 continuous parameters change nothing" in text
     assert "Gain: turn on 'Active': fixed={'Active': 'on'}, or --set Active=on" in " ".join(text.split())
     assert any("Gain" in line and "not heard" in line for line in text.splitlines())
     wanted = dry, dry, "--only", "audible", "--renders", "8", "--json"
     for settings, names in (((), ["Level"]), (("--set", "Active=on"), ["Gain", "Level"])):
-        found = json.loads(succeed("match", f"faust:{program}", *wanted, *settings))
+        found = json.loads(succeed_here(capsys, "match", f"faust:{program}", *wanted, *settings))
         assert sorted(p["name"] for p in found["parameters"] if p["free"]) == names
 
 
@@ -294,16 +253,16 @@ def test_inspect_and_render_a_real_plugin(dry: Path, tmp_path: Path) -> None:
     assert np.abs(audio_files.read(tmp_path / "wet.wav")[0]).max() > 0.01
 
 
-def test_inspect_deep_measures_shows_and_remembers(tmp_path: Path) -> None:
+def test_inspect_deep_measures_shows_and_remembers(tmp_path: Path, capsys: Capture) -> None:
     environment = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     command = "inspect", "reference:gain", "--deep"
-    done = run(*command, "--report", tmp_path / "report.html", **environment)
+    done = run_here(capsys, *command, "--report", tmp_path / "report.html", **environment)
     assert done.returncode == 0, done.stderr
     for text in ("bit-equal", "continuous", "cotangent", "report.html"):
         assert text in done.stdout
     assert "/120 s" in done.stderr
     assert "<svg" in (tmp_path / "report.html").read_text()
-    again = run(*command, "--json", **environment)
+    again = run_here(capsys, *command, "--json", **environment)
     data = json.loads(again.stdout)
     assert data["parameters"][0]["probe_kind"] == "cotangent"
     assert again.stderr == ""  # remembered
@@ -311,9 +270,9 @@ def test_inspect_deep_measures_shows_and_remembers(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_inspect_deep_says_that_a_limit_ended_it(tmp_path: Path) -> None:
+def test_inspect_deep_says_that_a_limit_ended_it(tmp_path: Path, capsys: Capture) -> None:
     command = "inspect", "reference:biquad", "--deep", "--renders", "100"
-    done = run(*command, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    done = run_here(capsys, *command, XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert done.returncode == 0
     assert "ended early, as its 100 renders were made; 3 of 3 parameters are not fully measured" in done.stderr
     assert "bit-equal" in done.stdout
@@ -322,28 +281,34 @@ def test_inspect_deep_says_that_a_limit_ended_it(tmp_path: Path) -> None:
 # render
 
 
-def test_render_takes_normalised_and_native_values(dry: Path, tmp_path: Path) -> None:
+def test_render_takes_normalised_and_native_values(dry: Path, tmp_path: Path, capsys: Capture) -> None:
     audio, rate = audio_files.read(dry)
     with load("reference:delay", rate) as effect:
         expected = effect.render(audio, effect.parameters.point({"Time": "250 ms", "Mix": 0.3}))
-    succeed("render", "reference:delay", dry, tmp_path / "wet.wav", "--set", "Time=250ms", "--set", "mix=30%")
+    succeed_here(capsys, "render", "reference:delay", dry, tmp_path / "wet.wav", "--set", "Time=250ms", "--set", "mix=30%")
     rendered, rendered_rate = audio_files.read(tmp_path / "wet.wav")
     assert rendered_rate == rate
     np.testing.assert_array_equal(rendered, expected)
 
 
 @pytest.mark.parametrize(("suffix", "rate", "channels"), [(".flac", 96000, 1), (".ogg", 22050, 2), (".wav", 8000, 1)])
-def test_render_keeps_the_sample_rate_and_channels(tmp_path: Path, suffix: str, rate: int, channels: int) -> None:
+def test_render_keeps_the_sample_rate_and_channels(
+    tmp_path: Path, suffix: str, rate: int, channels: int, capsys: Capture
+) -> None:
     audio = np.random.default_rng(0).uniform(-0.1, 0.1, (channels, rate // 2)).astype(np.float32)
     audio_files.write(tmp_path / f"in{suffix}", audio, rate)
-    data = json.loads(succeed("render", "reference:gain", tmp_path / f"in{suffix}", tmp_path / f"out{suffix}", "--json"))
+    data = json.loads(
+        succeed_here(capsys, "render", "reference:gain", tmp_path / f"in{suffix}", tmp_path / f"out{suffix}", "--json")
+    )
     assert (data["sample_rate"], data["channels"]) == (rate, channels)
     rendered, rendered_rate = audio_files.read(tmp_path / f"out{suffix}")
     assert (rendered.shape, rendered_rate) == (audio.shape, rate)
 
 
 def test_render_prints_the_settings_it_used(dry: Path, tmp_path: Path, capsys: Capture) -> None:
-    text = run_here(capsys, "render", "reference:delay", dry, tmp_path / "o.wav", "--set", "Time=250ms", "--host", "in-process")
+    text = succeed_here(
+        capsys, "render", "reference:delay", dry, tmp_path / "o.wav", "--set", "Time=250ms", "--host", "in-process"
+    )
     rows = {line.split()[0]: line for line in text.splitlines() if line.strip()}
     assert "250 ms" in rows["Time"]
     assert "%" in rows["Mix"]
@@ -354,12 +319,12 @@ def test_the_command_line_replaces_a_setting_of_a_file_in_any_spelling(dry: Path
     rows = [{"name": "Time", "normalised": 0.5}, {"name": "Mix", "normalised": 0.5}]
     (tmp_path / "s.json").write_text(json.dumps({"parameters": rows}))
     command = "render", "reference:delay", dry, tmp_path / "o.wav", "--parameters", tmp_path / "s.json", "--host", "in-process"
-    found = json.loads(run_here(capsys, *command, "--set", "mix=25 %", "--json"))["parameters"]
+    found = json.loads(succeed_here(capsys, *command, "--set", "mix=25 %", "--json"))["parameters"]
     assert {row["name"]: row["normalised"] for row in found if row["name"] != "Feedback"} == {"Time": 0.5, "Mix": 0.25}
 
 
-def test_render_warns_of_clipping(dry: Path, tmp_path: Path) -> None:
-    done = run("render", "reference:gain", dry, tmp_path / "loud.flac", "--set", "Gain=24dB")
+def test_render_warns_of_clipping(dry: Path, tmp_path: Path, capsys: Capture) -> None:
+    done = run_here(capsys, "render", "reference:gain", dry, tmp_path / "loud.flac", "--set", "Gain=24dB")
     assert done.returncode == 0
     assert "exceed full scale" in done.stderr
     assert "clipped" in done.stderr
@@ -393,10 +358,10 @@ def test_render_says_what_is_wrong(folder: Path, arguments: list[str], message: 
 # match
 
 
-def test_match_finds_the_settings_and_leaves_its_files(dry: Path, wet: Path, tmp_path: Path) -> None:
+def test_match_finds_the_settings_and_leaves_its_files(dry: Path, wet: Path, tmp_path: Path, capsys: Capture) -> None:
     outputs = [tmp_path / name for name in ("matched.wav", "report.html", "found.json")]
     options = ["-o", outputs[0], "--report", outputs[1], "--parameters", outputs[2], "--renders", "250", "--json"]
-    done = run("match", "reference:soft-clip", dry, wet, *options)
+    done = run_here(capsys, "match", "reference:soft-clip", dry, wet, *options)
     assert done.returncode == 0, done.stderr
     assert "searching 2 settings, in at most 250 renders" in done.stderr
     assert "renders, distance" in done.stderr
@@ -408,13 +373,13 @@ def test_match_finds_the_settings_and_leaves_its_files(dry: Path, wet: Path, tmp
     assert abs(float(found["Level"][0]) + 6) < 0.5
     assert "<html" in outputs[1].read_text("utf-8")
     assert "reference:soft-clip" in json.loads(outputs[2].read_text())["command"]
-    succeed("render", "reference:soft-clip", dry, tmp_path / "again.wav", "--parameters", outputs[2])
+    succeed_here(capsys, "render", "reference:soft-clip", dry, tmp_path / "again.wav", "--parameters", outputs[2])
     matched, again = (audio_files.read(tmp_path / name)[0] for name in ("matched.wav", "again.wav"))
     np.testing.assert_array_equal(matched, again)
 
 
 def test_match_prints_a_table_and_the_loss(dry: Path, wet: Path, tmp_path: Path, capsys: Capture) -> None:
-    text = run_here(
+    text = succeed_here(
         capsys, "match", "reference:soft-clip", dry, wet, "--renders", "40", "-o", tmp_path / "m.wav", "--hosts", "1"
     )
     for expected in ("Drive", "Level", "distance to the target ", "remain", " renders in ", "m.wav"):
@@ -445,7 +410,7 @@ def test_an_effect_and_its_recordings_are_given_by_place_or_by_name(dry: Path, w
         ("--effect", "soft-clip", dry, wet),
         ("--reference", wet, "--input", dry, "--effect", "soft-clip"),
     )
-    found = [json.loads(run_here(capsys, *usual, *way)) for way in ways]
+    found = [json.loads(succeed_here(capsys, *usual, *way)) for way in ways]
     assert all(f["loss"] == found[0]["loss"] and f["effect"] == "reference:soft-clip" for f in found)
     for wrong, said in (
         (("soft-clip", dry), "TARGET is missing"),
@@ -473,7 +438,7 @@ def test_a_shell_completes_effects_commands_and_options(words: list[str], offere
 
 def test_match_holds_what_it_is_told_to_hold(dry: Path, wet: Path, capsys: Capture) -> None:
     held = json.loads(
-        run_here(
+        succeed_here(
             capsys,
             "match",
             "reference:soft-clip",
@@ -492,11 +457,12 @@ def test_match_holds_what_it_is_told_to_hold(dry: Path, wet: Path, capsys: Captu
     assert held[1]["native"] == "-6 dB"
 
 
-def test_hosts_are_chosen_by_option_and_by_environment(folder: Path, dry: Path, third_party: str) -> None:
+@pytest.mark.usefixtures("third_party")
+def test_hosts_are_chosen_by_option_and_by_environment(folder: Path, dry: Path, capsys: Capture) -> None:
     """The third party's host renders at half the level."""
 
     def level(*options: str, **environment: str) -> float:
-        succeed("render", "reference:gain", dry, folder / "h.wav", *options, PYTHONPATH=third_party, **environment)
+        succeed_here(capsys, "render", "reference:gain", dry, folder / "h.wav", *options, **environment)
         return float(np.abs(audio_files.read(folder / "h.wav")[0]).max())
 
     full = level()
@@ -504,25 +470,27 @@ def test_hosts_are_chosen_by_option_and_by_environment(folder: Path, dry: Path, 
     assert level("--host", "third-party") == pytest.approx(full / 2, rel=1e-3)
     assert level(BLACKBOX_GRAD_HOST="third-party:level=0.25") == pytest.approx(full / 4, rel=1e-3)
     assert level("--host", "in-process", BLACKBOX_GRAD_HOST="third-party") == full
-    assert "did you mean 'in-process'" in fail("inspect", "reference:gain", "--host", "in-proces")
-    assert "BLACKBOX_GRAD_HOST='here': no host 'here'" in fail("inspect", "reference:gain", BLACKBOX_GRAD_HOST="here")
+    assert "did you mean 'in-process'" in fail_here(capsys, "inspect", "reference:gain", "--host", "in-proces")
+    assert "BLACKBOX_GRAD_HOST='here': no host 'here'" in fail_here(
+        capsys, "inspect", "reference:gain", BLACKBOX_GRAD_HOST="here"
+    )
 
 
-def test_hosts_are_counted_or_described_and_not_both(dry: Path, wet: Path) -> None:
+def test_hosts_are_counted_or_described_and_not_both(dry: Path, wet: Path, capsys: Capture) -> None:
     both = ("--hosts", "2", "--host", "in-process")
-    assert "--host" in fail("match", "reference:soft-clip", dry, wet, *both, code=2)
+    assert "--host" in fail_here(capsys, "match", "reference:soft-clip", dry, wet, *both, code=2)
 
 
 @pytest.mark.parametrize("loss", ["third_party_loss.Doubled", "third-party + 0.5*mel"])
 def test_match_takes_losses_of_other_packages(dry: Path, wet: Path, third_party: str, capsys: Capture, loss: str) -> None:
     arguments = ("match", "reference:soft-clip", dry, wet, "--renders=20", "--json", "--host=in-process", f"--loss={loss}")
-    assert json.loads(run_here(capsys, *arguments))["loss_name"] == loss
+    assert json.loads(succeed_here(capsys, *arguments))["loss_name"] == loss
 
 
 def test_match_repeats_itself_whatever_the_number_of_hosts(dry: Path, wet: Path, capsys: Capture) -> None:
     runs = [
         json.loads(
-            run_here(capsys, "match", "reference:soft-clip", dry, wet, "--renders=40", "--seed=3", "--json", f"--hosts={n}")
+            succeed_here(capsys, "match", "reference:soft-clip", dry, wet, "--renders=40", "--seed=3", "--json", f"--hosts={n}")
         )
         for n in "12"
     ]
@@ -535,7 +503,7 @@ def test_a_target_at_another_sample_rate_is_resampled(dry: Path, wet: Path, tmp_
     audio, rate = audio_files.read(wet, 48000)
     audio_files.write(tmp_path / "wet48.wav", audio, rate)
     data = json.loads(
-        run_here(capsys, "match", "reference:soft-clip", dry, tmp_path / "wet48.wav", "--renders", "80", "--json")
+        succeed_here(capsys, "match", "reference:soft-clip", dry, tmp_path / "wet48.wav", "--renders", "80", "--json")
     )
     assert data["sample_rate"] == 44100
     assert data["loss"] < 0.5 * data["loss_start"]
@@ -562,11 +530,11 @@ def test_match_says_what_is_wrong(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
-def test_an_output_that_fails_takes_nothing_else_with_it(dry: Path, wet: Path, tmp_path: Path) -> None:
+def test_an_output_that_fails_takes_nothing_else_with_it(dry: Path, wet: Path, tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "matched.wav").symlink_to("/dev/full")
     (tmp_path / "report.html").symlink_to("/dev/full")
     outputs = ["-o", tmp_path / "matched.wav", "--report", tmp_path / "report.html", "--parameters", tmp_path / "found.json"]
-    done = run("match", "reference:soft-clip", dry, wet, "--renders", "20", "--hosts", "1", *outputs)
+    done = run_here(capsys, "match", "reference:soft-clip", dry, wet, "--renders", "20", "--hosts", "1", *outputs)
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if line.startswith("Error")]
     assert [Path(line.split(": ")[1]).name for line in errors] == ["matched.wav", "report.html"]
@@ -578,9 +546,10 @@ def test_an_output_that_fails_takes_nothing_else_with_it(dry: Path, wet: Path, t
     assert json.loads((tmp_path / "found.json").read_text())["renders"] <= 20
 
 
-def test_a_render_that_fails_ends_a_match_with_the_best_so_far(dry: Path, wet: Path, tmp_path: Path, third_party: str) -> None:
+@pytest.mark.usefixtures("third_party")
+def test_a_render_that_fails_ends_a_match_with_the_best_so_far(dry: Path, wet: Path, tmp_path: Path, capsys: Capture) -> None:
     outputs = ["-o", tmp_path / "matched.wav", "--parameters", tmp_path / "found.json"]
-    done = run("match", "faulty:crash", dry, wet, "--renders", "40", "--hosts", "1", *outputs, PYTHONPATH=third_party)
+    done = run_here(capsys, "match", "faulty:crash", dry, wet, "--renders", "40", "--hosts", "1", *outputs)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.count("Error: faulty:crash: a render crashed with SIGSEGV") == 1
@@ -621,7 +590,7 @@ def test_ctrl_c_ends_a_match_with_the_best_so_far(dry: Path, wet: Path, tmp_path
 def test_the_demo_leaves_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setattr(demonstration, "RENDERS", 40)
     monkeypatch.setattr(demonstration, "EXCERPT", 0.5)
-    text = run_here(capsys, "demo", "--output", tmp_path / "demo")
+    text = succeed_here(capsys, "demo", "--output", tmp_path / "demo")
     assert "hidden" in text
     assert str(tmp_path / "demo" / "report.html") in text
     names = {"input.wav", "target.wav", "matched.wav", "settings.json", "report.html"}
