@@ -22,6 +22,10 @@ EXTRAS_docs := docs
 EXTRAS_mutants := all,test,mutants
 INSTALLED := $(VENV)/.installed
 
+# a process for each core, each with the tests of one file after the other; ARGS='-n 0' runs all in one process
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile -p no:benchmark \
+	--durations=10 --durations-min=1
+
 # install packages where that can be done
 define debian
 	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && ! dpkg -s $(1) >/dev/null 2>&1; then \
@@ -44,10 +48,10 @@ demo: $(INSTALLED)-demo ## find the settings of an effect on a bundled recording
 	$(BIN)/blackbox-grad demo $(ARGS)
 
 test: $(INSTALLED)-test plugins browser ## run the tests, all but the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --durations=10 --durations-min=1 $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 test-all: $(INSTALLED)-test plugins browser ## run the slow tests, which test leaves out: statistics, training, full size
-	$(BIN)/python -m pytest -m slow --durations=10 --durations-min=1 $(ARGS)
+	$(PYTEST) -m slow $(ARGS)
 
 fuzz: $(INSTALLED)-test ## break files and arguments of commands with new seeds; ARGS='--seconds 3600'
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz/fuzz.py $(ARGS)

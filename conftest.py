@@ -24,11 +24,13 @@ settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True
 settings.register_profile("default", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
-left_out = pytest.StashKey[int]()
-
 
 def missing_packages() -> list[str]:
     return [package for package, (name, kind) in PACKAGES.items() if plugin_folders.find(name, kind) is None]
+
+
+def left_out(packages: list[str]) -> str:
+    return f"needs {' and '.join(packages)}"
 
 
 def way_out(packages: list[str]) -> str:
@@ -49,18 +51,18 @@ def pytest_sessionstart() -> None:
 
 
 @pytest.hookimpl(trylast=True)  # after -k and -m
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     marked = [item for item in items if item.get_closest_marker("plugins")]
     if marked and (missing := missing_packages()):
-        config.stash[left_out] = len(marked)
         for item in marked:
-            item.add_marker(pytest.mark.skip(reason=f"needs {' and '.join(missing)}"))
+            item.add_marker(pytest.mark.skip(reason=left_out(missing)))
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if count := config.stash.get(left_out, 0):
-        missing = missing_packages()
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    missing = missing_packages()
+    skipped = terminalreporter.getreports("skipped")  # of all processes of xdist
+    if count := sum(left_out(missing) in str(report.longrepr) for report in skipped if missing):
         terminalreporter.write_line(
             f"Left out: {count} tests that open plug-ins of {' and '.join(missing)}; to have them: {way_out(missing)}",
             yellow=True,
