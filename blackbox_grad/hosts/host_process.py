@@ -153,10 +153,11 @@ class HostProcess:
         return Attachments(tuple((block.number, block.size) for block in fresh), tuple(stale))
 
     def _call(self, message: Open | Run, descriptors: Sequence[int], limits: tuple[float, float]) -> None:
-        self._said, self.limits = self._printed(), limits
+        self.limits = limits
         self._rendering = None
         self.owes = True
-        if self.phase == "idle":
+        if self.phase == "idle":  # what it printed while it started may say why it will not
+            self._said = self._printed()
             self._enter("called")
         self._send(message, descriptors)
 

@@ -166,8 +166,17 @@ def test_what_ended_a_host_is_told_apart(made, fault, said):
     assert renders(pool)
 
 
-def test_a_host_that_does_not_start_says_why(made, monkeypatch):
+@pytest.mark.parametrize("called", ["while it starts", "when it has ended"])
+def test_a_host_that_does_not_start_says_why(monkeypatch, called):
     monkeypatch.setattr(host_process, "_PROGRAM", "raise SystemExit('no such library')")
+    send = host_process.HostProcess._call
+
+    def late(self, *arguments):
+        self._process.wait()
+        send(self, *arguments)
+
+    if called == "when it has ended":
+        monkeypatch.setattr(host_process.HostProcess, "_call", late)
     with (
         bg.ProcessPool(hosts=1) as pool,
         pytest.raises(HostError, match="ended before they rendered: .* exit code 1. It last printed: no such library"),
