@@ -42,6 +42,8 @@ def way_out(packages: list[str]) -> str:
 def pytest_sessionstart() -> None:
     # A shell's background job ignores Ctrl-C and hands that on to its children; the tests of Ctrl-C need the usual.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Processes of xdist have the width of a terminal; tables are as wide as in a pipe.
+    os.environ.pop("COLUMNS", None)
     if REQUIRED and (missing := missing_packages()):
         pytest.exit(
             f"BLACKBOX_GRAD_REQUIRE_PLUGINS is set, and the plug-ins of {' and '.join(missing)} are not installed; "
