@@ -2,7 +2,8 @@
 
 DawDreamer recreates an LV2 plug-in for every render. If its worker is still at work then, the work is done on memory that is gone
 (guitarix's `gx_amp`, `convoLV2`). Others say that they use a worker, and never die (all of `lsp-plugins-lv2`). Only trying tells.
-The result is remembered until the plug-in's bundle changes.
+One that only may use a worker, and dies, is tried again near its defaults: lsp's `art_delay_mono` dies of its own state at far
+settings. The results are remembered until the plug-in's bundle changes.
 """
 
 from __future__ import annotations
@@ -22,30 +23,36 @@ TIME_LIMIT = 120.0
 #: The program of a trial. It imports nothing from the working directory.
 _PROGRAM = """
 import sys
-sys.path[:] = sys.argv[3:]
+sys.path[:] = sys.argv[4:]
 from blackbox_grad_backends import lv2_trial_program
 lv2_trial_program.main()
 """
 
 
-def fate(uri: str, sample_rate: float) -> str:
-    """What became of a plug-in in its trial, as the end of a sentence ("crashed (SIGSEGV)"); empty if it lived."""
+def fate(uri: str, sample_rate: float, gentle: bool = False) -> str:
+    """What became of a plug-in in its trial, as the end of a sentence ("crashed (SIGSEGV)"); empty if it lived.
+
+    Args:
+        sample_rate: Hz.
+        gentle: whether it is opened near its defaults (`native.corners.near_the_default`).
+    """
     cache, stamp = JsonCache("lv2-trials"), file_stamp(f"dawdreamer:{uri}")
-    known = cache.get(uri, stamp) if stamp else None
+    key = f"{uri} gently" if gentle else uri
+    known = cache.get(key, stamp) if stamp else None
     if isinstance(known, str):
         return known
-    found, lasting = _try(uri, sample_rate)
+    found, lasting = _try(uri, sample_rate, gentle)
     if lasting and stamp:
-        cache.put(uri, stamp, found)
+        cache.put(key, stamp, found)
     return found
 
 
-def _try(uri: str, sample_rate: float) -> tuple[str, bool]:
+def _try(uri: str, sample_rate: float, gentle: bool) -> tuple[str, bool]:
     """The fate, and whether it is the plug-in's own: it may be slow because the machine is busy, or killed for want of memory."""
     path = [entry or os.getcwd() for entry in sys.path if isinstance(entry, str)]
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, uri, repr(sample_rate), *path],
+            [sys.executable, "-c", _PROGRAM, uri, repr(sample_rate), str(int(gentle)), *path],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -22,19 +22,18 @@ _PATIENCE = 4.0
 
 
 def main() -> None:
-    """`sys.argv` holds the URI and the sample rate in Hz."""
+    """`sys.argv` holds the URI, the sample rate in Hz, and 1 if the plug-in is opened gently."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG: it ends with its parent
     uri, sample_rate = sys.argv[1], float(sys.argv[2])
     plugin = lv2_bundles.description(uri)
-    needed = plugin is not None and any(feature.endswith("worker#schedule") for feature in plugin.required)
-    short = _SHORT if needed else _SHORT // 10
+    short = _SHORT if plugin is not None and plugin.needs_worker else _SHORT // 10
     backend = DawDreamerPluginBackend(tries=False)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"gentle": sys.argv[3] == "1"}
     rng = np.random.default_rng(0)
     for _ in range(_ROUNDS):
         effect = backend.open(uri, sample_rate, options)
-        options = dict(effect.learnt)
+        options |= effect.learnt
         deadline = time.monotonic() + _PATIENCE
         for length in [512] * short + [8192] * _LONG:
             if time.monotonic() > deadline:

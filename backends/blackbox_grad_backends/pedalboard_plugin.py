@@ -25,6 +25,7 @@ from blackbox_grad.parameters import FloatArray, ParameterSpace
 from blackbox_grad_backends.native import plugin_folders
 from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
 from blackbox_grad_backends.native.graveyard import Natives, keep_forever, opening, undisturbed
+from blackbox_grad_backends.native.pinned import FIXED, pinned
 from blackbox_grad_backends.native.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid
 from blackbox_grad_backends.native.render_method import Measured, choose_method
 from blackbox_grad_backends.native.repeatability import Method
@@ -60,9 +61,11 @@ _KEPT: list[Any] = []
 class PedalboardPluginBackend:
     """Opens VST3 and Audio Unit effects with Pedalboard."""
 
+    takes_fixed = True
+
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> PedalboardPluginEffect:
         options = dict(options)
-        measured = Measured.of(options.pop("measured", None))
+        measured, fixed = Measured.of(options.pop("measured", None)), options.pop(FIXED, {})
         if "sidechain" in options:
             raise EffectLoadError(f"pedalboard:{locator}: Pedalboard has no side chains; open it as dawdreamer:{locator}")
         check_options(f"pedalboard:{locator}", options, PLUGIN_OPTIONS)
@@ -71,7 +74,9 @@ class PedalboardPluginBackend:
             raise EffectLoadError(f"this machine cannot open {path} as a plug-in: {cause}")
         natives, elsewhere = Natives(), f"dawdreamer:{path}" if path.suffix.lower() == ".vst3" and name is None else ""
         with opening(natives):
-            return PedalboardPluginEffect(natives, partial(_open_plugin, path, name, options), sample_rate, measured, elsewhere)
+            return PedalboardPluginEffect(
+                natives, partial(_open_plugin, path, name, options), sample_rate, measured, elsewhere, fixed
+            )
 
     def claims(self, locator: str) -> float:
         if importlib.util.find_spec("pedalboard") is None:
@@ -217,6 +222,7 @@ class PedalboardPluginEffect(PluginEffect):
         sample_rate: float,
         measured: Measured | None = None,
         elsewhere: str = "",
+        fixed: Mapping[str, Any] | None = None,
     ) -> None:
         self._natives, self._open_plugin, self._elsewhere = natives, open_plugin, elsewhere
         natives["plugin"] = open_plugin()
@@ -230,10 +236,15 @@ class PedalboardPluginEffect(PluginEffect):
         if hidden > _MOST_HIDDEN:
             controls = [c for c in controls if c.is_automatable]
         described = measured.described if measured else map(describe, controls)
-        self._use(ParameterSpace(hold_window_controls(described)), [c.index for c in controls])
+        space, indices = ParameterSpace(hold_window_controls(described)), [c.index for c in controls]
+        self._pinned = {indices[i]: value for i, value in pinned(fixed or {}, space).items()}
+        self._use(space, indices)
+        if measured and dict(measured.pinned) != self._pinned:
+            measured = None
         self._touch()
         self.latency = int(self._plugin.reported_latency_samples)
-        measured = measured or self._measure({i for i, c in enumerate(controls) if is_doubtful(c)})
+        doubtful = {i for i, c in enumerate(controls) if is_doubtful(c) and c.index not in self._pinned}
+        measured = measured or self._measure(doubtful)
         self.learnt = {"measured": measured.plain()}
         self._render: Method = getattr(self, measured.method)
         self.repeatability = measured.error
@@ -245,7 +256,8 @@ class PedalboardPluginEffect(PluginEffect):
         methods = [self.render_reset, self.render_settled, self.render_recreated, self.render_anew]
         choice = choose_method(self, methods, doubtful)
         kept = tuple(i for i in range(len(self.parameters)) if i not in doubtful or i in choice.live)
-        return Measured(choice.method.__name__, choice.error, kept, self.parameters.everything)
+        pins = tuple(self._pinned.items())
+        return Measured(choice.method.__name__, choice.error, kept, self.parameters.everything, pinned=pins)
 
     @property
     def method(self) -> str:
@@ -276,7 +288,7 @@ class PedalboardPluginEffect(PluginEffect):
     def render_reset(self, audio: Audio, values: FloatArray) -> Audio:
         self._on_reset("ClearsAudioOnReset")
         # A reset that only clears audio keeps the native parameter objects alive; after a re-creation, using an old one crashes.
-        for control, value in zip(self._controls, on_grid(values, self.parameters), strict=True):
+        for control, value in zip(self._controls, self._numbers(values), strict=True):
             control.raw_value = value
         return self._run(audio, reset=True)
 
@@ -324,13 +336,21 @@ class PedalboardPluginEffect(PluginEffect):
 
     def _use(self, parameters: ParameterSpace, indices: list[int]) -> None:
         self.parameters, self._indices = parameters, indices
+        self._held = [(k, self._pinned[i]) for k, i in enumerate(indices) if i in self._pinned]
         controls = self._plugin._parameters
         self._controls = [controls[i] for i in indices]
 
     def _set(self, values: FloatArray) -> None:
         controls = self._plugin._parameters
-        for index, value in zip(self._indices, on_grid(values, self.parameters), strict=True):
+        for index, value in zip(self._indices, self._numbers(values), strict=True):
             controls[index].raw_value = value
+
+    def _numbers(self, values: FloatArray) -> list[float]:
+        """`[F]` -> `F` values of the plug-in's controls."""
+        numbers = on_grid(values, self.parameters)
+        for position, value in self._held:
+            numbers[position] = value
+        return numbers
 
     def _touch(self) -> None:
         """Move every parameter once: some start from a value that they never reach again (ZamEQ2's frequencies, by 3e-7)."""

@@ -117,6 +117,8 @@ def _single(spec: EffectSpec) -> tuple[Effect, EffectSpec]:
             learnt = _of_backend(spec)
             if not getattr(opening, "opens_gently", False):
                 learnt.pop(GENTLE, None)
+            if spec.fixed and getattr(opening, "takes_fixed", False):
+                learnt["fixed"] = dict(spec.fixed)
             effect = opening.open(locator, spec.sample_rate, dict(spec.options) | learnt)
     except ModuleNotFoundError as error:
         raise missing_dependency(error, f"backend {name!r}") from error

@@ -80,6 +80,9 @@ class Backend(Protocol):
         A backend with `opens_gently = True` gets the option `gentle=True` after opening the effect has ended a host process. It
         then keeps away from the ends of the effect's settings, and the effect says so in its `notes`.
 
+        A backend with `takes_fixed = True` gets the option `fixed={name: value}` if the caller fixes parameters, as in `load`. It
+        then never moves them, not even while it opens the effect: some plug-ins fail at other values.
+
         A backend may also have `file(locator) -> Path | None`, the file behind a locator. A scan that opens effects caches its
         result until that file changes. And it may have `catalogue()`, which yields, for each locator of `scan`, the locator, the
         effect's name and its maker ("" if unknown), so that they are found by name.

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from blackbox_grad.errors import EffectLoadError
-from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend, DawDreamerPluginEffect
+from blackbox_grad_backends.dawdreamer_effect import DawDreamerPluginEffect
+from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend
 from blackbox_grad_backends.native import lv2_bundles
 from blackbox_grad_backends.native.lv2_refusals import why_not_loaded
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from blackbox_grad.effects import EffectSpec, load
-from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend, DawDreamerPluginEffect
+from blackbox_grad_backends.dawdreamer_effect import DawDreamerPluginEffect
+from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend
 from blackbox_grad_backends.native import lv2_bundles, plugin_folders
 from blackbox_grad_backends.native.lv2_description import PluginDescription, Port, PortGroup
 from blackbox_grad_backends.native.lv2_parameters import HostRange, describe_port, is_for_the_host, ports_of_controls

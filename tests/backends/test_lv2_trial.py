@@ -9,7 +9,8 @@ import pytest
 
 from blackbox_grad.errors import EffectLoadError
 from blackbox_grad_backends import lv2_trial
-from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend, DawDreamerPluginEffect
+from blackbox_grad_backends.dawdreamer_effect import DawDreamerPluginEffect
+from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend
 from blackbox_grad_backends.native import lv2_bundles
 
 DELAY = "urn:zamaudio:ZamDelay"
@@ -62,6 +63,15 @@ def test_what_dies_in_its_trial_is_refused(
     with pytest.raises(EffectLoadError, match=name if lasts else "crashed again"):
         opened()
     assert bool(tried) == (not lasts)
+
+
+def test_what_dies_at_far_settings_opens_near_its_defaults(with_worker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lv2_trial, "_try", lambda uri, rate, gentle: ("" if gentle else "crashed (SIGSEGV)", True))
+    assert "stay near their defaults" in opened().notes[0]
+    manifest = with_worker / "manifest.ttl"
+    manifest.write_text(manifest.read_text().replace("lv2:optionalFeature <", "lv2:requiredFeature <"))
+    with pytest.raises(EffectLoadError, match=r"crashed \(SIGSEGV\)$"):  # its worker may kill it at any setting
+        opened()
 
 
 def test_what_hangs_in_its_trial_is_refused(with_worker: Path, monkeypatch: pytest.MonkeyPatch) -> None:

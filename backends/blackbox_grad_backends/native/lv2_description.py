@@ -143,3 +143,8 @@ class PluginDescription:
     def uses_worker(self) -> bool:
         """Whether it hands work to a thread of the host."""
         return any(name.startswith(_WORKER) for name in (*self.required, *self.optional, *self.extension_data))
+
+    @property
+    def needs_worker(self) -> bool:
+        """Whether it does nothing without one."""
+        return any(name.startswith(_WORKER) for name in self.required)

@@ -55,6 +55,7 @@ class Measured:
         side_copies: as in `PluginEffect`.
         reaches: for each control, from where to where it may go (`native.corners`).
         latency: at the defaults, as `native.latency` found it; None before it is known.
+        pinned: index in the host and value of the controls that the caller held (`native.pinned`). It is true for these only.
         keeps_first: whether the first instance must not be freed (`native.lv2_freeing`).
     """
 
@@ -67,6 +68,7 @@ class Measured:
     ranges: tuple[HostRange | None, ...] = ()
     reaches: tuple[tuple[float, float], ...] = ()
     latency: int | None = None
+    pinned: tuple[tuple[int, float], ...] = ()
     keeps_first: bool = False
 
     def plain(self) -> dict[str, Any]:
