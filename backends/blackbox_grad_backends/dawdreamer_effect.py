@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from blackbox_grad.effects import Audio, PluginEffect
-from blackbox_grad.errors import BlackboxGradError, EffectLoadError, RenderError
+from blackbox_grad.errors import EffectLoadError, RenderError
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends import dawdreamer_controls
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph, cause_of_freeze
-from blackbox_grad_backends.native.corners import WHOLE, Reach, find_reaches, narrowed, near_the_default, notes
+from blackbox_grad_backends.native.corners import WHOLE, Reach, narrowed, notes, touched
 from blackbox_grad_backends.native.determinism import zeroed_memory
 from blackbox_grad_backends.native.graveyard import undisturbed
 from blackbox_grad_backends.native.latency import true_latency
@@ -131,29 +131,14 @@ class DawDreamerPluginEffect(PluginEffect):
         self._use([shown[i] for i in measured.kept])
 
     def _find_reaches(self, gentle: bool) -> list[Reach]:
-        """Touch the plug-in; if it fails, look for what does not. `gentle`: it has ended a process, so keep near its defaults."""
-        pinned = set(self._held)
-        if gentle:
-            return [WHOLE if i in pinned else near_the_default(p) for i, p in enumerate(self.parameters.everything)]
-        try:
-            self._touch()
-        except BlackboxGradError:
-            raise
-        except Exception:
-            silence = np.zeros((self.inputs, BLOCK), np.float32)
+        silence = np.zeros((self.inputs, BLOCK), np.float32)
 
-            def attempt(values: FloatArray) -> None:
-                try:
-                    self._run(silence, self.parameters.defaults)  # a value that a plug-in has already is no change to it
-                    self._run(silence, values)
-                except Exception:
-                    self._create()
-                    raise
+        def attempt(values: FloatArray) -> None:
+            self._run(silence, self.parameters.defaults)  # a value that a plug-in has already is no change to it
+            self._run(silence, values)
 
-            self._create()
-            found = find_reaches(self.parameters.everything, self.parameters.defaults, attempt)
-            return [WHOLE if i in pinned else reach for i, reach in enumerate(found)]
-        return [WHOLE] * len(self.parameters)
+        everything, defaults = self.parameters.everything, self.parameters.defaults
+        return touched(everything, defaults, self._held, gentle, self._touch, attempt, self._create)
 
     def _measure(self, doubtful: set[int]) -> Measured:
         methods = [self.render_reloaded, self.render_settled, self.render_recreated]
@@ -202,13 +187,15 @@ class DawDreamerPluginEffect(PluginEffect):
 
     def _run(self, audio: Audio, values: FloatArray) -> Audio:
         """`[inputs, N]` -> `[outputs, N]` after a reset."""
-        values = self._lows + values * self._spans
-        values[self._held] = self._held_values
-        natives = host_values(values, self._natives, self._ranges)
-        settings = zip(self._indices, natives, strict=True)
-        result = self._graph.render(audio, settings)
+        result = self._graph.render(audio, zip(self._indices, self._numbers(values), strict=True))
         self._latencies.add(self._graph.processor.get_latency_samples())
         return result
+
+    def _numbers(self, values: FloatArray) -> list[float]:
+        """`[F]` -> `F` values of the plug-in's controls."""
+        values = self._lows + values * self._spans
+        values[self._held] = self._held_values
+        return host_values(values, self._natives, self._ranges)
 
     def _create(self) -> None:
         """Replace the processor by a new one."""

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from blackbox_grad import EffectSpec, Parameter, ParameterSpace, ProcessPool, errors, load
+from blackbox_grad_backends.dawdreamer_effect import DawDreamerPluginEffect
 from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend
 from blackbox_grad_backends.native import plugin_folders
 from blackbox_grad_backends.native.corners import WHOLE, Reach, find_reaches, narrowed, near_the_default, note, notes
+from blackbox_grad_backends.pedalboard_effect import PedalboardPluginEffect
 
 SPACE = ParameterSpace(
     [
@@ -159,3 +161,28 @@ def test_many_notes_are_one():
     assert sentence.startswith("9 parameters stay near their defaults")
     assert len(notes(many[:3], [near_the_default(p) for p in many[:3]])) == 3
     assert notes(many, [WHOLE] * 9) == ()
+
+
+@pytest.mark.plugins
+@pytest.mark.parametrize("address", ["pedalboard:ZamDelay.vst3", "dawdreamer:urn:zamaudio:ZamDelay"])
+def test_a_plugin_that_fails_at_an_end_opens_without_it(address, monkeypatch):
+    """A real plug-in that throws where it does not throw by itself."""
+
+    def guarded(numbers):
+        def watched(effect, values):
+            found = numbers(effect, values)
+            if found[effect.parameters.names.index("Feedback")] > 0.75:
+                raise MemoryError("std::bad_alloc")
+            return found
+
+        return watched
+
+    for kind in (DawDreamerPluginEffect, PedalboardPluginEffect):
+        monkeypatch.setattr(kind, "_numbers", guarded(kind._numbers))
+    with load(address, parameters="all") as effect:
+        assert len(effect.notes) == 1
+        assert effect.notes[0].startswith("'Feedback' goes from 0 ")
+        end = effect.parameters.defaults.copy()
+        end[effect.parameters.names.index("Feedback")] = 1.0
+        assert np.isfinite(effect.render(np.ones((1, 512), np.float32), end)).all()
+        assert effect.parameters.everything[effect.parameters.names.index("Feedback")].maximum == pytest.approx(0.74, abs=0.01)

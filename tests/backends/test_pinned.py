@@ -12,7 +12,7 @@ from blackbox_grad import Parameter, ParameterSpace, load
 from blackbox_grad_backends.dawdreamer_graph import Graph
 from blackbox_grad_backends.native import plugin_folders
 from blackbox_grad_backends.native.pinned import pinned
-from blackbox_grad_backends.pedalboard_plugin import PedalboardPluginEffect
+from blackbox_grad_backends.pedalboard_effect import PedalboardPluginEffect
 
 SPACE = ParameterSpace([Parameter("Gain", default=0.5), Parameter("Type", "stepped", 0.0, 3, choices=("a", "b", "c"))])
 

@@ -5,7 +5,8 @@ ZynReverb throws `std::bad_alloc` at its largest room. Such a corner must not ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,6 +45,58 @@ class Reach:
 
 
 WHOLE = Reach(0.0, 1.0)
+
+
+def touched(
+    parameters: Sequence[Parameter],
+    defaults: FloatArray,
+    held: Collection[int],
+    gentle: bool,
+    touch: Callable[[], None],
+    attempt: Callable[[FloatArray], None],
+    renew: Callable[[], None],
+) -> list[Reach]:
+    """Touch a plug-in, and if it fails, look for how far each parameter may go.
+
+    Args:
+        parameters: all of them.
+        defaults: `[F]`.
+        held: positions of those that do not move: they lose nothing.
+        gentle: it has ended a process, so it is not touched, and stays near its defaults.
+        touch: moves every parameter once.
+        attempt: renders at `values: [F]`, or raises an error.
+        renew: opens the plug-in anew, after it failed.
+    """
+    if gentle:
+        return [WHOLE if i in held else near_the_default(p) for i, p in enumerate(parameters)]
+    with suppress(_Failure), _renewed(renew):
+        touch()
+        return [WHOLE] * len(parameters)
+
+    def careful(values: FloatArray) -> None:
+        with _renewed(renew):
+            attempt(values)
+
+    return [WHOLE if i in held else reach for i, reach in enumerate(find_reaches(parameters, defaults, careful))]
+
+
+class _Failure(Exception):
+    """A plug-in failed, and has been renewed. It holds no frame of the plug-in's."""
+
+
+@contextmanager
+def _renewed(renew: Callable[[], None]) -> Iterator[None]:
+    try:
+        yield
+    except BlackboxGradError:
+        raise
+    except Exception:
+        failed = True
+    else:
+        failed = False
+    if failed:  # here, where the error and its frames are gone, which hold native objects
+        renew()
+        raise _Failure
 
 
 def find_reaches(
