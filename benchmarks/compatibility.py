@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -30,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from compatibility_page import BUILT_IN, OTHERS, page, verdict
 
 from blackbox_grad.files import replacing
+from blackbox_grad.hosts.lifeline import follow
 
 ROOT = Path(__file__).parent.parent
 
@@ -146,6 +148,12 @@ def refusal(address: str, result: str) -> None:
         Path(result).write_text(f"{type(error).__name__}: {error}", "utf-8")
 
 
+def tied(line: Connection, function: Any, *arguments: Any) -> None:
+    """In its own process: call a function, and end as soon as the examiner ends, also if that is killed."""
+    follow(line.fileno())
+    function(*arguments)
+
+
 class Examiner:
     """Runs `examine` in processes, each a copy of one that has loaded the libraries."""
 
@@ -174,7 +182,11 @@ class Examiner:
 
     def _run(self, function: Any, time_limit: float, *arguments: Any) -> str:
         """How the process ended: empty if well."""
-        process = self._context.Process(target=function, args=arguments)
+        reading, writing = self._context.Pipe(duplex=False)
+        with reading, writing:  # the other end of the process's lifeline is here, and nowhere else
+            return self._ending(self._context.Process(target=tied, args=(reading, function, *arguments)), time_limit)
+
+    def _ending(self, process: Any, time_limit: float) -> str:
         process.start()
         process.join(time_limit)
         if process.is_alive():

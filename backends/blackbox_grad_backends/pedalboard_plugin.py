@@ -147,6 +147,8 @@ def _open_plugin(path: Path, name: str | None, options: Mapping[str, Any]) -> An
                 object.__setattr__(plugin, "raw_state", content)  # not plain assignment: see `_on_reset`
             if (plugin.raw_state, plugin.preset_data) == before and content not in before:
                 raise EffectLoadError(f"pedalboard:{path}: {option}= {CHANGES_NOTHING}")
+    except EffectLoadError:
+        raise
     except (ImportError, RuntimeError, ValueError, OSError) as error:
         if "main thread" in str(error):
             raise EffectLoadError(

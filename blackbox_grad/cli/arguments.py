@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from blackbox_grad.cli.completion import effect_names
+from blackbox_grad.cli.completion import effect_names, set_names
 from blackbox_grad.parameters.space import SELECTIONS
 
 Address: TypeAlias = Annotated[
@@ -61,6 +61,7 @@ Set: TypeAlias = Annotated[
         metavar="NAME=VALUE",
         help="Set a parameter: native with its unit (Time=350ms, 'Ratio=4 native'), or 'Drive=0.4 normalised'. Repeatable.",
         show_default=False,
+        autocompletion=set_names,
     ),
 ]
 Preset: TypeAlias = Annotated[

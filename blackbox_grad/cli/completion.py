@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from blackbox_grad.effects.addresses import backend_names, backends, catalogue, end_of
+import contextlib
+import re
+
+import typer
+
+from blackbox_grad.cache import JsonCache, digest
+from blackbox_grad.effects.addresses import backend_names, backends, catalogue, end_of, file_stamp
+from blackbox_grad.effects.opening import EffectInfo
+from blackbox_grad.effects.spec import EffectSpec
+from blackbox_grad.errors import BlackboxGradError
+from blackbox_grad.parameters.names import plain_name
+from blackbox_grad.parameters.space import SELECTIONS
 
 
 def effect_names(incomplete: str) -> list[str]:
@@ -25,3 +36,42 @@ def effect_names(incomplete: str) -> list[str]:
 
 def _is_claimed(name: str) -> bool:
     return any(backend.claims(name) > 0 for _, backend in backends())
+
+
+# parameters of the effect in the same command line, once a command has opened it
+
+
+def remember_parameters(info: EffectInfo) -> None:
+    """Keep the names for the next command line."""
+    _remembered().put(info.spec.address, _stamp(info.spec), [p.name for p in info.parameters.everything])
+
+
+def set_names(context: typer.Context, incomplete: str) -> list[str]:
+    """For --set: "Tube_Drive=". No effect is opened."""
+    return [f"{name}=" for name in _names(context, incomplete)]
+
+
+def only_names(context: typer.Context, incomplete: str) -> list[str]:
+    """For --only."""
+    return [*_names(context, incomplete), *(name for name in SELECTIONS if name.startswith(incomplete))]
+
+
+def _names(context: typer.Context, incomplete: str) -> list[str]:
+    """Spelt without spaces, which would need quotes, as far as that finds one parameter alone."""
+    # what is given by place is not sorted into parameters yet, while a shell completes
+    given = [context.params.get(name) for name in ("address", "effect_name", "effect_place")] + context.args[:1]
+    names: list[str] = []
+    with contextlib.suppress(BlackboxGradError):
+        spec = EffectSpec.of(next(filter(None, given), ""))
+        names = _remembered().get(spec.address, _stamp(spec)) or []
+    plain = [plain_name(name) for name in names]
+    alone = [re.sub(r"\s+", "_", name) for name, spelt in zip(names, plain, strict=True) if plain.count(spelt) == 1]
+    return [name for name in alone if name.casefold().startswith(incomplete.casefold())]
+
+
+def _remembered() -> JsonCache:
+    return JsonCache("parameter-names")
+
+
+def _stamp(spec: EffectSpec) -> str:
+    return digest(*(file_stamp(part.address) for part in spec.parts or (spec,)))

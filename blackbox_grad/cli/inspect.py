@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from blackbox_grad.cli.arguments import Address, HostOption, Json, Options, Preset, options_of
+from blackbox_grad.cli.completion import remember_parameters
 from blackbox_grad.cli.console import out, print_json, say, table
 from blackbox_grad.cli.outputs import attempted, command_line
 from blackbox_grad.cli.progress import progress
@@ -61,6 +62,7 @@ def inspect(
         return
     with opened_host(host, hosts=1, time_limit=PATIENCE) as rendering:
         info = rendering.open(unlooked(spec))
+        remember_parameters(info)
         cost: float | None = None
         trouble: RenderError | None = None
         try:

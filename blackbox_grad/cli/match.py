@@ -25,6 +25,7 @@ from blackbox_grad.cli.arguments import (
     selection_of,
     values_of,
 )
+from blackbox_grad.cli.completion import only_names, remember_parameters
 from blackbox_grad.cli.console import print_json
 from blackbox_grad.cli.importing import importing
 from blackbox_grad.cli.outputs import Outputs, write_match
@@ -64,6 +65,7 @@ def match(
             help="Change this parameter and hold the others: a name, or a pattern ('Gain *', '* 3'). Repeatable. "
             "'audible': those that change the sound.",
             show_default=False,
+            autocompletion=only_names,
         ),
     ] = None,
     settings: Set = None,
@@ -127,7 +129,8 @@ def match(
             length = min(audio.shape[1], wanted.shape[1]) / rate
 
             def first() -> str:
-                info = rendering.open(without_silent(rendering.open(spec))[0])
+                remember_parameters(opened := rendering.open(spec))
+                info = rendering.open(without_silent(opened)[0])
                 return searching(f"{info.name} ({spec.address})", len(info.parameters), renders, excerpt, length)
 
             found = search.run(

@@ -11,6 +11,7 @@ import typer
 
 from blackbox_grad import audio_files
 from blackbox_grad.cli.arguments import Address, HostOption, Json, Options, Preset, Set, options_of, values_of
+from blackbox_grad.cli.completion import remember_parameters
 from blackbox_grad.cli.console import out, print_json, say, table
 from blackbox_grad.cli.outputs import refuse_overwriting, warn_of_clipping
 from blackbox_grad.effects.opening import EffectInfo
@@ -55,6 +56,7 @@ def render(
     with opened_host(host, hosts=1, time_limit=60.0 + 10.0 * seconds) as rendering:
         info = rendering.open(spec)
         rendered, finite = rendering.render_batch(spec, audio[None], np.zeros((1, 0)))
+    remember_parameters(info)
     space = info.parameters
     native = {p.name: p.text(v) for p, v in zip(space.everything, space.held, strict=True)}
     if not finite.all():

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import weakref
 
@@ -31,18 +32,29 @@ class Lifeline:
 
     def tie(self, host: int) -> None:
         """Tie the host, which has inherited the reading end, to this process."""
-        with contextlib.suppress(ImportError, AttributeError, OSError):
-            import fcntl
-
-            fcntl.fcntl(self.reading, fcntl.F_SETSIG, signal.SIGKILL)
-            fcntl.fcntl(self.reading, fcntl.F_SETOWN, host)
-            fcntl.fcntl(self.reading, fcntl.F_SETFL, fcntl.fcntl(self.reading, fcntl.F_GETFL) | os.O_ASYNC)
+        _tie(self.reading, host)
         self._close_reading()
 
     def cut(self) -> None:
         """Let go of both ends."""
         self._close_reading()
         self._close_writing()
+
+
+def follow(reading: int) -> None:
+    """In another process than a host: end it as soon as its parent ends, which holds the only writing end of this pipe."""
+    _tie(reading, os.getpid())
+    if select.select([reading], [], [], 0)[0]:  # that was too late
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _tie(reading: int, process: int) -> None:
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(reading, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(reading, fcntl.F_SETOWN, process)
+        fcntl.fcntl(reading, fcntl.F_SETFL, fcntl.fcntl(reading, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 _lines: weakref.WeakSet[Lifeline] = weakref.WeakSet()

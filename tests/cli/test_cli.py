@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -434,6 +435,28 @@ def test_an_effect_and_its_recordings_are_given_by_place_or_by_name(dry: Path, w
 def test_a_shell_completes_effects_commands_and_options(words: list[str], offered: set[str]) -> None:
     asked = {"COMP_WORDS": " ".join(["blackbox-grad", *words]), "COMP_CWORD": str(len(words))}
     assert offered <= set(succeed(_BLACKBOX_GRAD_COMPLETE="complete_bash", **asked).split())
+
+
+def test_a_shell_completes_the_parameters_of_an_effect_that_was_opened(
+    dry: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    effect = "pedalboard-builtin:Delay"
+
+    def offered(*words: str) -> set[str]:
+        monkeypatch.setenv("COMP_WORDS", shlex.join(["blackbox-grad", *words]))
+        monkeypatch.setenv("COMP_CWORD", str(len(words)))
+        monkeypatch.setenv("_BLACKBOX_GRAD_COMPLETE", "complete_bash")
+        with pytest.raises(SystemExit):
+            main([])
+        return set(capsys.readouterr().out.split())
+
+    words = ("match", effect, "in.wav", "out.wav", "--only", "d")
+    assert offered(*words) == set()
+    monkeypatch.delenv("_BLACKBOX_GRAD_COMPLETE")
+    succeed_here(capsys, "render", effect, dry, tmp_path / "out.wav", "--host=in-process")
+    assert offered(*words) == {"delay_seconds"}
+    assert {"delay_seconds=", "mix="} <= offered("render", "Delay", "in.wav", "out.wav", "--set", "")
 
 
 def test_match_holds_what_it_is_told_to_hold(dry: Path, wet: Path, capsys: Capture) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from processes import SCRIPT, alive, faulty, hosts_of, start, state, wait_until
 import blackbox_grad as bg
 from blackbox_grad.errors import RenderError
 from blackbox_grad.hosts import scratch
+from blackbox_grad.hosts.lifeline import follow
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux pulls the line")
 
@@ -50,6 +52,26 @@ def test_a_host_ends_with_its_parent_whatever_it_is_doing(third_party, address, 
     for child in set(children) - set(hosts):
         os.kill(child, signal.SIGKILL)
     process.communicate()
+
+
+def test_a_process_that_follows_ends_with_its_parent():
+    told, telling = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        reading, writing = os.pipe()
+        if os.fork() == 0:
+            os.close(writing)
+            follow(reading)
+            os.write(telling, str(os.getpid()).encode())
+        while True:
+            time.sleep(60)
+    follower = int(os.read(told, 20))
+    assert alive(follower)
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
+    assert wait_until(lambda: not alive(follower)), "it outlived its parent"
+    os.close(told)
+    os.close(telling)
 
 
 def test_hosts_offer_themselves_to_the_killer_where_memory_runs_out():

@@ -14,6 +14,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from blackbox_grad.cli import err
+from blackbox_grad.hosts.lifeline import follow
 from blackbox_grad_adapters.estimator_bench.results import Row, Table
 
 #: A measurement: a function that can be pickled, and its arguments. It returns rows.
@@ -80,10 +81,11 @@ def _answers(cells: Sequence[Cell], jobs: int) -> Iterator[Answer]:
         return
     left = deque(cells)
     at_work: dict[Connection, tuple[multiprocessing.process.BaseProcess, Cell]] = {}
+    lines: list[Connection] = []
     try:
         while left or at_work:
             while left and len(at_work) < jobs:
-                connection, process = _start()
+                connection, process = _start(lines)
                 at_work[connection] = process, left.popleft()
                 connection.send(at_work[connection][1])
             for connection in [c for c in wait(list(at_work)) if isinstance(c, Connection)]:
@@ -103,19 +105,26 @@ def _answers(cells: Sequence[Cell], jobs: int) -> Iterator[Answer]:
     finally:
         for process, _ in at_work.values():
             process.kill()
+        for line in lines:
+            line.close()
 
 
-def _start() -> tuple[Connection, multiprocessing.process.BaseProcess]:
+def _start(lines: list[Connection]) -> tuple[Connection, multiprocessing.process.BaseProcess]:
+    """A process, and a connection to it. It ends when `lines` are closed."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,), daemon=True)
+    line, kept = context.Pipe(duplex=False)
+    lines.append(kept)
+    process = context.Process(target=_serve, args=(theirs, line), daemon=True)
     process.start()
+    line.close()
     theirs.close()  # otherwise the parent would not notice its death
     return ours, process
 
 
-def _serve(connection: Connection) -> None:
-    """In its own process: measure each cell that arrives, until the connection closes."""
+def _serve(connection: Connection, line: Connection) -> None:
+    """In its own process: measure each cell that arrives, until the connection closes, or the parent is killed."""
+    follow(line.fileno())
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, and then closes the connection
