@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from compatibility_page import BUILT_IN, OTHERS, page, verdict
 
 from blackbox_grad.files import replacing
-from blackbox_grad.hosts.lifeline import follow
+from blackbox_grad.hosts import end_with_parent
 
 ROOT = Path(__file__).parent.parent
 
@@ -150,7 +150,7 @@ def refusal(address: str, result: str) -> None:
 
 def tied(line: Connection, function: Any, *arguments: Any) -> None:
     """In its own process: call a function, and end as soon as the examiner ends, also if that is killed."""
-    follow(line.fileno())
+    end_with_parent(line.fileno())
     function(*arguments)
 
 

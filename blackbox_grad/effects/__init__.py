@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blackbox_grad.effects.addresses import backend, backend_names, backends, file_stamp, resolve_address
+from blackbox_grad.effects.addresses import backend, backend_names, backends, file_stamp, locator_path, resolve_address
 from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.effects.first_look import FirstLook, warn_of_dead
 from blackbox_grad.effects.float_mode import float_mode_kept
@@ -36,6 +36,7 @@ __all__ = [
     "file_stamp",
     "float_mode_kept",
     "load",
+    "locator_path",
     "relative_error",
     "resolve_address",
     "split_chain",

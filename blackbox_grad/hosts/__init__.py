@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from blackbox_grad.hosts.default import new_host as new_host
     from blackbox_grad.hosts.default import opened_host as opened_host
     from blackbox_grad.hosts.in_process import InProcessHost as InProcessHost
+    from blackbox_grad.hosts.lifeline import end_with_parent as end_with_parent
     from blackbox_grad.hosts.process_pool import ProcessPool as ProcessPool
     from blackbox_grad.hosts.process_pool import usable_cores as usable_cores
     from blackbox_grad.hosts.protocol import Host as Host
@@ -23,6 +24,7 @@ _HOME = {
     "InProcessHost": "in_process",
     "ProcessPool": "process_pool",
     "default_host": "default",
+    "end_with_parent": "lifeline",
     "host": "by_name",
     "host_names": "by_name",
     "new_host": "default",

@@ -41,7 +41,7 @@ class Lifeline:
         self._close_writing()
 
 
-def follow(reading: int) -> None:
+def end_with_parent(reading: int) -> None:
     """In another process than a host: end it as soon as its parent ends, which holds the only writing end of this pipe."""
     _tie(reading, os.getpid())
     if select.select([reading], [], [], 0)[0]:  # that was too late

@@ -15,8 +15,7 @@ from processes import SCRIPT, alive, faulty, hosts_of, start, state, wait_until
 
 import blackbox_grad as bg
 from blackbox_grad.errors import RenderError
-from blackbox_grad.hosts import scratch
-from blackbox_grad.hosts.lifeline import follow
+from blackbox_grad.hosts import end_with_parent, scratch
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux pulls the line")
 
@@ -54,14 +53,14 @@ def test_a_host_ends_with_its_parent_whatever_it_is_doing(third_party, address, 
     process.communicate()
 
 
-def test_a_process_that_follows_ends_with_its_parent():
+def test_another_process_ends_with_its_parent_if_it_asks_to():
     told, telling = os.pipe()
     parent = os.fork()
     if parent == 0:
         reading, writing = os.pipe()
         if os.fork() == 0:
             os.close(writing)
-            follow(reading)
+            end_with_parent(reading)
             os.write(telling, str(os.getpid()).encode())
         while True:
             time.sleep(60)

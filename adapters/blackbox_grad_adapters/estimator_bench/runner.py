@@ -14,7 +14,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from blackbox_grad.cli import err
-from blackbox_grad.hosts.lifeline import follow
+from blackbox_grad.hosts import end_with_parent
 from blackbox_grad_adapters.estimator_bench.results import Row, Table
 
 #: A measurement: a function that can be pickled, and its arguments. It returns rows.
@@ -124,7 +124,7 @@ def _start(lines: list[Connection]) -> tuple[Connection, multiprocessing.process
 
 def _serve(connection: Connection, line: Connection) -> None:
     """In its own process: measure each cell that arrives, until the connection closes, or the parent is killed."""
-    follow(line.fileno())
+    end_with_parent(line.fileno())
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, and then closes the connection

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from blackbox_grad import EffectSpec, Host
 from blackbox_grad.audio_files import resample
-from blackbox_grad.effects import Audio, EffectInfo, check_audio
-from blackbox_grad.effects.addresses import locator_path
+from blackbox_grad.effects import Audio, EffectInfo, check_audio, locator_path
 from blackbox_grad.errors import AudioError, ParameterError
 from blackbox_grad.interrupts import deferred_interrupts
 from blackbox_grad_adapters.style_matching.data.excerpts import loudest
