@@ -1,4 +1,4 @@
-"""The trial of an LV2 plug-in: opens it, renders at random settings and closes it, twice. A process of its own runs this."""
+"""The trial of an LV2 plug-in: opens it, renders at random settings and closes it, a few times. A process of its own runs this."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ import numpy as np
 from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend
 from blackbox_grad_backends.native import lv2_bundles
 
-#: Rounds of opening, rendering and closing; short and long renders of each. Where a worker is optional, a tenth of the short ones.
+#: Rounds of opening, rendering and closing; short and long renders of each. A tenth of the short ones where a worker is optional.
 _ROUNDS, _SHORT, _LONG = 2, 200, 5
+
+#: Rounds of one that has died, and is opened gently.
+_ROUNDS_GENTLY = 4
 
 #: Seconds of rendering in each round, after which it goes on to the next: a slow plug-in has lived through enough by then.
 _PATIENCE = 4.0
@@ -27,11 +30,12 @@ def main() -> None:
         ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG: it ends with its parent
     uri, sample_rate = sys.argv[1], float(sys.argv[2])
     plugin = lv2_bundles.description(uri)
-    short = _SHORT if plugin is not None and plugin.needs_worker else _SHORT // 10
+    gentle = sys.argv[3] == "1"
+    short = _SHORT if gentle or (plugin is not None and plugin.needs_worker) else _SHORT // 10
     backend = DawDreamerPluginBackend(tries=False)
-    options: dict[str, Any] = {"gentle": sys.argv[3] == "1"}
+    options: dict[str, Any] = {"gentle": gentle}
     rng = np.random.default_rng(0)
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS_GENTLY if gentle else _ROUNDS):
         effect = backend.open(uri, sample_rate, options)
         options |= effect.learnt
         deadline = time.monotonic() + _PATIENCE

@@ -86,6 +86,7 @@ class PluginDescription:
         classes: "EQPlugin", "InstrumentPlugin", …
         ports: all, by index.
         writable: numbers that are set by messages (`patch:writable`), in the order of their IRIs, which are their symbols.
+        takes_files: whether a parameter of it is the path of a file.
         required, optional: IRIs of features of the host.
         extension_data: IRIs of what the plug-in offers the host.
         groups: its port groups by IRI.
@@ -101,6 +102,7 @@ class PluginDescription:
     maker: str = ""
     ports: tuple[Port, ...] = ()
     writable: tuple[Port, ...] = ()
+    takes_files: bool = False
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     extension_data: tuple[str, ...] = ()
@@ -146,5 +148,5 @@ class PluginDescription:
 
     @property
     def needs_worker(self) -> bool:
-        """Whether it does nothing without one."""
-        return any(name.startswith(_WORKER) for name in self.required)
+        """Whether it does nothing without one, or loads its files there."""
+        return any(name.startswith(_WORKER) for name in self.required) or (self.takes_files and self.uses_worker)

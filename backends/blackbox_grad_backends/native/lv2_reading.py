@@ -80,10 +80,8 @@ def _description(manifest: Graph, graph: Graph, bundle: Path, files: tuple[Path,
 
     groups_of = "http://lv2plug.in/ns/ext/port-groups#"
     ports = sorted((_port(graph, node) for node in graph.objects(uri, f"{LV2}port")), key=lambda port: port.index)
-    numbers = [
-        n for n in graph.objects(uri, f"{_PATCH}writable") if _NUMBERS & set(map(local_name, graph.objects(n, f"{RDFS}range")))
-    ]
-    writable = [_port(graph, node) for node in sorted(numbers)]
+    types = {n: set(map(local_name, graph.objects(n, f"{RDFS}range"))) for n in graph.objects(uri, f"{_PATCH}writable")}
+    writable = [_port(graph, node) for node in sorted(n for n, found in types.items() if _NUMBERS & found)]
     binary = first(f"{LV2}binary")
     return PluginDescription(
         uri=uri,
@@ -95,6 +93,7 @@ def _description(manifest: Graph, graph: Graph, bundle: Path, files: tuple[Path,
         maker=_maker(graph, uri),
         ports=tuple(ports),
         writable=tuple(writable),
+        takes_files=any("Path" in found for found in types.values()),
         required=names(f"{LV2}requiredFeature"),
         optional=names(f"{LV2}optionalFeature"),
         extension_data=names(f"{LV2}extensionData"),
