@@ -28,7 +28,7 @@ _SAMPLES = 8192
 #: processor. (MultiEQ leaks at one point in six.)
 _POINTS, _POINTS_IF_SLOW, _SLOW = 10, 2, 0.025
 
-#: Further points and histories at which a method is tried if equal renders differed: by another method, or by this one.
+#: Further points and histories at which a method is tried if equal renders differed: by a quicker method, or by this one.
 _TRIES, _TRIES_OF_NOISY = 6, 100
 
 
@@ -100,15 +100,17 @@ def choose_method(
     for method in methods:
         if choices and time.process_time() > deadline:
             break
-        choices.append(_measure(effect, method, doubtful, wanted, deadline, enough=GOOD_ENOUGH))
+        choice = _measure(effect, method, doubtful, wanted, deadline, enough=GOOD_ENOUGH)
+        if choices and choice.error == 0.0:  # the plug-in keeps something, and few renders may agree by luck
+            choice = replace(choice, error=worst_error(effect, method, _TRIES, BUDGET))
+        choices.append(choice)
         if choices[-1].error == 0.0 and len(choices[-1].live) >= wanted:
             break
     best = min(choices, key=lambda c: (c.error > GOOD_ENOUGH, -len(c.live) if least_alive else 0, c.error))
     if best.error > GOOD_ENOUGH:
         best = _measure(effect, best.method, doubtful, wanted, time.process_time() + BUDGET)
-    if max(c.error for c in (*choices, best)) > 0.0:  # few renders may agree by luck
-        tries = _TRIES_OF_NOISY if best.error > 0.0 else _TRIES
-        best = replace(best, error=max(best.error, worst_error(effect, best.method, tries, BUDGET)))
+    if best.error > 0.0:
+        best = replace(best, error=max(best.error, worst_error(effect, best.method, _TRIES_OF_NOISY, BUDGET)))
     return best
 
 
