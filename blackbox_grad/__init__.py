@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from blackbox_grad.effects import Backend as Backend
     from blackbox_grad.effects import Effect as Effect
     from blackbox_grad.effects import EffectSpec as EffectSpec
+    from blackbox_grad.effects import Note as Note
+    from blackbox_grad.effects import Notes as Notes
     from blackbox_grad.effects import PluginEffect as PluginEffect
     from blackbox_grad.effects import chain as chain
     from blackbox_grad.effects import load as load
@@ -78,6 +80,8 @@ _HOME = {
     "Inspected": "estimators",
     "LTI": "estimators",
     "Match": "matching",
+    "Note": "effects",
+    "Notes": "effects",
     "Parameter": "parameters",
     "ParameterSpace": "parameters",
     "PluginEffect": "effects",

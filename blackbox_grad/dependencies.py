@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 #: optional libraries of the core and the backends -> the extra that installs them; an adapter names its own extra
-_EXTRAS = {"pedalboard": "pedalboard", "dawdreamer": "dawdreamer", "pyoxigraph": "dawdreamer"} | dict.fromkeys(
+_EXTRAS = {"pedalboard": "pedalboard", "dawdreamer": "dawdreamer", "pyoxigraph": "dawdreamer", "mido": "midi"} | dict.fromkeys(
     ("jinja2", "matplotlib", "platformdirs", "rich", "scipy", "soundfile", "soxr", "typer"), "match"
 )
 

@@ -6,7 +6,9 @@ from blackbox_grad.effects.addresses import backend, backend_names, backends, fi
 from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.effects.first_look import FirstLook, warn_of_dead
 from blackbox_grad.effects.float_mode import float_mode_kept
+from blackbox_grad.effects.notes import Note, Notes
 from blackbox_grad.effects.opening import ChainedEffect, EffectInfo, SelectedEffect, load
+from blackbox_grad.effects.packing import Messages, packed, unpacked
 from blackbox_grad.effects.plugin import ANY, PluginEffect
 from blackbox_grad.effects.protocols import Backend, Effect
 from blackbox_grad.effects.repeatability import relative_error
@@ -24,6 +26,9 @@ __all__ = [
     "EffectInfo",
     "EffectSpec",
     "FirstLook",
+    "Messages",
+    "Note",
+    "Notes",
     "PluginEffect",
     "SelectedEffect",
     "Switch",
@@ -37,8 +42,10 @@ __all__ = [
     "float_mode_kept",
     "load",
     "locator_path",
+    "packed",
     "relative_error",
     "resolve_address",
     "split_chain",
+    "unpacked",
     "warn_of_dead",
 ]
