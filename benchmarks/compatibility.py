@@ -76,6 +76,9 @@ def examine(address: str, result: str, seconds: float, laws: Sequence[str] | Non
     except Exception as error:
         note(failed={"it opens": f"{type(error).__name__}: {error}"}, during="")
         return
+    if effect.takes == "notes":
+        note(refused=f"{address} is an instrument, not an effect: it plays notes", during="")
+        return
     kinds = [p.kind for p in effect.parameters]
     note(opening=time.process_time() - start, name=effect.name, notes=effect.notes)
     note(kinds={k: kinds.count(k) for k in ("continuous", "stepped", "toggle")})

@@ -14,6 +14,7 @@ from blackbox_grad.errors import EffectLoadError, RenderError
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends import dawdreamer_controls
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph, cause_of_freeze
+from blackbox_grad_backends.dawdreamer_instruments import changes_when_created, create_often, refuse_generator
 from blackbox_grad_backends.native.corners import WHOLE, Reach, narrowed, notes, touched
 from blackbox_grad_backends.native.determinism import zeroed_memory
 from blackbox_grad_backends.native.graveyard import undisturbed
@@ -26,6 +27,7 @@ from blackbox_grad_backends.native.lv2_refusals import why_not_loaded
 from blackbox_grad_backends.native.output import quiet
 from blackbox_grad_backends.native.pinned import pinned
 from blackbox_grad_backends.native.plugin_parameters import is_doubtful
+from blackbox_grad_backends.native.probing import silence, width
 from blackbox_grad_backends.native.render_method import Measured, choose_method
 from blackbox_grad_backends.native.repeatability import Method
 from blackbox_grad_backends.native.window_controls import hold_window_controls
@@ -70,18 +72,18 @@ class DawDreamerPluginEffect(PluginEffect):
             self._keeps_first = measured.keeps_first if measured else dies_if_freed_unused(lv2, graph.sample_rate)
         self.name, self.sample_rate = name, graph.sample_rate
         self._latencies: set[int] = set()
+        self._created_often = False
         self._create()
         processor = graph.processor
         self.inputs, self.outputs = int(processor.get_num_input_channels()), int(processor.get_num_output_channels())
-        if self.inputs == 0 or self.outputs == 0:
-            what = "an instrument or generator" if self.inputs == 0 else "an analyser"
+        if self.outputs == 0:
             raise EffectLoadError(
-                f"dawdreamer:{source} is {what}, not an effect: it has {self.inputs} audio inputs and {self.outputs} outputs"
+                f"dawdreamer:{source} is an analyser, not an effect: it has {self.inputs} audio inputs and 0 outputs"
             )
+        self.takes = "audio" if self.inputs else "notes"
         if lv2 is not None and lv2.side_chain and len(lv2.of("audio")) == self.inputs:
             self.side_inputs = _side_inputs(lv2)
         refuse_unused(f"dawdreamer:{source}", self)
-        silence = np.zeros((self.inputs, BLOCK), np.float32)
         controls = dawdreamer_controls.controls(processor, in_hz(lv2, self.sample_rate) if lv2 else None)
         read = (measured.described, measured.ranges) if measured else dawdreamer_controls.described(controls)
         described, ranges = hold_window_controls(read[0]), read[1]
@@ -99,13 +101,20 @@ class DawDreamerPluginEffect(PluginEffect):
         self.notes = notes(described, reaches)
         self._use(shown)
         self._touch()
+        if self.takes == "notes" and graph.remakes:
+            self._created_often = measured.created_often if measured else changes_when_created(self, self._run)
+            if self._created_often:
+                create_often(self, self._run)
         self._latencies.clear()
-        self._run(silence, self.parameters.defaults)
+        self._run(silence(self, BLOCK), self.parameters.defaults)
         self._overstated = 0
         self.latency = reported = self._latencies.pop()
         self._method: Method = self.render_reloaded
         self.side_copies = measured.side_copies if measured else needs_copies(self)
         if measured is None:
+            if self.takes == "notes":
+                refuse_generator(self, self.render_settled, f"dawdreamer:{source}")
+                doubtful = set()  # most settings of a synthesiser are silent until others wake them
             found = self._measure({i for i, s in enumerate(shown) if s.index in doubtful})
             measured = replace(
                 found,
@@ -114,11 +123,13 @@ class DawDreamerPluginEffect(PluginEffect):
                 reaches=tuple(map(astuple, reaches)),
                 pinned=tuple(self._pinned.items()),
                 keeps_first=lv2 is not None and self._keeps_first,
+                created_often=self._created_often,
             )
         self._method = getattr(self, measured.method)
         if measured.latency is None:
-            defaults, count = self.parameters.defaults, self.inputs - len(self.sides)
-            latency = true_latency(lambda audio: self._method(self.filled(audio), defaults), count, reported)
+            defaults, latency = self.parameters.defaults, reported
+            if self.takes == "audio":
+                latency = true_latency(lambda audio: self._method(self.filled(audio), defaults), width(self), reported)
             measured = replace(measured, latency=latency)
         self.learnt = {"measured": measured.plain()}
         self.latency = reported if measured.latency is None else measured.latency
@@ -127,15 +138,15 @@ class DawDreamerPluginEffect(PluginEffect):
             self.notes += (f"its latency is {self.latency} samples, not {reported} as it reports",)
         self.repeatability = measured.error
         self._latencies |= measured.latencies
-        self._run(silence, self.parameters.defaults)
+        self._run(silence(self, BLOCK), self.parameters.defaults)
         self._use([shown[i] for i in measured.kept])
 
     def _find_reaches(self, gentle: bool) -> list[Reach]:
-        silence = np.zeros((self.inputs, BLOCK), np.float32)
+        nothing = silence(self, BLOCK)
 
         def attempt(values: FloatArray) -> None:
-            self._run(silence, self.parameters.defaults)  # a value that a plug-in has already is no change to it
-            self._run(silence, values)
+            self._run(nothing, self.parameters.defaults)  # a value that a plug-in has already is no change to it
+            self._run(nothing, values)
 
         everything, defaults = self.parameters.everything, self.parameters.defaults
         return touched(everything, defaults, self._held, gentle, self._touch, attempt, self._create)
@@ -156,7 +167,7 @@ class DawDreamerPluginEffect(PluginEffect):
         if len(self._latencies) == 1:
             return self.latency
         # by the method that renders: OmniCompressor tells a new latency only when it is recreated
-        self._method(np.zeros((self.inputs, BLOCK), np.float32), values)
+        self._method(silence(self, BLOCK), values)
         return max(0, int(self._graph.processor.get_latency_samples()) - self._overstated)
 
     def process(self, audio: Audio, values: FloatArray) -> Audio:
@@ -177,12 +188,12 @@ class DawDreamerPluginEffect(PluginEffect):
         return result
 
     def render_settled(self, audio: Audio, values: FloatArray) -> Audio:
-        self._run(np.zeros((self.inputs, SETTLING), np.float32), values)
+        self._run(silence(self, SETTLING), values)
         return self.render_reloaded(audio, values)
 
     def render_recreated(self, audio: Audio, values: FloatArray) -> Audio:
         self._recreate()
-        self._run(np.zeros((self.inputs, SETTLING), np.float32), values)
+        self._run(silence(self, SETTLING), values)
         return self._run(audio, values)
 
     def _run(self, audio: Audio, values: FloatArray) -> Audio:
@@ -222,10 +233,9 @@ class DawDreamerPluginEffect(PluginEffect):
 
     def _touch(self) -> None:
         """Move every parameter once: ZamDynamicEQ's first render after a jump never repeats."""
-        silence = np.zeros((self.inputs, BLOCK), np.float32)
-        defaults = self.parameters.defaults
+        nothing, defaults = silence(self, BLOCK), self.parameters.defaults
         for values in (np.where(defaults > 0.5, 0.0, 1.0), defaults):
-            self._run(silence, values)
+            self._run(nothing, values)
 
     def _use(self, shown: Sequence[_Shown]) -> None:
         self.parameters = ParameterSpace(narrowed(s.parameter, s.reach) for s in shown)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import threading
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from blackbox_grad.effects import Audio
+from blackbox_grad.effects import Audio, unpacked
 from blackbox_grad.errors import RenderError
 from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
 from blackbox_grad_backends.native.graveyard import Natives
+from blackbox_grad_backends.native.midi_bytes import as_file
 
 #: Samples per block. 512, 4 096 and 16 384 were equally fast.
 BLOCK = 512
@@ -29,7 +32,7 @@ def cause_of_freeze(action: str) -> str:
 
 
 class Graph:
-    """An engine that plays audio into one processor, which `make` makes.
+    """An engine that plays audio, or notes, into one processor, which `make` makes.
 
     Args:
         sample_rate: Hz.
@@ -43,6 +46,7 @@ class Graph:
         import dawdreamer
 
         self.remakes = remakes
+        self._midi = b""
         self.sample_rate = float(sample_rate)
         self.natives = Natives()
         self.natives["engine"] = dawdreamer.RenderEngine(self.sample_rate, BLOCK)
@@ -65,6 +69,7 @@ class Graph:
         """Make the processor, in place of the one before: `make("plugin", path)`, `make("faust")`."""
         self.discard()
         reseed()
+        self._midi = b""
         self.natives["processor"] = getattr(self._engine, f"make_{kind}_processor")("processor", *arguments)
         return self.processor
 
@@ -75,16 +80,23 @@ class Graph:
             self._engine.remove_processor("processor")
 
     def render(self, audio: Audio, settings: Iterable[tuple[int, float]]) -> Audio:
-        """`audio: [inputs, N]` -> `[outputs, N]`, after a reset of the processor, with pairs of parameter index and value."""
+        """`audio: [inputs, N]` -> `[outputs, N]`, after a reset of the processor, with pairs of parameter index and value.
+
+        A processor without inputs plays packed notes `[any, N]`.
+        """
         length = audio.shape[1]
         # Held until the end of the render: another thread may close the effect.
         engine, player, processor = (self.natives[name] for name in ("engine", "player", "processor"))
         try:
             # Exactly as many channels as the processor has: it drops more without an error.
-            player.set_data(audio)
+            plays = processor.get_num_input_channels() == 0
+            if plays:
+                self._give(processor, audio)
+            else:
+                player.set_data(audio)
             # In this order: loading the graph resets the parameters of an LV2 to their defaults, without an error.
             with zeroed_memory(small_blocks=self.remakes):
-                engine.load_graph([(player, []), (processor, ["audio"])])
+                engine.load_graph([(processor, [])] if plays else [(player, []), (processor, ["audio"])])
             for index, value in settings:
                 processor.set_parameter(index, value)
             reseed()
@@ -99,3 +111,19 @@ class Graph:
                 f"DawDreamer returned {result.shape} for audio of shape {audio.shape}; expected {(outputs, length)}"
             )
         return result
+
+    def _give(self, processor: Any, notes: Audio) -> None:
+        """Have the processor play packed notes, which it keeps over resets until it gets others."""
+        midi = as_file(unpacked(notes, self.sample_rate), self.sample_rate)
+        if midi == self._midi:
+            return
+        self._midi = b""
+        descriptor, path = tempfile.mkstemp(".mid")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(midi)
+            if not processor.load_midi(path, clear_previous=True, beats=False, all_events=True):
+                raise RenderError("DawDreamer could not read the notes")
+        finally:
+            os.unlink(path)
+        self._midi = midi

@@ -1,4 +1,4 @@
-"""VST3, VST2 and LV2 plug-ins in DawDreamer.
+"""VST3, VST2 and LV2 plug-ins in DawDreamer: effects, and instruments, which have no audio input and play notes.
 
 Locators: a path, the file name of an installed plug-in, or the URI of an LV2 plug-in: `ZamTube.vst3`, `ZamDelay-vst.so`,
 `/opt/Echo.dll`, `http://drobilla.net/plugins/mda/Overdrive`, `urn:zamaudio:ZamComp`. Options: `preset=` (path of a .vstpreset
@@ -40,7 +40,7 @@ _SUFFIXES = (".vst3", *_VST2_SUFFIXES)
 
 
 class DawDreamerPluginBackend:
-    """Opens VST3, VST2 and LV2 effects with DawDreamer.
+    """Opens VST3, VST2 and LV2 effects and instruments with DawDreamer.
 
     Args:
         tries: whether LV2 plug-ins that may die of their worker are tried in a process of their own first.

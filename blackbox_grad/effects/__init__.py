@@ -14,6 +14,7 @@ from blackbox_grad.effects.protocols import Backend, Effect
 from blackbox_grad.effects.repeatability import relative_error
 from blackbox_grad.effects.spec import HIGHEST_RATE, AnyEffect, EffectSpec, as_spec, chain, split_chain
 from blackbox_grad.effects.switches import Switch
+from blackbox_grad.effects.tunes import tune
 
 __all__ = [
     "ANY",
@@ -46,6 +47,7 @@ __all__ = [
     "relative_error",
     "resolve_address",
     "split_chain",
+    "tune",
     "unpacked",
     "warn_of_dead",
 ]

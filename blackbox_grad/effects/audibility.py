@@ -9,7 +9,9 @@ from typing import TypeAlias
 import numpy as np
 
 from blackbox_grad.effects.audio import Audio
+from blackbox_grad.effects.protocols import Takes
 from blackbox_grad.effects.repeatability import relative_error
+from blackbox_grad.effects.tunes import tune
 from blackbox_grad.parameters.parameter import FloatArray, Parameter
 from blackbox_grad.parameters.space import ParameterSpace
 
@@ -42,10 +44,19 @@ class Spent(BaseException):
 class Ears:
     """Renders of one effect, with a limit, and whether they differ."""
 
-    def __init__(self, render: Render, space: ParameterSpace, sample_rate: float, channels: int, repeatability: float) -> None:
+    def __init__(
+        self,
+        render: Render,
+        space: ParameterSpace,
+        sample_rate: float,
+        channels: int,
+        repeatability: float,
+        takes: Takes = "audio",
+    ) -> None:
         self._render, self.space = render, space
         self.noise = repeatability
-        self.short, self.long = (_signal(channels, n, sample_rate) for n in (_SHORT, round(_LONG * sample_rate)))
+        signal = tune if takes == "notes" else _signal
+        self.few, self.short, self.long = (signal(n, channels, sample_rate) for n in (_FEW, _SHORT, round(_LONG * sample_rate)))
         self._renders = 0
         self._until = 0.0
         #: Parameters at which a render failed.
@@ -58,7 +69,7 @@ class Ears:
     def quick(self) -> bool:
         """Whether the effect is quick enough for a look."""
         began = time.thread_time()
-        self(self.short[:, :_FEW], self.space.complete(self.space.defaults))
+        self(self.few, self.space.complete(self.space.defaults))
         return time.thread_time() - began < _QUICK
 
     def __call__(self, audio: Audio, values: FloatArray) -> Audio:
@@ -125,7 +136,7 @@ def elsewhere(parameter: Parameter, value: float, way: int) -> float:
     return value + parameter.step if value + parameter.step <= 1.0 else value - parameter.step
 
 
-def _signal(channels: int, count: int, sample_rate: float) -> Audio:
+def _signal(count: int, channels: int, sample_rate: float) -> Audio:
     """A burst of noise, a gliding tone, and a quieter burst, each followed by almost nothing.
 
     Gates close in the gaps, echoes stand alone, and tuners have something to tune.

@@ -14,10 +14,12 @@ from blackbox_grad.effects.addresses import backend
 from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.effects.first_look import LOOK, FirstLook, first_look, remembered_look, warn_of_dead
 from blackbox_grad.effects.float_mode import float_mode_kept
+from blackbox_grad.effects.notes import Notes
+from blackbox_grad.effects.packing import is_packed, unpacked
 from blackbox_grad.effects.plugin import PluginEffect
-from blackbox_grad.effects.protocols import Closing, Effect
+from blackbox_grad.effects.protocols import Closing, Effect, Takes
 from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
-from blackbox_grad.errors import BlackboxGradError, EffectLoadError, ParameterError, RenderError
+from blackbox_grad.errors import AudioError, BlackboxGradError, EffectLoadError, ParameterError, RenderError
 from blackbox_grad.markup import heading
 from blackbox_grad.parameters.names import find_fixed
 from blackbox_grad.parameters.parameter import FloatArray, Parameter
@@ -31,7 +33,8 @@ GENTLE = "gentle"
 class EffectInfo:
     """A description of an opened effect that does not hold it: a host's answer to `open`. Fields as in `Effect`.
 
-    `notes` are sentences on how it was opened, such as a parameter that is kept from values at which the plug-in fails.
+    `takes` is "audio", or "notes" for an instrument. `notes` are sentences on how it was opened, such as a parameter that is kept
+    from values at which the plug-in fails.
 
     `spec` opens the effect again, with what its backend learnt.
     """
@@ -44,6 +47,7 @@ class EffectInfo:
     layout: str
     spec: EffectSpec = field(repr=False)
     notes: tuple[str, ...] = ()
+    takes: Takes = "audio"
 
     @property
     def look(self) -> FirstLook | None:
@@ -144,6 +148,8 @@ def _chained(spec: EffectSpec) -> tuple[Effect, EffectSpec]:
     opened: list[SelectedEffect] = []
     try:
         opened.extend(open_effect(p) if p.parameters == "audible" else _opened(p) for p in spec.parts)
+        if late := [part.spec.address for part in opened[1:] if part.takes == "notes"]:
+            raise EffectLoadError(f"{spec.address}: {late[0]} is an instrument, and takes no audio; put it first in the chain")
     except BaseException:
         for part in opened:
             part.close()
@@ -165,6 +171,7 @@ class SelectedEffect(Closing):
         self.latency = effect.latency
         self.layout = effect.layout
         self.notes: tuple[str, ...] = getattr(effect, "notes", ())
+        self.takes: Takes = getattr(effect, "takes", "audio")
 
     def __repr__(self) -> str:
         free, everything = len(self.parameters), len(self.parameters.everything)
@@ -209,17 +216,23 @@ class SelectedEffect(Closing):
         channels = 1 if getattr(self._effect, "outputs", 2) == 1 else 2
         names = [p.name for p in self.parameters.everything]
         pinned = [names[find_fixed(name, value, names)[0]] for name, value in self.spec.fixed]
-        return first_look(render, self.parameters, self.sample_rate, channels, self.repeatability, pinned)
+        return first_look(render, self.parameters, self.sample_rate, channels, self.repeatability, pinned, self.takes)
 
-    def render(self, audio: Audio, point: ArrayLike) -> Audio:
+    def render(self, audio: Audio | Notes, point: ArrayLike) -> Audio:
+        """`audio: [C, T]`, or `Notes` for an instrument, and `point: [P]` -> `[C, T]`."""
         with self._errors_named():
             values = self.parameters.complete(point)
-        return self.render_at(audio, values)
+        return self.render_at(audio.packed(self.sample_rate) if isinstance(audio, Notes) else audio, values)
 
     def render_at(self, audio: Audio, values: FloatArray) -> Audio:
         """`render` at `values: [F]`, as `parameters.complete(point)` gives them."""
         with self._errors_named(), float_mode_kept():
-            return self._render(check_audio(audio), values)
+            checked = check_audio(audio)
+            if self.takes == "notes" and checked.shape[1]:
+                unpacked(checked, self.sample_rate)
+            elif self.takes != "notes" and is_packed(checked):
+                raise AudioError(f"{self.name} is an effect, and takes audio; give the notes to an instrument")
+            return self._render(checked, values)
 
     @contextmanager
     def _errors_named(self) -> Iterator[None]:
@@ -247,6 +260,7 @@ class ChainedEffect(Closing):
         self.sample_rate = effects[0].sample_rate
         self.latency = sum(e.latency for e in effects)
         self.layout = " | ".join(e.layout for e in effects)
+        self.takes: Takes = getattr(effects[0], "takes", "audio")
         self.notes = tuple(f"{e.name}: {note}" for e in effects for note in getattr(e, "notes", ()))
         self.parameters = ParameterSpace(_prefixed(effects))
 

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 
 from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.effects.layout import dealt, through
-from blackbox_grad.effects.protocols import Closing
+from blackbox_grad.effects.packing import packed, unpacked
+from blackbox_grad.effects.protocols import Closing, Takes
 from blackbox_grad.errors import AudioError, RenderError
 from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import ParameterSpace
@@ -27,7 +28,10 @@ class PluginEffect(Closing, ABC):
     attributes in its constructor, and its `process` forgets all earlier calls. `inputs = outputs = ANY`: any number of channels
     goes straight through.
 
+    An instrument has `takes = "notes"`. Its `process` gets packed notes, of which `effects.packing.unpacked` makes MIDI messages.
+
     Attributes:
+        takes: "audio", or "notes".
         side_inputs: positions of the inputs that do not take the audio: side chains, a vocoder's carrier. None: the plug-in does
             not say; then they are the inputs beyond the number of outputs.
         sidechain: the recording `[S, N]` that they take. It starts with the audio, and is cut or followed by silence.
@@ -37,6 +41,7 @@ class PluginEffect(Closing, ABC):
             text, bytes, parameters, and tuples, lists, frozensets and dicts of them.
     """
 
+    takes: Takes = "audio"
     name: str
     parameters: ParameterSpace
     sample_rate: float
@@ -62,6 +67,8 @@ class PluginEffect(Closing, ABC):
 
     @property
     def layout(self) -> str:
+        if self.takes == "notes":
+            return f"notes in, {self.outputs} out"
         if self.inputs == ANY:
             return "any number in, as many out"
         side = len(self.sides)
@@ -83,6 +90,8 @@ class PluginEffect(Closing, ABC):
         channels, length = audio.shape
         if length == 0:
             return audio.copy()
+        if self.takes == "notes":
+            return self._played(audio, values)
         if self.side_inputs is None and channels == self.inputs > 2 * self.outputs and channels > 2:
             raise AudioError(
                 f"{channels} channels go into {self.name} and {self.outputs} come out, and an effect here returns as many "
@@ -103,6 +112,17 @@ class PluginEffect(Closing, ABC):
         else:
             result = through(process, padded, self.inputs - len(self.sides), self.outputs)
         return np.ascontiguousarray(result[:, late:], dtype=np.float32)
+
+    def _played(self, notes: Audio, values: FloatArray) -> Audio:
+        """`[C, T]` from packed notes of that shape."""
+        channels, length = notes.shape
+        messages, late = unpacked(notes, self.sample_rate), self.latency_at(values)
+        if late:
+            notes = packed(messages, length + late, channels, self.sample_rate)
+        result = self.process(notes, values)
+        if result.shape != (self.outputs, length + late):
+            raise RenderError(f"the instrument returned {result.shape} for {length + late} samples of {self.outputs} channels")
+        return np.ascontiguousarray(dealt(result[:, late:], channels), dtype=np.float32)
 
     def filled(self, audio: Audio) -> Audio:
         """`[inputs for the audio, N]` -> `[inputs, N]`: with what the other inputs take."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from numpy.typing import ArrayLike
 
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.parameters.space import ParameterSpace
+
+#: What goes into an effect, and into an instrument.
+Takes: TypeAlias = Literal["audio", "notes"]
 
 
 class Effect(Protocol):
@@ -17,6 +20,8 @@ class Effect(Protocol):
 
     `render` is a *pure function*: the same audio and point give the same bits, after any history. It changes no argument, keeps
     the length, and takes reported latency out. `repeatability` says how well the effect keeps this.
+
+    An instrument has `takes = "notes"`: what goes into its `render` is the array of `Notes.packed`.
     """
 
     @property

@@ -84,7 +84,7 @@ Answer: TypeAlias = "Ready | Opening | Opened | Done | Failed | Description"
 
 _KINDS: dict[str, Any] = {
     "name": str, "parameters": ParameterSpace, "sample_rate": Real, "latency": int, "repeatability": Real, "layout": str,
-    "notes": tuple,
+    "notes": tuple, "takes": str,
 }  # fmt: skip
 
 

@@ -64,11 +64,6 @@ def test_what_is_no_plugin_is_refused_with_the_cause(tmp_path):
             open_plugin(str(path))
 
 
-def test_an_instrument_is_refused():
-    with pytest.raises(EffectLoadError, match="is an instrument, not an effect: it plays the notes"):
-        open_plugin(f"{MDA}Piano")
-
-
 def test_options_are_checked(tmp_path):
     wrong = tmp_path / "warm.txt"
     wrong.touch()

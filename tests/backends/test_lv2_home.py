@@ -97,7 +97,7 @@ def test_a_range_in_multiples_of_the_sample_rate_reaches_the_plugin_in_hz(
         ("lv2:requiredFeature lv2:inPlaceBroken", r"requires the host feature .*lv2core#inPlaceBroken, which DawDreamer"),
         ('lv2:port [ a lv2:CVPort , lv2:InputPort ; lv2:index 99 ; lv2:symbol "pitch_cv" ]', r"it has CV ports \(pitch_cv\)"),
         ('lv2:port [ a lv2:MorphPort , lv2:InputPort ; lv2:index 99 ; lv2:symbol "odd" ]', r"ports of a kind .* \(odd\)"),
-        ("a lv2:InstrumentPlugin", "is an instrument, not an effect"),
+        ("a lv2:InstrumentPlugin", "is no effect: it needs notes beside the audio"),
     ],
 )
 def test_what_dawdreamer_cannot_run_is_refused_before_it_is_loaded(

@@ -136,6 +136,12 @@ class PluginDescription:
         return bool(self.classes & _INSTRUMENTS) or (takes_midi and not self.of("audio"))
 
     @property
+    def plays_notes(self) -> bool:
+        """Whether it makes sound of MIDI alone."""
+        takes_midi = any(port.takes_midi and port.is_input for port in self.ports)
+        return takes_midi and not self.of("audio") and bool(self.of("audio", is_input=False))
+
+    @property
     def is_effect(self) -> bool:
         """Whether audio goes in and out, as far as its files say."""
         silent = not self.ports

@@ -14,6 +14,7 @@ from blackbox_grad.effects import Audio, PluginEffect, relative_error
 from blackbox_grad.parameters import FloatArray, Parameter
 from blackbox_grad_backends.native.determinism import reseed
 from blackbox_grad_backends.native.lv2_parameters import HostRange
+from blackbox_grad_backends.native.probing import sound, width
 from blackbox_grad_backends.native.repeatability import Method, worst_error
 
 #: Seconds of the processor after which it tries no further method and measures no further parameter.
@@ -56,6 +57,7 @@ class Measured:
         reaches: for each control, from where to where it may go (`native.corners`).
         latency: at the defaults, as `native.latency` found it; None before it is known.
         pinned: index in the host and value of the controls that the caller held (`native.pinned`). It is true for these only.
+        created_often: whether an instrument must be created many times before it sounds the same each time.
         keeps_first: whether the first instance must not be freed (`native.lv2_freeing`).
     """
 
@@ -70,6 +72,7 @@ class Measured:
     latency: int | None = None
     pinned: tuple[tuple[int, float], ...] = ()
     keeps_first: bool = False
+    created_often: bool = False
 
     def plain(self) -> dict[str, Any]:
         """For `PluginEffect.learnt`: a host process sends plain values only."""
@@ -124,7 +127,7 @@ def _measure(
 ) -> Choice:
     """Gives up with the error so far once it exceeds `enough`."""
     rng = np.random.default_rng(0)
-    audio = effect.filled((0.25 * rng.standard_normal((effect.inputs - len(effect.sides), _SAMPLES))).astype(np.float32))
+    audio = sound(effect, 0.25 * rng.standard_normal((width(effect), _SAMPLES)))
     space, count = effect.parameters, len(effect.parameters)
 
     def render(point: FloatArray) -> Audio:

@@ -11,6 +11,7 @@ import numpy as np
 from blackbox_grad.effects import Audio, PluginEffect, relative_error
 from blackbox_grad.parameters import FloatArray
 from blackbox_grad_backends.native.determinism import reseed
+from blackbox_grad_backends.native.probing import sound, width
 
 #: `audio [inputs, N]`, all values `[F]` -> `[outputs, N]`.
 Method: TypeAlias = Callable[[Audio, FloatArray], Audio]
@@ -35,11 +36,11 @@ def worst_error(effect: PluginEffect, method: Method, tries: int, seconds: float
     """
     rng = np.random.default_rng(1)
     space, count = effect.parameters, len(effect.parameters)
-    noise = 0.25 * rng.standard_normal((effect.inputs - len(effect.sides), _SAMPLES))
+    noise = 0.25 * rng.standard_normal((width(effect), _SAMPLES))
     at = np.linspace(0.0, 1.0, _SAMPLES)
     gaps = np.where((at > 0.6) & (at < 0.8), 0.0, np.sin(np.pi * np.minimum(1.0, 4 * at + 0.05)) ** 2 + 0.1)
-    sounds = [effect.filled(sound.astype(np.float32)) for sound in (noise, noise * gaps)]
-    others = [*sounds, *(effect.filled(s.astype(np.float32)) for s in (_LOUD * noise, noise[:, : _SAMPLES // 3], 0.0 * noise))]
+    sounds = [sound(effect, each) for each in (noise, noise * gaps)]
+    others = [*sounds, *(sound(effect, each) for each in (_LOUD * noise, noise[:, : _SAMPLES // 3], 0.0 * noise))]
 
     def render(audio: Audio, point: FloatArray) -> Audio:
         reseed()

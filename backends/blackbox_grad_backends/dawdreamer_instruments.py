@@ -1,0 +1,54 @@
+"""What opening an instrument in DawDreamer needs beyond what an effect needs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from blackbox_grad.effects import PluginEffect
+from blackbox_grad.errors import EffectLoadError
+from blackbox_grad_backends.native.probing import silence, sound
+from blackbox_grad_backends.native.repeatability import Method
+
+#: Samples of a tune, of one that reaches the loops of recorded tones, and of almost nothing.
+_TUNE, _LONG_TUNE, _SHORT = 8192, 65536, 512
+
+_LEVEL = 0.4
+
+#: After so many creations of MDA's EPiano nothing changes any more; 200 were enough.
+_CREATIONS = 300
+
+
+def refuse_generator(effect: PluginEffect, method: Method, address: str) -> None:
+    """Raise if no notes change what is heard, at the defaults or in the middle of everything."""
+    tunes = [sound(effect, np.full((1, _TUNE), level)) for level in (_LEVEL, 0.0)]
+    for values in (effect.parameters.defaults, np.full(len(effect.parameters), 0.5)):
+        played, nothing = (method(tune, values) for tune in tunes)
+        if not np.array_equal(played, nothing):
+            return
+    raise EffectLoadError(
+        f"{address} is a generator, not an instrument: it has no audio inputs, and no notes change its output"
+    )
+
+
+def changes_when_created(effect: PluginEffect, created: Method) -> bool:
+    """Whether a new instance sounds different from the one before.
+
+    Each new instance of MDA's EPiano smooths the loops of the samples in its library once more.
+
+    Args:
+        effect: the instrument.
+        created: renders with a new instance.
+    """
+    for level in (0.2, 0.3, _LEVEL):
+        tune = sound(effect, np.full((1, _LONG_TUNE), level))
+        first, *others = (created(tune, effect.parameters.defaults) for _ in range(3))
+        if not all(np.array_equal(first, other) for other in others):
+            return True
+    return False
+
+
+def create_often(effect: PluginEffect, created: Method) -> None:
+    """Until a new instance changes nothing any more."""
+    nothing = silence(effect, _SHORT)
+    for _ in range(_CREATIONS):
+        created(nothing, effect.parameters.defaults)
