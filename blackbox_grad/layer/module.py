@@ -23,12 +23,13 @@ from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.layer.loss_function import LossFunction, LossPerItem, expanded
 from blackbox_grad.layer.operators import EstimatedLoss, LossMode, Rendered, draw_seed, register, render, seeded
 from blackbox_grad.layer.renderer import DEFAULT_ESTIMATOR, OnNonfinite, Renderer, check_on_nonfinite
+from blackbox_grad.layer.sound_of_notes import Sound
 from blackbox_grad.parameters.space import ParameterSpace, Selection
 from blackbox_grad.torch_state import state_as_now
 
 
 class DifferentiableEffect(nn.Module):
-    """`y = layer(x, p)`: an audio effect with a gradient for its parameters.
+    """`y = layer(x, p)`: an audio effect, or an instrument, with a gradient for its parameters.
 
     Args:
         effect: an address ("pedalboard:ZamTube.vst3", "dawdreamer:http://drobilla.net/plugins/mda/Delay", a chain `a | b`),
@@ -138,20 +139,22 @@ class DifferentiableEffect(nn.Module):
 
     if TYPE_CHECKING:
 
-        def __call__(self, x: Tensor, p: Tensor) -> Tensor: ...
+        def __call__(self, x: Sound, p: Tensor) -> Tensor: ...
 
     def extra_repr(self) -> str:
         return f"{self.spec.address!r}, parameters={list(self.parameter_space.names)}, estimator={self.estimator!r}"
 
-    def forward(self, x: Tensor, p: Tensor) -> Tensor:
+    def forward(self, x: Sound, p: Tensor) -> Tensor:
         """Render.
 
         Args:
-            x: audio `[B, C, T]`, any floating type and device. `B` may be 1 for one recording at several settings.
+            x: audio `[B, C, T]`, any floating type and device. `B` may be 1 for one recording at several settings. An instrument
+                takes `Notes`, or a list of `B` of them: rendered in stereo, as long as the longest asks for.
             p: parameters `[B, P]` in [0, 1]. `B` may be 1 for several recordings at one setting.
 
         Returns:
-            `[B, C, T]` on the device of `x`, in its type; rendered in float32, under autocast too.
+            `[B, C, T]` on the device of `x`, in its type (of notes: `float32`, where `p` is); rendered in float32, also
+            under autocast.
 
         Raises:
             AudioError, ParameterError: wrong shapes, types or values.
@@ -161,7 +164,7 @@ class DifferentiableEffect(nn.Module):
         x, p = self.renderer.check(_differentiable(x), _differentiable(p))
         return render(self.renderer, self._handle, x, p, self._needs_seed(x, p))
 
-    def loss(self, x: Tensor, p: Tensor, loss_fn: LossFunction, *targets: Tensor) -> Tensor:
+    def loss(self, x: Sound, p: Tensor, loss_fn: LossFunction, *targets: Tensor) -> Tensor:
         """`loss_fn(layer(x, p), *targets)`, its gradient estimated from differences of the *loss itself*.
 
         Where a parameter moves phase (delay times, oscillators), a vector-Jacobian product at the current waveform says almost
@@ -180,7 +183,7 @@ class DifferentiableEffect(nn.Module):
         estimated: Tensor = torch.compiler.disable(self._loss)(x, p, loss_fn, *targets)
         return estimated
 
-    def _loss(self, x: Tensor, p: Tensor, loss_fn: LossFunction, *targets: Tensor) -> Tensor:
+    def _loss(self, x: Sound, p: Tensor, loss_fn: LossFunction, *targets: Tensor) -> Tensor:
         x, p = self.renderer.check(_differentiable(x), _differentiable(p))
         targets = tuple(expanded(_differentiable(t), x.shape[0]) for t in targets)
         sound = x.detach(), p.detach(), self.renderer, self._needs_seed(x, p)
@@ -194,7 +197,7 @@ class DifferentiableEffect(nn.Module):
 
     def estimate(
         self,
-        x: Tensor,
+        x: Sound,
         p: Tensor,
         cotangent: Tensor,
         y: Tensor | None = None,
@@ -209,7 +212,7 @@ class DifferentiableEffect(nn.Module):
             seed: of the estimator's randomness; from torch's default generator otherwise.
         """
         renderer = self.renderer
-        x, p = renderer.check(x.detach(), p.detach())
+        x, p = renderer.check(x.detach() if isinstance(x, Tensor) else x, p.detach())
         audio = renderer.share(x)
         y, finite = renderer.render(x, p, audio) if y is None else (y, torch.ones(x.shape[0], dtype=torch.bool, device="cpu"))
         generator = seeded(draw_seed() if seed is None else torch.tensor(seed, device="cpu"))
@@ -250,7 +253,7 @@ class DifferentiableEffect(nn.Module):
         return duplicate
 
 
-def _differentiable(tensor: Tensor) -> Tensor:
+def _differentiable(tensor: Any) -> Any:
     """A tensor that was made in inference mode cannot be kept for the way back; a copy can."""
     if torch.compiler.is_compiling() or not isinstance(tensor, Tensor) or torch.is_inference_mode_enabled():
         return tensor

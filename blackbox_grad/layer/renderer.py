@@ -28,6 +28,7 @@ from blackbox_grad.hosts.default import default_host
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.hosts.rendering import inner_product
 from blackbox_grad.layer.averages import Averages
+from blackbox_grad.layer.sound_of_notes import Sound, as_tensor
 from blackbox_grad.parameters.space import ParameterSpace
 from blackbox_grad.torch_state import in_own_work
 
@@ -98,13 +99,14 @@ class Renderer:
         """The `P` free parameters."""
         return self.info.parameters
 
-    def check(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Audio `[B, C, T]` and parameters `[B, P]` of one batch size: a batch of 1 is repeated.
+    def check(self, sound: Sound, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Audio or packed notes `[B, C, T]`, and parameters `[B, P]`, of one batch size: a batch of 1 is repeated.
 
         Raises:
             AudioError, ParameterError: wrong shapes or types.
         """
         where, count = self.spec.address, len(self.space)
+        x = sound if isinstance(sound, Tensor) and self.info.takes == "audio" else as_tensor(self.info, sound, p)
         for name, tensor, error in (("audio x", x, AudioError), ("parameters p", p, ParameterError)):
             if not isinstance(tensor, Tensor):
                 raise error(f"{where}: {name} must be a torch.Tensor, got {type(tensor).__name__}")

@@ -8,8 +8,9 @@ import itertools
 import mido
 import numpy as np
 import pytest
+import torch
 
-from blackbox_grad import EffectSpec, Notes, ProcessPool, load
+from blackbox_grad import DifferentiableEffect, EffectSpec, Notes, ProcessPool, load
 from blackbox_grad.effects.notes import Control, Note
 from blackbox_grad.errors import AudioError, EffectLoadError
 from blackbox_grad_backends.native.midi_bytes import as_file
@@ -106,3 +107,52 @@ def test_a_wait_of_any_length_fits_into_a_midi_file():
     file = mido.MidiFile(file=io.BytesIO(as_file(notes.messages(44100.0), 44100.0)))
     times = np.cumsum([message.time for message in file])
     assert np.allclose(times[-3:], [1000.0, 1000.1, 1000.1], atol=1 / 44100.0)
+
+
+@pytest.fixture(scope="module")
+def layer():
+    with ProcessPool(hosts=1) as pool:
+        yield DifferentiableEffect(f"{MDA}DX10", parameters=["Coarse", "Mod Init"], host=pool)
+
+
+def test_a_layer_plays_other_notes_for_each_item_and_has_a_gradient(layer):
+    both = [Notes.one("C4", 0.1).lasting(0.2), Notes.one("C5", 0.1).lasting(0.3)]
+    p = torch.full((2, 2), 0.4, requires_grad=True)
+    y = layer(both, p)
+    assert y.shape == (2, 2, 13230)
+    assert torch.equal(y[:1], layer(both[0].lasting(0.3), p[:1])), "as long as the longest"
+    assert torch.equal(y[1:], layer(both[1], p[1:]))
+    assert torch.equal(layer(both[0], p)[0], layer(both[0], p)[1]), "one sequence at two settings"
+    y.square().sum().backward()
+    assert (p.grad != 0).any()
+    packed = torch.from_numpy(both[0].packed(44100.0))[None]
+    assert torch.equal(layer(packed, p[:1]), layer(both[0], p[:1]))
+
+
+def test_the_loss_mode_and_bare_estimates_take_notes(layer):
+    notes, hidden = Notes.one("A3", 0.2).lasting(0.3), torch.tensor([[0.4, 0.8]])
+    target = layer(notes, hidden)
+    p = torch.tensor([[0.4, 0.3]], requires_grad=True)
+
+    def distance(y, wanted):
+        return (y - wanted).square().mean(dim=(1, 2))
+
+    loss = layer.loss(notes, p, distance, target)
+    loss.backward()
+    assert p.grad.isfinite().all()
+    assert p.grad.any()
+    estimate = layer.estimate(notes, p, torch.ones_like(target))
+    assert estimate.shape == p.shape
+
+
+def test_a_layer_says_what_it_takes(layer):
+    p = torch.full((1, 2), 0.5)
+    with pytest.raises(AudioError, match=r"DX10 is an instrument: give it notes, not audio: layer\(Notes"):
+        layer(torch.zeros(1, 2, 64), p)
+    with pytest.raises(AudioError, match="audio x must be a torch.Tensor, got str"):
+        layer("C4", p)
+    with pytest.raises(AudioError, match="an empty list of notes"):
+        layer([], p)
+    effect = DifferentiableEffect("reference:gain", host="in-process")
+    with pytest.raises(AudioError, match="reference:gain is an effect: give it audio"):
+        effect(Notes.one("C4"), torch.full((1, 1), 0.5))
