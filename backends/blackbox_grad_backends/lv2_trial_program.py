@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from blackbox_grad.effects import tune
 from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend
 from blackbox_grad_backends.native import lv2_bundles
 
@@ -43,6 +44,8 @@ def main() -> None:
             if time.monotonic() > deadline:
                 break
             audio = (0.1 * rng.standard_normal((2, length))).astype(np.float32)
+            if effect.takes == "notes":
+                audio = tune(length, 2, sample_rate)
             effect.render(audio, rng.uniform(size=len(effect.parameters)))
         effect.close()
         del effect

@@ -16,24 +16,26 @@ from blackbox_grad.dependencies import lazy_names
 if TYPE_CHECKING:
     from blackbox_grad.testing import strategies as strategies
     from blackbox_grad.testing.effects import EFFECT_LAWS as EFFECT_LAWS
-    from blackbox_grad.testing.effects import CheckFailed as CheckFailed
     from blackbox_grad.testing.effects import EffectCheck as EffectCheck
     from blackbox_grad.testing.effects import check_effect as check_effect
     from blackbox_grad.testing.estimators import ESTIMATOR_LAWS as ESTIMATOR_LAWS
     from blackbox_grad.testing.estimators import check_estimator as check_estimator
+    from blackbox_grad.testing.examination import CheckFailed as CheckFailed
     from blackbox_grad.testing.hosts import HOST_LAWS as HOST_LAWS
     from blackbox_grad.testing.hosts import check_host as check_host
+    from blackbox_grad.testing.instruments import INSTRUMENT_LAWS as INSTRUMENT_LAWS
     from blackbox_grad.testing.losses import LOSS_LAWS as LOSS_LAWS
     from blackbox_grad.testing.losses import check_loss as check_loss
     from blackbox_grad.testing.pytest_items import parametrize_estimators_with_checks as parametrize_estimators_with_checks
     from blackbox_grad.testing.pytest_items import parametrize_with_checks as parametrize_with_checks
 
 _HOME = {
-    "CheckFailed": "effects",
+    "CheckFailed": "examination",
     "EFFECT_LAWS": "effects",
     "ESTIMATOR_LAWS": "estimators",
     "EffectCheck": "effects",
     "HOST_LAWS": "hosts",
+    "INSTRUMENT_LAWS": "instruments",
     "LOSS_LAWS": "losses",
     "check_effect": "effects",
     "check_estimator": "estimators",

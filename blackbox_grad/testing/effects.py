@@ -1,7 +1,7 @@
 """Does an effect keep the promises of `blackbox_grad.effects.Effect`?
 
-`check_effect` runs the laws of `EFFECT_LAWS`, one function each, and raises `CheckFailed` with the effect, the law and the
-numbers.
+`check_effect` runs the laws of `EFFECT_LAWS`, one function each, and for an instrument those of `INSTRUMENT_LAWS` too. It raises
+`CheckFailed` with the effect, the law and the numbers.
 """
 
 from __future__ import annotations
@@ -9,39 +9,29 @@ from __future__ import annotations
 import pickle
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import load
 from blackbox_grad.effects.protocols import Effect
 from blackbox_grad.effects.repeatability import REPEATABLE
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import AudioError, ParameterError
-
-#: A declared repeatability was measured on a few renders. Others may be worse by this factor.
-SLACK = 2.0
+from blackbox_grad.testing.examination import SLACK, Examination, Law, relative_error
+from blackbox_grad.testing.instruments import INSTRUMENT_LAWS
 
 #: Seconds of the processor for a law that tries every parameter.
 PATIENCE = 15.0
-
-#: Lengths in samples, short, prime and odd: one sample, less than a block, more than a block.
-LENGTHS = (1, 17, 4097)
 
 #: Relative error of sums in float32, of up to 64 channels, behind filters that make it a hundred times larger.
 _ROUNDING = 1e-4
 
 #: How `PluginEffect.layout` states the channels of the plug-in itself.
 _LAYOUT = re.compile(r"\d+ in(?: \+ \d+ [\w ]+)?, (\d+) out")
-
-
-class CheckFailed(AssertionError):
-    """An effect, estimator, host or loss broke a law."""
 
 
 @dataclass(frozen=True)
@@ -61,54 +51,7 @@ class EffectCheck:
     dead: tuple[str, ...]
 
 
-@dataclass
-class _Examination:
-    """An effect under test, its test signal, and the measurements so far."""
-
-    effect: Effect
-    law: str
-    rng: np.random.Generator
-    samples: int
-    repeatability: float = 0.0
-    dead: list[str] = field(default_factory=list)
-
-    def noise(self, channels: int, samples: int, level: float = 0.25) -> Audio:
-        """`[channels, samples]`: noise that rises and falls in level, with a silent gap: it opens gates and feeds tails."""
-        time = np.linspace(0.0, 1.0, samples)
-        shape = np.where((time > 0.6) & (time < 0.8), 0.0, np.sin(np.pi * np.minimum(1.0, 4 * time + 0.05)) ** 2 + 0.1)
-        return np.ascontiguousarray(level * shape * self.rng.standard_normal((channels, samples)), dtype=np.float32)
-
-    def require(self, condition: bool, message: str) -> None:
-        if not condition:
-            raise CheckFailed(f"{self.effect.name}: law {self.law!r} is broken: {message}")
-
-    def require_same(self, expected: Audio, got: Audio, when: str) -> None:
-        error = relative_error(expected, got)
-        self.repeatability = max(self.repeatability, error)
-        declared = self.effect.repeatability
-        self.require(
-            error <= SLACK * declared,
-            f"the same audio and point rendered differently {when}: relative error {error:.3g}, "
-            f"declared repeatability {declared:.3g}",
-        )
-
-    def far_points(self) -> list[NDArray[np.float64]]:
-        count = len(self.effect.parameters)
-        return [np.zeros(count), np.ones(count), self.rng.uniform(size=count)]
-
-
-def relative_error(expected: Audio, got: Audio) -> float:
-    """`‖got - expected‖ / ‖expected‖`: 0 for equal bits, infinite if shapes or non-finite samples differ."""
-    if expected.shape != got.shape:
-        return np.inf
-    if np.array_equal(expected, got, equal_nan=True):
-        return 0.0
-    reference = expected.astype(np.float64)
-    error, scale = np.linalg.norm(got - reference), np.linalg.norm(reference)
-    return float(error / scale) if np.isfinite(error) and scale > 0 else np.inf
-
-
-def _same_bits_after_any_history(exam: _Examination) -> None:
+def _same_bits_after_any_history(exam: Examination) -> None:
     effect, rng = exam.effect, exam.rng
     default = effect.parameters.defaults
     audio = exam.noise(2, exam.samples)
@@ -131,16 +74,16 @@ def _same_bits_after_any_history(exam: _Examination) -> None:
         "loud audio": exam.noise(2, exam.samples, level=1.0),
         "shorter audio": exam.noise(2, exam.samples // 3 + 1),
         "longer audio": exam.noise(2, exam.samples + 1111),
-        "one sample": exam.noise(2, 1),
+        "almost nothing": exam.noise(2, exam.lengths[0]),
         "mono audio": exam.noise(1, exam.samples),
-        "silence": np.zeros((2, exam.samples), np.float32),
+        "silence": exam.silence(2, exam.samples),
     }
     for what, other in others.items():
         effect.render(other, inside)
         exam.require_same(first, effect.render(audio, default), f"after {what}")
 
 
-def _it_repeats(exam: _Examination) -> None:
+def _it_repeats(exam: Examination) -> None:
     """Keeping to a declared repeatability is not enough: a render that differs by its own size says nothing about a setting."""
     declared = exam.effect.repeatability
     exam.require(
@@ -150,7 +93,7 @@ def _it_repeats(exam: _Examination) -> None:
     )
 
 
-def _each_parameter_returns(exam: _Examination) -> None:
+def _each_parameter_returns(exam: Examination) -> None:
     """Move each parameter alone from its default and back: hosts have failed to restore a single parameter.
 
     A slow effect of hundreds is tried with some of them, drawn at random.
@@ -169,7 +112,7 @@ def _each_parameter_returns(exam: _Examination) -> None:
         exam.require_same(first, effect.render(audio, default), f"after {parameter.name!r} went to {away[i]:g} and back")
 
 
-def _input_is_not_mutated(exam: _Examination) -> None:
+def _input_is_not_mutated(exam: Examination) -> None:
     audio, point = exam.noise(2, exam.samples), exam.effect.parameters.defaults
     audio_before, point_before = audio.copy(), point.copy()
     exam.effect.render(audio, point)
@@ -177,9 +120,9 @@ def _input_is_not_mutated(exam: _Examination) -> None:
     exam.require(np.array_equal(point, point_before), "render changed the point")
 
 
-def _shape_and_type_are_kept(exam: _Examination) -> None:
-    shapes = [(channels, samples) for channels in (1, 2) for samples in (0, *LENGTHS, exam.samples)]
-    for channels, samples in [*shapes, (3, 17), (6, 17)]:
+def _shape_and_type_are_kept(exam: Examination) -> None:
+    shapes = [(channels, samples) for channels in (1, 2) for samples in (0, *exam.lengths, exam.samples)]
+    for channels, samples in [*shapes, (3, exam.lengths[1]), (6, exam.lengths[1])]:
         audio = exam.noise(channels, samples)
         try:
             result = exam.effect.render(audio, exam.effect.parameters.defaults)
@@ -195,7 +138,7 @@ def _shape_and_type_are_kept(exam: _Examination) -> None:
         exam.require(not np.shares_memory(result, audio), "the result shares memory with the input")
 
 
-def _results_are_not_reused(exam: _Examination) -> None:
+def _results_are_not_reused(exam: Examination) -> None:
     audio, default = exam.noise(1, exam.samples), exam.effect.parameters.defaults
     result = exam.effect.render(audio, default)
     kept = result.copy()
@@ -203,21 +146,21 @@ def _results_are_not_reused(exam: _Examination) -> None:
     exam.require(np.array_equal(result, kept, equal_nan=True), "a later render changed an earlier result")
 
 
-def _finite_at_the_defaults(exam: _Examination) -> None:
-    for name, audio in (("noise", exam.noise(2, exam.samples)), ("silence", np.zeros((2, exam.samples), np.float32))):
+def _finite_at_the_defaults(exam: Examination) -> None:
+    for name, audio in (("noise", exam.noise(2, exam.samples)), ("silence", exam.silence(2, exam.samples))):
         result = exam.effect.render(audio, exam.effect.parameters.defaults)
         bad = int(np.count_nonzero(~np.isfinite(result)))
         exam.require(bad == 0, f"{bad} of {result.size} samples are not finite for {name} at the defaults")
 
 
-def _defaults_lie_in_the_box(exam: _Examination) -> None:
+def _defaults_lie_in_the_box(exam: Examination) -> None:
     space = exam.effect.parameters
     exam.require(len(set(space.names)) == len(space), f"parameter names are not unique: {space.names}")
     for parameter, value in zip(space, space.defaults, strict=True):
         exam.require(bool(0.0 <= value <= 1.0), f"the default of {parameter.name!r} is {value}, outside [0, 1]")
 
 
-def _points_outside_the_box_are_refused(exam: _Examination) -> None:
+def _points_outside_the_box_are_refused(exam: Examination) -> None:
     default = exam.effect.parameters.defaults
     audio = exam.noise(1, 64)
     wrong: list[NDArray[np.float64]] = [np.append(default, 0.5)]
@@ -233,7 +176,7 @@ def _points_outside_the_box_are_refused(exam: _Examination) -> None:
         exam.require(False, f"the point {point.tolist()} must raise ParameterError ({len(default)} values in [0, 1])")
 
 
-def _parameters_reach_the_sound(exam: _Examination) -> None:
+def _parameters_reach_the_sound(exam: Examination) -> None:
     """Report the others, which break no law: some are audible only in corners, or change something other than audio.
 
     Of a slow effect, and of one whose equal renders differ, not all can be known; what is unknown is not reported.
@@ -261,10 +204,10 @@ def _parameters_reach_the_sound(exam: _Examination) -> None:
     exam.dead = [space.names[i] for i in sorted(silent)]
 
 
-def _latency_is_taken_out(exam: _Examination) -> None:
+def _latency_is_taken_out(exam: Examination) -> None:
     """Only for an effect that reports latency and whose output resembles its input: the best lag is near 0."""
     effect = exam.effect
-    if effect.latency == 0:
+    if effect.latency == 0 or exam.plays:
         return
     dry = exam.noise(1, max(exam.samples, 4 * effect.latency))[0]
     wet = effect.render(dry[None], effect.parameters.defaults)[0]
@@ -279,7 +222,7 @@ def _latency_is_taken_out(exam: _Examination) -> None:
     )
 
 
-def _layout_is_adapted_as_stated(exam: _Examination) -> None:
+def _layout_is_adapted_as_stated(exam: Examination) -> None:
     """The rule of `effects/layout.py`: mono is doubled, then averaged; further channels go in groups of as many as come out."""
     effect, default = exam.effect, exam.effect.parameters.defaults
     exam.require(isinstance(effect.layout, str) and bool(effect.layout), f"its layout is {effect.layout!r}, not text")
@@ -309,10 +252,12 @@ def _layout_is_adapted_as_stated(exam: _Examination) -> None:
         exam.require(error <= slack, f"mono audio is not the average of {outputs} channels, relative error {error:.3g}")
 
 
-def _no_channel_passes_untouched(exam: _Examination) -> None:
+def _no_channel_passes_untouched(exam: Examination) -> None:
     """Some libraries accept a number of channels that they cannot process, and return it as it came."""
     effect = exam.effect
-    if _LAYOUT.fullmatch(effect.layout):  # the plug-in's own channels are known, and the law before this holds for them
+    if exam.plays or _LAYOUT.fullmatch(
+        effect.layout
+    ):  # the plug-in's own channels are known, and the law before this holds for them
         return
     points = [exam.rng.uniform(0.2, 0.8, size=len(effect.parameters)) for _ in range(3)]
     audio = exam.noise(6, min(exam.samples, 4096))
@@ -334,7 +279,7 @@ def _no_channel_passes_untouched(exam: _Examination) -> None:
             )
 
 
-def _what_is_set_is_shown(exam: _Examination) -> None:
+def _what_is_set_is_shown(exam: Examination) -> None:
     """Set, then get: the text of a value, parsed again, is that value to the digits shown."""
     for parameter in exam.effect.parameters:
         for value in (0.0, 0.31, 1.0):
@@ -349,7 +294,7 @@ def _what_is_set_is_shown(exam: _Examination) -> None:
             exam.require(abs(back - shown) <= slack, f"{parameter.name!r} at {value} is {shown:g}, shows {text!r}: {back:g}")
 
 
-def _spec_reopens_the_same_effect(exam: _Examination) -> None:
+def _spec_reopens_the_same_effect(exam: Examination) -> None:
     effect, spec = exam.effect, getattr(exam.effect, "spec", None)
     if spec is None:
         return
@@ -363,8 +308,6 @@ def _spec_reopens_the_same_effect(exam: _Examination) -> None:
         twin.close()
         twin.close()
 
-
-Law: TypeAlias = "tuple[str, Callable[[_Examination], None]]"
 
 #: The laws, by name, in the order in which they are checked.
 EFFECT_LAWS: tuple[Law, ...] = (
@@ -393,21 +336,23 @@ def check_effect(
 
     Args:
         effect: an opened effect; or an address or a spec, which is opened with all its parameters free, and closed at the end.
-        laws: names from `EFFECT_LAWS`; all of them if None.
+        laws: names from `EFFECT_LAWS` and `INSTRUMENT_LAWS`; if None, all of the first, and for an instrument the second too.
         seconds: length of the test signal.
         seed: of the test signal and the points.
     """
-    known = dict(EFFECT_LAWS)
-    chosen = list(known) if laws is None else list(laws)
-    unknown = [law for law in chosen if law not in known]
+    known = dict(EFFECT_LAWS + INSTRUMENT_LAWS)
+    chosen = None if laws is None else list(laws)
+    unknown = [law for law in chosen or () if law not in known]
     if unknown:
         raise ValueError(f"no effect law {unknown[0]!r}; there are: {', '.join(known)}")
     with _opened(effect) as opened:
         repeatability = 0.0
         dead: list[str] = []
+        if chosen is None:
+            chosen = [name for name, _ in EFFECT_LAWS + INSTRUMENT_LAWS * (getattr(opened, "takes", "audio") == "notes")]
         for law in chosen:
             rng = np.random.default_rng(seed)
-            exam = _Examination(opened, law, rng, max(64, round(seconds * opened.sample_rate)))
+            exam = Examination(opened, law, rng, max(64, round(seconds * opened.sample_rate)))
             known[law](exam)
             repeatability = max(repeatability, exam.repeatability)
             dead += exam.dead

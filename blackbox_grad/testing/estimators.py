@@ -17,7 +17,7 @@ from blackbox_grad.estimators.by_name import estimator as find_estimator
 from blackbox_grad.estimators.problem import Problem
 from blackbox_grad.parameters.parameter import Parameter
 from blackbox_grad.parameters.space import ParameterSpace
-from blackbox_grad.testing.effects import CheckFailed
+from blackbox_grad.testing.examination import CheckFailed
 from blackbox_grad.testing.polynomials import Polynomial
 
 #: An unbiased estimator fails a statistical law with less than this probability. Laws are seeded, so a verdict repeats.

@@ -21,7 +21,7 @@ from blackbox_grad.errors import AudioError, BlackboxGradError, EffectNotFoundEr
 from blackbox_grad.hosts.by_name import host as find_host
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.parameters.parameter import FloatArray
-from blackbox_grad.testing.effects import CheckFailed
+from blackbox_grad.testing.examination import CheckFailed
 
 #: An effect that overflows: full scale times 24 dB.
 _LOUD = "reference:gain"

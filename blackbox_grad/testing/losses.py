@@ -14,7 +14,7 @@ from torch import Tensor
 
 from blackbox_grad.losses.base import FeatureLoss
 from blackbox_grad.losses.by_name import Loss, loss_for, loss_name
-from blackbox_grad.testing.effects import CheckFailed
+from blackbox_grad.testing.examination import CheckFailed
 
 #: Relative error between sums of float32 in different orders.
 _ROUNDING = 1e-4

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from blackbox_grad.effects.spec import EffectSpec
-from blackbox_grad.testing.effects import EFFECT_LAWS, CheckFailed, check_effect
+from blackbox_grad.testing.effects import EFFECT_LAWS, check_effect
+from blackbox_grad.testing.examination import CheckFailed
 
 if TYPE_CHECKING:
     from blackbox_grad.estimators.base import Estimator

@@ -10,8 +10,8 @@ from blackbox_grad.errors import EstimatorError, MissingDependencyError, Paramet
 from blackbox_grad.estimators import Estimate, Promises, estimator, estimator_names, promises_of, reach
 from blackbox_grad.inspection import ParameterInspection
 from blackbox_grad.testing import check_estimator
-from blackbox_grad.testing.effects import CheckFailed
 from blackbox_grad.testing.estimators import promises
+from blackbox_grad.testing.examination import CheckFailed
 from blackbox_grad_backends.reference import differentiable
 
 #: Influences of an effect with the names that the kit gives to parameters: strong and weak ones.
