@@ -120,6 +120,7 @@ def _as_json(spec: EffectSpec, info: EffectInfo, cost: float | None, look: First
         "name": info.name,
         "sample_rate": spec.sample_rate,
         "layout": info.layout,
+        "takes": info.takes,
         "notes": list(info.notes),
         "latency_samples": info.latency,
         "latency_ms": 1000.0 * info.latency / spec.sample_rate,
@@ -187,6 +188,7 @@ def _print(spec: EffectSpec, info: EffectInfo, speed: str, look: FirstLook) -> N
         say("It has no parameters.")
         return
     parameter, default = info.parameters[0], float(info.parameters.defaults[0])
+    given = "in.mid" if info.takes == "notes" else "in.wav"
     example = shlex.quote(f"{parameter.name}={_typed(parameter, default)}")
-    say("\n", ("set one      ", "dim"), f"blackbox-grad render {shlex.quote(spec.address)} in.wav out.wav --set {example}")
+    say("\n", ("set one      ", "dim"), f"blackbox-grad render {shlex.quote(spec.address)} {given} out.wav --set {example}")
     say(("train it     ", "dim"), f"DifferentiableEffect({spec.address!r}, sample_rate={spec.sample_rate:g})")

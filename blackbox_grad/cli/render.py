@@ -1,4 +1,4 @@
-"""`blackbox-grad render`: a file through an effect."""
+"""`blackbox-grad render`: a file through an effect, or notes with an instrument."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from blackbox_grad.cli.arguments import Address, HostOption, Json, Options, Pres
 from blackbox_grad.cli.completion import remember_parameters
 from blackbox_grad.cli.console import out, print_json, say, table
 from blackbox_grad.cli.outputs import refuse_overwriting, warn_of_clipping
+from blackbox_grad.cli.sound import placed, sound_of
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import BlackboxGradError, NonFiniteAudioError, ParameterError
@@ -27,34 +28,53 @@ _MOST_ROWS = 40
 
 def render(
     address: Address,
-    source: Annotated[Path, typer.Argument(metavar="IN", help="An audio file.", show_default=False)],
-    result: Annotated[Path, typer.Argument(metavar="OUT", help="A .wav, .flac or .ogg file.", show_default=False)],
+    source: Annotated[
+        Path | None, typer.Argument(metavar="IN", help="An audio file; for an instrument a MIDI file.", show_default=False)
+    ] = None,
+    result: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="A .wav, .flac or .ogg file.", show_default=False)
+    ] = None,
     settings: Set = None,
     parameters: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Settings from `match --parameters`.", show_default=False)
+    ] = None,
+    note: Annotated[
+        str | None, typer.Option(metavar="NOTE", help="In place of IN: one note, C4 (60) or 0 to 127.", show_default=False)
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.0, metavar="SECONDS", help="How long --note is held (1).", show_default=False)
+    ] = None,
+    sample_rate: Annotated[
+        float | None, typer.Option(min=1.0, metavar="HZ", help="Of a render of notes (44100).", show_default=False)
     ] = None,
     preset: Preset = None,
     option: Options = None,
     host: HostOption = None,
     json: Json = False,
 ) -> None:
-    """Render a file through an effect, at the file's sample rate. Parameters that are not set keep their defaults.
+    """Render a file through an effect, at the file's sample rate, or notes with an instrument.
+
+    Parameters that are not set keep their defaults.
 
     \b
     Examples:
       blackbox-grad render pedalboard-builtin:Reverb in.wav out.wav --set damping=0.8
       blackbox-grad render ZamDelay.vst3 in.flac out.ogg --set 'Time=350ms'
       blackbox-grad render ZamTube.vst3 in.wav out.wav --parameters found.json
+      blackbox-grad render dawdreamer:http://drobilla.net/plugins/mda/JX10 riff.mid out.wav
+      blackbox-grad render dawdreamer:http://drobilla.net/plugins/mda/DX10 out.wav --note C4 --seconds 2
     """
-    refuse_overwriting(result, source)
+    source, result = placed(source, result, note)
+    refuse_overwriting(result, *([] if source is None else [source]))
     audio_files.check_written(result)
     values = _over(_settings_in(parameters) if parameters is not None else {}, values_of(settings))
-    audio, rate = audio_files.read(source)
+    sound = sound_of(source, note, seconds, sample_rate)
+    audio, rate = sound.audio, sound.sample_rate
     audio_files.check_written(result, audio.shape[0], rate)
     spec = EffectSpec.of(address, rate, (), values, **options_of(option, preset))
-    seconds = audio.shape[1] / rate
-    with opened_host(host, hosts=1, time_limit=60.0 + 10.0 * seconds) as rendering:
+    with opened_host(host, hosts=1, time_limit=60.0 + 10.0 * sound.seconds) as rendering:
         info = rendering.open(spec)
+        sound.check(info)
         rendered, finite = rendering.render_batch(spec, audio[None], np.zeros((1, 0)))
     remember_parameters(info)
     space = info.parameters
@@ -68,11 +88,11 @@ def render(
         print_json(
             {
                 "address": spec.address,
-                "input": str(source),
+                "input": sound.source,
                 "output": str(result),
                 "sample_rate": rate,
                 "channels": audio.shape[0],
-                "seconds": seconds,
+                "seconds": sound.seconds,
                 "peak_db": audio_files.peak_decibels(rendered[0]),
                 "parameters": [
                     {"name": p.name, "normalised": v, "native": p.text(v)}
@@ -82,7 +102,7 @@ def render(
         )
     else:
         _print(info, set(map(plain_name, values)))
-        say(f"{result}: {seconds:.2f} s, {audio.shape[0]} channels, {rate:g} Hz, through {info.name}")
+        say(f"{result}: {sound.seconds:.2f} s, {audio.shape[0]} channels, {rate:g} Hz, through {info.name}")
 
 
 def _print(info: EffectInfo, chosen: set[str]) -> None:

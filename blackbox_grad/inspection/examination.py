@@ -53,7 +53,7 @@ def inspect_effect(
     on_progress: Callable[[InspectionProgress], None] = lambda progress: None,
     **options: Any,
 ) -> Inspection:
-    """Measure what an effect really does, on a recording of a guitar and on bursts of noise.
+    """Measure what an effect really does, on a recording of a guitar and on bursts of noise; of an instrument, on two tunes.
 
     A limit or Ctrl-C ends it early. The result then holds what was found so far, and `Inspection.stopped` says why. Results are
     cached until the plug-in's file or a version changes.

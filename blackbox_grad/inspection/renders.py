@@ -12,15 +12,19 @@ from numpy.typing import NDArray
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
+from blackbox_grad.effects.tunes import tune
 from blackbox_grad.errors import AudioError
 from blackbox_grad.hosts.protocol import Host
-from blackbox_grad.inspection.listening import signals
+from blackbox_grad.inspection.listening import SECONDS, signals
 from blackbox_grad.inspection.results import Stopped
 from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import ParameterSpace
 
 #: The most renders per batch, and seconds that a batch should take. The clock is read between batches.
 _CHUNK, _SECONDS = 24, 4.0
+
+#: Lowest note and velocity of the signals of an instrument.
+_TUNES = ((45, 100), (57, 60))
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,9 @@ class Renders:
     """The effect under inspection, and its test signals.
 
     Attributes:
-        signals: `[S, C, T]`.
+        signals: `[S, C, T]`; of an instrument notes.
+        references: `[S, C, T]`: what the outputs are compared with in level: the signals; for an instrument what it plays at the
+            defaults.
         opened: when the effect was open, seconds since the beginning.
         Points are `[K, P]`; the audio rendered at them is `[K, S, C, T]`.
     """
@@ -70,15 +76,24 @@ class Renders:
         self.opened = self.seconds
         self.space: ParameterSpace = self.info.parameters
         self.signals, self.note = self._fitting_signals()
+        self.references = self.signals
+        if self.info.takes == "notes":
+            self.references = self(self.space.defaults[None])[0][0]
 
     def _fitting_signals(self) -> tuple[Audio, str]:
         """Stereo, or mono for an effect that two channels do not fit."""
+        if self.info.takes == "notes":
+            return np.stack([self._tune(lowest, velocity) for lowest, velocity in _TUNES]), ""
         stereo = signals(self.spec.sample_rate, 2)
         try:
             self.host.render_batch(self.spec, stereo[0][:1, :, :64], self.space.defaults[None])
         except AudioError:
             return signals(self.spec.sample_rate, 1)
         return stereo
+
+    def _tune(self, lowest: int, velocity: int) -> Audio:
+        rate = self.spec.sample_rate
+        return tune(round(SECONDS * rate), 2, rate, velocity, lowest)
 
     @property
     def seconds(self) -> float:

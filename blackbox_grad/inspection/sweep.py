@@ -31,7 +31,7 @@ class Line:
     tolerance: float
 
     def __post_init__(self) -> None:
-        self.ears = [Ear(dry) for dry in self.renders.signals]
+        self.ears = [Ear(dry) for dry in self.renders.references]
 
     def render(self, values: FloatArray, which: slice = slice(None)) -> tuple[Audio, NDArray[np.bool_]]:
         """`values: [K]` -> audio `[K, S, C, T]`, and which are finite for every signal, `[K]`."""

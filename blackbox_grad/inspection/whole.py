@@ -11,6 +11,7 @@ import numpy as np
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.repeatability import relative_error
 from blackbox_grad.effects.spec import EffectSpec
+from blackbox_grad.effects.tunes import tune
 from blackbox_grad.errors import RenderTimeoutError
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.inspection.listening import SILENCE
@@ -23,7 +24,7 @@ PATIENCE = 20.0
 #: Random settings that are rendered.
 _RANDOM = 32
 
-#: Peak of an output that is far too loud, relative to that of the input: 60 dB.
+#: Peak of an output that is far too loud, relative to that of the reference: 60 dB.
 LOUD = 1000.0
 
 #: Least cosine of input and output at the best lag for which the lag is the effect's latency, and not one of its echoes.
@@ -31,20 +32,22 @@ _LIKENESS = 0.5
 
 
 def seconds_per_second(host: Host, spec: EffectSpec, info: EffectInfo) -> float | None:
-    """Seconds to render one second of mono noise at the defaults, median of 3; None if it takes too long.
+    """Seconds to render one second of mono noise, or of notes, at the defaults, median of 3; None if it takes too long.
 
     Raises:
         RenderError: the render fails.
     """
     rate = round(spec.sample_rate)
-    noise = np.random.default_rng(0).uniform(-0.1, 0.1, (1, 1, rate)).astype(np.float32)
+    sound = np.random.default_rng(0).uniform(-0.1, 0.1, (1, 1, rate)).astype(np.float32)
+    if info.takes == "notes":
+        sound = tune(rate, 1, spec.sample_rate)[None]
     point = info.parameters.defaults[None]
     took: list[float] = []
     deadline = time.monotonic() + PATIENCE
     try:
         while len(took) < 4 and (time.monotonic() < deadline or not took):
             start = time.perf_counter()
-            host.render_batch(spec, noise, point)
+            host.render_batch(spec, sound, point)
             took.append(time.perf_counter() - start)
     except RenderTimeoutError:
         return None
@@ -82,8 +85,10 @@ def _nudged(point: FloatArray, rng: np.random.Generator) -> FloatArray:
 def measured_latency(renders: Renders) -> int | None:
     """The effect's true latency in samples, reported or not: the lag between input and output at the defaults.
 
-    None if the output resembles the input too little at every lag.
+    None if the output resembles the input too little at every lag, and for an instrument.
     """
+    if renders.info.takes == "notes":
+        return None
     y, finite = renders(renders.space.defaults[None])
     dry, wet = renders.signals[-1].mean(axis=0, dtype=np.float64), y[0, -1].mean(axis=0, dtype=np.float64)
     size = 2 * dry.size
@@ -114,7 +119,7 @@ def failures(renders: Renders) -> Failures:
     nonfinite = ~finite.all(axis=1)
     silent = ~nonfinite & (np.abs(y).max(axis=(1, 2, 3)) < SILENCE)
     with np.errstate(over="ignore"):
-        loud = ~nonfinite & (np.abs(y).max(axis=(1, 2, 3)) > LOUD * np.abs(renders.signals).max())
+        loud = ~nonfinite & (np.abs(y).max(axis=(1, 2, 3)) > LOUD * np.abs(renders.references).max())
     bad = next((found for found in map(np.flatnonzero, (nonfinite, loud, silent)) if len(found)), np.array([], int))
     example = tuple(zip(renders.space.names, points[bad[0]].round(3).tolist(), strict=True)) if len(bad) else ()
     return Failures(float(nonfinite.mean()), float(silent.mean()), float(loud.mean()), example)

@@ -12,6 +12,7 @@ from torch import Tensor
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
+from blackbox_grad.errors import AudioError
 from blackbox_grad.estimators.problem import ProbeKind, Problem
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.layer.renderer import Renderer
@@ -54,6 +55,11 @@ class Objective:
     ) -> None:
         self._budget = _Budget(host, limit)
         self._renderer = Renderer(spec, self._budget)
+        if self._renderer.info.takes == "notes":
+            raise AudioError(
+                f"{spec.address} is an instrument, and match takes an effect: it changes one recording into another. Fit an "
+                "instrument in a loop of your own: layer.loss(notes, p, loss_fn, target)"
+            )
         self.loss, self.lead = loss, lead
         self._audio = torch.from_numpy(audio)[None]
         self._shared = host.share(audio[None])

@@ -1,0 +1,82 @@
+"""What `render` puts into an effect or an instrument: an audio file, a MIDI file, or one note."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from blackbox_grad import audio_files
+from blackbox_grad.effects.audio import Audio
+from blackbox_grad.effects.notes import Notes
+from blackbox_grad.effects.opening import EffectInfo
+from blackbox_grad.errors import AudioError
+
+#: Of files that hold notes, in lower case.
+MIDI_SUFFIXES = (".mid", ".midi", ".smf")
+
+#: Hz of a render of notes, and seconds of one note, if nothing else is asked for.
+_RATE, _SECONDS = 44100.0, 1.0
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Audio `[C, T]` or packed notes, which take the same shape.
+
+    Attributes:
+        audio: the array.
+        sample_rate: Hz.
+        takes: "audio" or "notes".
+        source: what it is, for people.
+    """
+
+    audio: Audio
+    sample_rate: float
+    takes: str
+    source: str
+
+    @property
+    def seconds(self) -> float:
+        return float(self.audio.shape[1] / self.sample_rate)
+
+    def check(self, info: EffectInfo) -> None:
+        """Raise `AudioError` if an instrument would get audio, or an effect notes."""
+        if info.takes == "notes" != self.takes:
+            raise AudioError(
+                f"{info.spec.address} is an instrument: give it a MIDI file in place of {self.source}, or one note: "
+                "--note C4 --seconds 2"
+            )
+        if self.takes == "notes" != info.takes:
+            raise AudioError(f"{info.spec.address} is an effect: give it an audio file, not {self.source}")
+
+
+def placed(source: Path | None, result: Path | None, note: str | None) -> tuple[Path | None, Path]:
+    """IN and OUT of the command line; with --note there is no IN."""
+    given = [path for path in (source, result) if path is not None]
+    if note is not None:
+        if len(given) != 1:
+            raise typer.BadParameter("--note stands in the place of IN; write EFFECT OUT --note C4")
+        return None, given[0]
+    if len(given) != 2:
+        raise typer.BadParameter(f"{'OUT' if given else 'IN'} is missing; write EFFECT IN OUT, or EFFECT OUT --note C4")
+    return given[0], given[1]
+
+
+def sound_of(source: Path | None, note: str | None, seconds: float | None, sample_rate: float | None) -> Sound:
+    """Read it. `seconds` are of a note, `sample_rate` is of a render of notes."""
+    if seconds is not None and note is None:
+        raise typer.BadParameter("--seconds is how long --note is held; a file has its own length")
+    if note is not None:
+        name: int | str = int(note) if note.lstrip("-").isdecimal() else note
+        notes, text = Notes.one(name, _SECONDS if seconds is None else seconds), f"the note {note}"
+    elif source is not None and source.suffix.lower() in MIDI_SUFFIXES:
+        notes, text = Notes.from_midi(source), f"the notes of {source}"
+    else:
+        if sample_rate is not None:
+            raise typer.BadParameter("--sample-rate is for notes; a recording is rendered at its own")
+        assert source is not None
+        audio, rate = audio_files.read(source)
+        return Sound(audio, rate, "audio", str(source))
+    rate = _RATE if sample_rate is None else sample_rate
+    return Sound(notes.packed(rate), rate, "notes", text)

@@ -1,0 +1,70 @@
+"""The command line with instruments."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mido
+import numpy as np
+import pytest
+from command_line import Capture, fail_here, succeed_here
+
+from blackbox_grad import Notes, audio_files, load
+
+DX10 = "dawdreamer:http://drobilla.net/plugins/mda/DX10"
+
+pytestmark = pytest.mark.plugins
+
+
+@pytest.fixture
+def riff(tmp_path: Path) -> Path:
+    notes = [mido.Message("note_on", note=57, velocity=90), mido.Message("note_off", note=57, time=240)]
+    mido.MidiFile(tracks=[mido.MidiTrack(notes)]).save(tmp_path / "riff.mid")
+    return tmp_path / "riff.mid"
+
+
+def test_render_plays_a_file_or_a_note(riff: Path, tmp_path: Path, capsys: Capture) -> None:
+    succeed_here(capsys, "render", DX10, riff, tmp_path / "out.wav", "--host", "in-process")
+    played, rate = audio_files.read(tmp_path / "out.wav")
+    with load(DX10) as dx10:
+        expected = dx10.render(Notes.from_midi(riff), dx10.parameters.defaults)
+    assert (rate, played.shape) == (44100.0, (2, round(44100 * 1.25)))
+    assert np.allclose(played, expected, atol=1e-3)
+    one = ["--note", "A3", "--seconds", "0.5", "--sample-rate", "22050", "--set", "Attack=0.2 normalised", "--json"]
+    said = json.loads(succeed_here(capsys, "render", DX10, tmp_path / "one.wav", *one, "--host", "in-process"))
+    assert (said["input"], said["seconds"], said["sample_rate"], said["channels"]) == ("the note A3", 1.5, 22050.0, 2)
+
+
+def test_inspect_shows_what_goes_in_and_how_to_render_it(capsys: Capture) -> None:
+    shown = succeed_here(capsys, "inspect", DX10, "--host", "in-process")
+    assert "notes in, 2 out" in shown
+    assert f"blackbox-grad render {DX10} in.mid out.wav --set Coarse=" in shown
+
+
+def test_what_does_not_go_together_is_said(riff: Path, tmp_path: Path, capsys: Capture) -> None:
+    wav, other, out = (tmp_path / name for name in ("in.wav", "other.wav", "out.wav"))
+    for path in (wav, other):
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 8192)).astype(np.float32)
+        audio_files.write(path, noise, 44100.0)
+    (tmp_path / "text.mid").write_text("no notes")
+
+    def said(*arguments: object, code: int = 1) -> str:
+        return fail_here(capsys, *map(str, arguments), "--host", "in-process", code=code)
+
+    assert "DX10 is an instrument: give it a MIDI file in place of" in said("render", DX10, wav, out)
+    assert "reference:gain is an effect: give it an audio file, not the notes of" in said("render", "reference:gain", riff, out)
+    assert "text.mid is no MIDI file, or is damaged" in said("render", DX10, tmp_path / "text.mid", out)
+    assert "pitch='H4' is no note" in said("render", DX10, out, "--note", "H4")
+    assert "DX10 is an instrument, and match takes an effect" in said("match", DX10, wav, other, "--renders", "50")
+    assert "--note stands in the place of IN" in said("render", DX10, riff, out, "--note", "C4", code=2)
+    assert "--sample-rate is for notes" in said("render", "reference:gain", wav, out, "--sample-rate", "8000", code=2)
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_a_deep_inspection_measures_an_instrument(capsys: Capture) -> None:
+    limits = ["--time-limit", "20", "--renders", "600", "--again", "--json", "--host", "in-process"]
+    found = json.loads(succeed_here(capsys, "inspect", DX10, "--deep", *limits))
+    assert found["measured_latency"] is None
+    assert found["repeatability"] == 0.0
