@@ -13,6 +13,7 @@ import torch
 from blackbox_grad import DifferentiableEffect, EffectSpec, Notes, ProcessPool, load
 from blackbox_grad.effects.notes import Control, Note
 from blackbox_grad.errors import AudioError, EffectLoadError
+from blackbox_grad_backends.native import plugin_folders
 from blackbox_grad_backends.native.midi_bytes import as_file
 
 MDA = "dawdreamer:http://drobilla.net/plugins/mda/"
@@ -109,6 +110,20 @@ def test_a_wait_of_any_length_fits_into_a_midi_file():
     assert np.allclose(times[-3:], [1000.0, 1000.1, 1000.1], atol=1 / 44100.0)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(plugin_folders.find("amsynth_vst.so", "vst2") is None, reason="needs Debian's amsynth")
+def test_a_vst2_that_keeps_its_voices_is_created_anew():
+    """Its noise and its random waves begin nowhere twice; without them it is pure."""
+    waves = {"osc1_waveform": 0.25, "osc2_waveform": 0.25, "lfo_waveform": 0.0}
+    with load("dawdreamer:amsynth_vst.so", parameters="all", fixed=waves) as effect:
+        assert effect.repeatability == 0.0
+        notes, point = Notes.one("C4", 0.2).lasting(0.3), np.full(len(effect.parameters), 0.4)
+        y = effect.render(notes, point)
+        assert y.any()
+        effect.render(Notes.one("C6", 9.0).lasting(0.2), effect.parameters.defaults)
+        assert np.array_equal(y, effect.render(notes, point))
+
+
 @pytest.fixture(scope="module")
 def layer():
     with ProcessPool(hosts=1) as pool:
@@ -126,6 +141,8 @@ def test_a_layer_plays_other_notes_for_each_item_and_has_a_gradient(layer):
     y.square().sum().backward()
     assert (p.grad != 0).any()
     packed = torch.from_numpy(both[0].packed(44100.0))[None]
+    same = layer([both[1], both[0], both[1]], p[:1])
+    assert torch.equal(same[0], same[2]), "two equal items of a batch"
     assert torch.equal(layer(packed, p[:1]), layer(both[0], p[:1]))
 
 
