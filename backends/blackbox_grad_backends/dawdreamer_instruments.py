@@ -26,7 +26,8 @@ def refuse_generator(effect: PluginEffect, method: Method, address: str) -> None
         if not np.array_equal(played, nothing):
             return
     raise EffectLoadError(
-        f"{address} is a generator, not an instrument: it has no audio inputs, and no notes change its output"
+        f"{address} is a generator, not an effect or an instrument: it has no audio inputs, and no notes change its output. A "
+        "sampler may lack its samples; a VST gets them from preset= or state="
     )
 
 

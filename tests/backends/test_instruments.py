@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from blackbox_grad import DifferentiableEffect, EffectSpec, Notes, ProcessPool, load
+from blackbox_grad import DifferentiableEffect, EffectSpec, Notes, Parameter, ParameterSpace, PluginEffect, ProcessPool, load
 from blackbox_grad.effects.notes import Control, Note
 from blackbox_grad.errors import AudioError, EffectLoadError
+from blackbox_grad_backends.dawdreamer_instruments import refuse_generator
 from blackbox_grad_backends.native import plugin_folders
 from blackbox_grad_backends.native.midi_bytes import as_file
 
@@ -108,6 +109,21 @@ def test_a_wait_of_any_length_fits_into_a_midi_file():
     file = mido.MidiFile(file=io.BytesIO(as_file(notes.messages(44100.0), 44100.0)))
     times = np.cumsum([message.time for message in file])
     assert np.allclose(times[-3:], [1000.0, 1000.1, 1000.1], atol=1 / 44100.0)
+
+
+class Wind(PluginEffect):
+    """Noise that takes no notice of notes."""
+
+    takes, name, sample_rate, inputs, outputs = "notes", "wind", 44100.0, 0, 1
+    parameters = ParameterSpace([Parameter("Level")])
+
+    def process(self, audio, values):
+        return np.random.default_rng(0).standard_normal((1, audio.shape[1])).astype(np.float32)
+
+
+def test_what_no_notes_change_is_a_generator():
+    with pytest.raises(EffectLoadError, match="mine:wind is a generator, not an effect or an instrument"):
+        refuse_generator(Wind(), Wind().process, "mine:wind")
 
 
 @pytest.mark.slow
