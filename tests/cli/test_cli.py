@@ -69,7 +69,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed(arguments: list[str]) -> 
 
 def test_wrong_usage_is_exit_code_2(folder: Path, dry: Path, capsys: Capture) -> None:
     assert "No such command" in fail("mach", code=2)
-    assert "Missing argument" in fail_here(capsys, "render", "reference:gain", code=2)
+    assert "IN is missing" in fail_here(capsys, "render", "reference:gain", code=2)
     render = "render", "reference:gain", dry, folder / "o.wav"
     assert "given twice" in fail_here(capsys, *render, *2 * ["--set", "Gain=1dB"], code=2)
     assert "Drive=0.4" in fail_here(capsys, *render, "--set", "Gain", code=2)

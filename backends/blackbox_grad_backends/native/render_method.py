@@ -111,7 +111,8 @@ def choose_method(
             break
     best = min(choices, key=lambda c: (c.error > GOOD_ENOUGH, -len(c.live) if least_alive else 0, c.error))
     if best.error > GOOD_ENOUGH:
-        best = _measure(effect, best.method, doubtful, wanted, time.process_time() + BUDGET)
+        whole = _measure(effect, best.method, doubtful, wanted, time.process_time() + BUDGET)
+        best = replace(whole, error=max(whole.error, best.error))
     if best.error > 0.0:
         best = replace(best, error=max(best.error, worst_error(effect, best.method, _TRIES_OF_NOISY, BUDGET)))
     return best
