@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import pkgutil
 from typing import Any
 
@@ -53,6 +54,9 @@ def made(group: str, kind: str, description: str, error: type[BlackboxGradError]
             arguments[key.strip()] = ast.literal_eval(text.strip())
         except (ValueError, SyntaxError):
             arguments[key.strip()] = text.strip()
+    known = _options(found)
+    if known is not None and (unknown := [key for key in arguments if key not in known]):
+        raise error(f"{description!r}: {name} has no option {unknown[0]!r}; {suggest(unknown[0], known)}")
     try:
         return found(**arguments)
     except MissingDependencyError:
@@ -61,6 +65,17 @@ def made(group: str, kind: str, description: str, error: type[BlackboxGradError]
         raise missing_dependency(missing, f"{kind} {name!r}") from missing
     except (TypeError, error) as wrong:
         raise error(f"{description!r}: {wrong}") from wrong
+
+
+def _options(found: type) -> list[str] | None:
+    """The names that it can be called with; None where it takes any, or cannot tell."""
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
 def _resolved(name: str) -> Any:

@@ -6,6 +6,7 @@ The whole message is an error's only argument, so that it survives pickling betw
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 from collections.abc import Iterable
 
@@ -76,17 +77,24 @@ class NotRepeatableWarning(UserWarning):
 #: Names listed in one message.
 MOST_NAMES = 40
 
+#: Characters of these names: of long ones, such as URIs, fewer are listed.
+MOST_CHARACTERS = 800
+
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """The tail of an "unknown name" message: the nearest known names, else all of them.
+    """The tail of an "unknown name" message: the nearest known names, else all of them: some of many, or of long ones.
 
     >>> suggest("Drvie", ["Drive", "Tone"])
     "did you mean 'Drive'? Known: Drive, Tone"
+    >>> suggest("Mix", ["Drive", "Tone"])
+    "known: Drive, Tone"
     """
     names = list(known)
     ending = os.path.splitext(name)[1].lower()  # two names are not similar because both end in .vst3
     lowered = {n.lower().removesuffix(ending): n for n in names}
     close = difflib.get_close_matches(name.lower().removesuffix(ending), lowered, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(repr(lowered[c]) for c in close)}? " if close else ""
-    shown = names if len(names) <= MOST_NAMES else [*names[:MOST_NAMES], f"… ({len(names)} in all)"]
-    return f"{hint}Known: {', '.join(shown) if shown else 'none'}"
+    lengths = itertools.accumulate(len(n) + 2 for n in names)
+    count = sum(length <= MOST_CHARACTERS for length in itertools.islice(lengths, MOST_NAMES))
+    shown = names if len(names) == count else [*names[:count], f"… ({len(names)} in all)"]
+    return f"{hint}{'Known' if hint else 'known'}: {', '.join(shown) if shown else 'none'}"

@@ -101,6 +101,8 @@ def content_of(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
     except (OSError, ValueError) as error:
         if isinstance(error, AudioError):
             raise
+        if isinstance(error, FileNotFoundError):
+            raise AudioError(f"{os.fspath(path)}: no such file") from error
         raise AudioError(f"{os.fspath(path)}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     if len(content) > most:
         raise AudioError(f"{os.fspath(path)}: holds more than {most >> 20} MiB, so it is no such file; name another")

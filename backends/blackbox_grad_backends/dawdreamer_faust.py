@@ -52,7 +52,7 @@ class FaustBackend:
         if path is not None and not path.is_file():
             known = sorted(p.name for p in path.parent.glob("*.dsp")) if path.parent.is_dir() else []
             raise EffectNotFoundError(
-                f"faust:{locator}: no such file, and not a Faust program, which needs 'process = …;'. {suggest(path.name, known)}"
+                f"faust:{locator}: no such file, and not a Faust program, which needs 'process = …;'; {suggest(path.name, known)}"
             )
         source = text_of(path) if path else locator
         if options.get("files") is not True:

@@ -42,7 +42,10 @@ def render(
         str | None, typer.Option(metavar="NOTE", help="In place of IN: one note, C4 (60) or 0 to 127.", show_default=False)
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=0.0, metavar="SECONDS", help="How long --note is held (1).", show_default=False)
+        float | None,
+        typer.Option(
+            min=0.0, metavar="SECONDS", help="How long --note is held (1); the file is 1 s longer.", show_default=False
+        ),
     ] = None,
     sample_rate: Annotated[
         float | None, typer.Option(min=1.0, metavar="HZ", help="Of a render of notes (44100).", show_default=False)

@@ -84,7 +84,7 @@ def resolve_address(address: str) -> str:
         raise AddressError(f"{address!r} is the name of {len(called)} installed effects; write {' or '.join(called)}")
     raise AddressError(
         f"no installed effect is called {address!r}; {_alike(address, listings)}`blackbox-grad effects WORD` searches, and any "
-        f"effect can be written as backend:effect with one of {', '.join(backend_names())}{_without()}"
+        f"effect or instrument can be written as backend:effect with one of {', '.join(backend_names())}{_without()}"
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blackbox_grad.errors import ParameterError
+from blackbox_grad.errors import ParameterError, suggest
 from blackbox_grad.parameters.units import NUMBER_WITH_UNIT, UNITS, digits
 
 Kind: TypeAlias = Literal["continuous", "stepped", "toggle"]
@@ -146,23 +147,29 @@ class Parameter:
         match = NUMBER_WITH_UNIT.match(text)
         allowed = ", ".join(self.choices) or f"{self.text(0.0)} to {self.text(1.0)}"
         if match is None:
+            if self.choices:
+                raise ParameterError(f"parameter {self.name!r}: cannot read {text!r}; {suggest(text, self.choices)}")
+            if self.kind == "toggle":
+                raise ParameterError(f"parameter {self.name!r}: cannot read {text!r}; write 'on' or 'off'")
             raise ParameterError(
                 f"parameter {self.name!r}: cannot read {text!r}; write a normalised value (0 to 1), or a native one with "
-                f"its unit. Allowed: {allowed}"
+                f"{'its unit' if self.unit else 'the word native'} (allowed: {allowed})"
             )
         number, unit = float(match[1]), match[2].lower()
         if unit not in ("", *_NORMALISED):
             return self.to_normalised(number * self._unit_factor(unit, text))
         native = f"{match[1]}{self.unit or ' native'}"
         if not 0.0 <= number <= 1.0:
+            if not unit and not self.choices:
+                self.to_normalised(number)  # raises where it is no native value either
             raise ParameterError(
                 f"parameter {self.name!r}: {number:g} is a normalised value and must lie in [0, 1]; for the native "
                 f"value write {native!r} (allowed: {allowed})"
             )
         if not unit and self._means_another(number):
             raise ParameterError(
-                f"parameter {self.name!r}: {match[1]} may be the native value or a part of the range, {self.text(number)}; write "
-                f"{native!r} or '{match[1]} normalised'"
+                f"parameter {self.name!r}: {match[1]} may be the native value or a part of the range, which is "
+                f"{self.text(number)}; write {native!r} or '{match[1]} normalised'"
             )
         return number
 
@@ -180,5 +187,12 @@ class Parameter:
             return 1.0
         if unit in UNITS and own in UNITS and UNITS[unit][0] == UNITS[own][0]:
             return UNITS[unit][1] / UNITS[own][1]
-        has = f"is in {self.unit}" if self.unit else "has no unit (write the unit as 'native')"
-        raise ParameterError(f"parameter {self.name!r} {has}; {text!r} cannot be converted")
+        if re.match(r",\d", unit):
+            pointed = text.replace(",", ".")
+            raise ParameterError(f"parameter {self.name!r}: cannot read {text!r}; write a decimal point, {pointed!r}")
+        has = f"is in {self.unit}" if self.unit else "has no unit"
+        example = f"{self.text(self.default)}{'' if self.unit else ' native'}"
+        raise ParameterError(
+            f"parameter {self.name!r} {has}, so {text!r} cannot be converted; write it as {example!r} "
+            f"(allowed: {self.text(0.0)} to {self.text(1.0)})"
+        )

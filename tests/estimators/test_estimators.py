@@ -260,3 +260,8 @@ def test_an_inspected_estimator_is_asked_for_the_one_of_the_effect():
     p = torch.full((1, 1), 0.5, requires_grad=True)
     layer(torch.ones(1, 1, 64), p).sum().backward()
     assert p.grad.item() != 0.0
+
+
+def test_an_unknown_option_is_named_beside_the_known() -> None:
+    with pytest.raises(EstimatorError, match=r"'spsa:sample=2': spsa has no option 'sample'; did you mean 'samples'"):
+        estimator("spsa:sample=2")

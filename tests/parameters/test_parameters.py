@@ -241,3 +241,26 @@ def test_both_free_and_fixed_is_refused():
 def test_a_space_travels():
     space = SPACE.select(["Time"], {"Mode": "High"})
     assert pickle.loads(pickle.dumps(space)) == space
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "message"),
+    [
+        (Parameter("Mix"), "2", "parameter 'Mix': 2 is outside its range 0 to 1"),
+        (Parameter("Mix"), "50%", "has no unit, so '50%' cannot be converted; write it as '0.5 native' (allowed: 0 to 1)"),
+        (Parameter("Time", maximum=2.0, unit="s"), "0,5", "cannot read '0,5'; write a decimal point, '0.5'"),
+        (Parameter("On", "toggle", 1.0), "maybe", "cannot read 'maybe'; write 'on' or 'off'"),
+        (Parameter("Mode", "stepped", 0.0, levels=2, choices=("LPF12", "HPF12")), "LPF", "did you mean 'LPF12'"),
+        (RATIO, "1", "a part of the range, which is 20"),
+    ],
+)
+def test_text_that_cannot_be_read_is_answered_with_what_to_write(parameter, text, message):
+    with pytest.raises(ParameterError) as refused:
+        parameter.parse(text)
+    assert message in str(refused.value)
+
+
+def test_long_names_are_not_all_listed():
+    with pytest.raises(ParameterError, match=r"no parameter 'x'; known: .*in all\)$") as refused:
+        ParameterSpace([Parameter(f"{'long ' * 20}{i}") for i in range(30)]).point({"x": 0.5})
+    assert len(str(refused.value)) < 1000
