@@ -125,12 +125,12 @@ def _described(uri: str) -> PluginDescription:
 def _outcome_of_trial(plugin: PluginDescription, sample_rate: float, gentle: bool) -> bool:
     """Whether to open a plug-in gently that may use a worker. Raises if it died in its trial."""
     fate = lv2_trial.fate(plugin.uri, sample_rate, gentle)
-    if fate and not gentle and not plugin.needs_worker:  # it may be far settings that it dies of
+    if fate and not gentle and not (plugin.needs_worker or plugin.sends_midi):  # it may be far settings that it dies of
         gentle, fate = True, lv2_trial.fate(plugin.uri, sample_rate, gentle=True)
     if fate:
+        what = "sends MIDI to the host" if plugin.sends_midi else "hands work to a thread of the host"
         raise EffectLoadError(
-            f"dawdreamer:{plugin.uri} cannot be opened: it hands work to a thread of the host, and in a trial in a process of its "
-            f"own it {fate}"
+            f"dawdreamer:{plugin.uri} cannot be opened: it {what}, and in a trial in a process of its own it {fate}"
         )
     return gentle
 

@@ -3,8 +3,9 @@
 DawDreamer recreates an LV2 plug-in for every render. If its worker is still at work then, the work is done on memory that is gone
 (guitarix's `gx_amp`, `convoLV2`). Others say that they use a worker, and never die (all of `lsp-plugins-lv2`). Only trying tells.
 One that only may use a worker, and dies, is tried again near its defaults: lsp's `art_delay_mono` dies of its own state at far
-settings. One that loads files there is not: lsp's `impulse_reverb_mono` dies near its defaults too, though seldom. The results are
-remembered until the plug-in's bundle changes.
+settings. One that loads files there is not: lsp's `impulse_reverb_mono` dies near its defaults too, though seldom. Nor is
+one that makes MIDI of audio as well: lsp's `trigger_midi_mono` dies within a hundred renders. The results are remembered until the
+plug-in's bundle changes.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def fate(uri: str, sample_rate: float, gentle: bool = False) -> str:
         sample_rate: Hz.
         gentle: whether it is opened near its defaults (`native.corners.near_the_default`).
     """
-    cache, stamp = JsonCache("lv2-trials-2"), file_stamp(f"dawdreamer:{uri}")
+    cache, stamp = JsonCache("lv2-trials-3"), file_stamp(f"dawdreamer:{uri}")
     key = f"{uri} gently" if gentle else uri
     known = cache.get(key, stamp) if stamp else None
     if isinstance(known, str):

@@ -32,7 +32,8 @@ def main() -> None:
     uri, sample_rate = sys.argv[1], float(sys.argv[2])
     plugin = lv2_bundles.description(uri)
     gentle = sys.argv[3] == "1"
-    short = _SHORT if gentle or (plugin is not None and plugin.needs_worker) else _SHORT // 10
+    doubtful = gentle or (plugin is not None and (plugin.needs_worker or plugin.sends_midi))
+    short = _SHORT if doubtful else _SHORT // 10
     backend = DawDreamerPluginBackend(tries=False)
     options: dict[str, Any] = {"gentle": gentle}
     rng = np.random.default_rng(0)

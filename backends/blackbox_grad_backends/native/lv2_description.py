@@ -153,6 +153,11 @@ class PluginDescription:
         return any(name.startswith(_WORKER) for name in (*self.required, *self.optional, *self.extension_data))
 
     @property
+    def sends_midi(self) -> bool:
+        """Whether it makes MIDI of audio, or says so: all of Calf does."""
+        return bool(self.of("audio")) and any(port.takes_midi for port in self.of("atom", is_input=False))
+
+    @property
     def needs_worker(self) -> bool:
         """Whether it does nothing without one, or loads its files there."""
         return any(name.startswith(_WORKER) for name in self.required) or (self.takes_files and self.uses_worker)
