@@ -124,7 +124,7 @@ def _no_effects(rows: list[Row]) -> list[str]:
     found = [f"`{_short(r['address'])}`" for r in rows if verdict(r) == "no effect"]
     if not found:
         return []
-    text = f"These are instruments, generators or analysers, which opening says: {', '.join(found)}."
+    text = f"These are instruments, generators or analysers, and are not examined here: {', '.join(found)}."
     return ["", "## No effects", "", text]
 
 

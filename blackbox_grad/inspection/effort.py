@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from blackbox_grad.inspection.renders import Renders
 from blackbox_grad.parameters.parameter import Parameter
@@ -26,7 +26,7 @@ class Effort:
         places: where steps are measured.
         rungs: distances that one batch of renders tries in the search for the edge of a step.
         spacings: the most spacings that ECnoise tries.
-        refining: renders that the steps and the noise of a continuous parameter take, about.
+        refining: renders that the steps and the noise of a continuous parameter take, about; 0: they are not measured.
     """
 
     values: int
@@ -56,8 +56,11 @@ FULL = Effort(33, (0.19, 0.5, 0.81), (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1), pl
 COARSE = Effort(17, (0.25, 0.75), (0.001, 0.01, 0.03, 0.1), places=2, rungs=11, spacings=3, refining=200)
 COARSEST = Effort(9, (0.5,), (0.01, 0.03), places=1, rungs=8, spacings=2, refining=90)
 
-#: From fine to coarse. `COARSEST` is always tried.
-EFFORTS = (FULL, COARSE, COARSEST)
+#: The first look alone.
+LOOK = replace(COARSEST, refining=0)
+
+#: From fine to coarse. The last one is always tried.
+EFFORTS = (FULL, COARSE, COARSEST, LOOK)
 
 
 class Budget:
@@ -73,10 +76,10 @@ class Budget:
         # renders so far came with less analysis than those of a sweep
         self._usual = _ANALYSED * (renders.seconds - renders.opened) / max(renders.made, 1)
 
-    def effort(self, costs: Callable[[Effort], int]) -> Effort:
-        """The finest effort whose `costs`, in renders, the limits allow."""
+    def effort(self, costs: Callable[[Effort], int], efforts: Sequence[Effort] = EFFORTS) -> Effort:
+        """The finest effort whose `costs`, in renders, the limits allow; otherwise the last."""
         made, seconds = self._renders.made - self._since[0], self._renders.seconds - self._since[1]
         pace = seconds / made if made >= _TELLING else self._usual
         in_time = (self._renders.time_limit - self._renders.seconds) / max(pace, 1e-9)
         left = _SURE * min(in_time, self._renders.render_limit - self._renders.made)
-        return next((effort for effort in EFFORTS if costs(effort) <= left), COARSEST)
+        return next((effort for effort in efforts if costs(effort) <= left), efforts[-1])

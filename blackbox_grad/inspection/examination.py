@@ -16,7 +16,7 @@ from blackbox_grad.errors import RenderError
 from blackbox_grad.hosts.default import opened_host
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.inspection import audible, one_parameter, whole
-from blackbox_grad.inspection.effort import FULL, Budget, Effort
+from blackbox_grad.inspection.effort import COARSEST, FULL, LOOK, Budget, Effort
 from blackbox_grad.inspection.renders import InspectionProgress, LimitMet, Renders
 from blackbox_grad.inspection.results import Inspection, ParameterInspection
 from blackbox_grad.parameters.parameter import Parameter
@@ -33,6 +33,11 @@ _ABOVE_NOISE = 4.0
 
 #: Remark on an inspection that measured fewer points than it would in more time.
 _COARSE = "measured more coarsely than usual, so that every parameter has its turn within the limits; more time measures finer"
+
+#: Remark on one that left out measurements of some parameters.
+_UNREFINED = (
+    "steps and noise of {} of {} audible parameters, those that change least, are not measured; more time measures them"
+)
 
 #: Progress after the effect as a whole, the search for audible parameters, and the first looks.
 _WHOLE, _AUDIBLE, _LOOKED = 0.05, 0.1, 0.45
@@ -166,16 +171,25 @@ def _stages(renders: Renders, found: Inspection) -> Iterator[Inspection]:
             result.append(looked[i].found)
         found = _with(found, i, result[-1])
         yield found
+    unrefined = 0
     for n, i in enumerate(looked):
         renders.tell(_LOOKED + (1.0 - _LOOKED) * n / len(looked), space.names[i])
         begun = [space[j] for j in list(looked)[n:]]
         efforts.append(budget.effort(partial(_cost, signals, [], begun)))
+        if efforts[-1] is LOOK:  # not all can be refined: this one, if that is possible
+            efforts[-1] = budget.effort(partial(_cost, signals, [], begun[:1]), (COARSEST, LOOK))
+        if efforts[-1] is LOOK:
+            unrefined += space[i].levels is None
+            continue
         with _reported(found.parameters[i]) as result:
             result.append(one_parameter.refine(renders, looked[i], i, heard.places[i][1], tolerance, efforts[-1]))
         found = _with(found, i, result[-1])
         yield found
     if any(effort is not FULL for effort in efforts):
         found = replace(found, notes=(*found.notes, _COARSE))
+        yield found
+    if unrefined:
+        found = replace(found, notes=(*found.notes, _UNREFINED.format(unrefined, len(looked))))
         yield found
 
 

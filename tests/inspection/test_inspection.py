@@ -397,6 +397,16 @@ def test_a_slow_effect_is_measured_more_coarsely_and_to_the_end(monkeypatch: pyt
     assert "more coarsely" in found.notes[-1]
 
 
+def test_where_there_is_no_time_for_steps_every_parameter_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Slow(0.4)
+    monkeypatch.setattr("blackbox_grad.inspection.renders.time", SimpleNamespace(monotonic=lambda: host.now))
+    found = inspect_effect("reference:biquad", host=host, time_limit=120)
+    assert found.stopped == ""
+    assert all(p.influence is not None and p.probe_kind is not None for p in found.parameters)
+    assert any(p.resolution is None for p in found.parameters)
+    assert "change least, are not measured" in found.notes[-1]
+
+
 def test_the_most_audible_parameters_come_first() -> None:
     source = 'faust:process = *(hslider("a", 1, 0.999, 1, 0.0001)) : *(hslider("b", 1, 0, 1, 0.001));'
     seen: list[str] = []
