@@ -32,7 +32,7 @@ lv2_trial_program.main()
 
 
 def fate(uri: str, sample_rate: float, gentle: bool = False) -> str:
-    """What became of a plug-in in its trial, as the end of a sentence ("crashed (SIGSEGV)"); empty if it lived.
+    """What became of a plug-in in its trial, as the end of a sentence ("crashed (SIGSEGV)", "hung"); empty if it lived.
 
     Args:
         sample_rate: Hz.
@@ -66,6 +66,8 @@ def _try(uri: str, sample_rate: float, gentle: bool) -> tuple[str, bool]:
     if done.returncode >= 0:  # it lives, or opening it fails with an error, which will be raised here too
         return "", True
     number = -done.returncode
+    if number == getattr(signal, "SIGALRM", None):  # a render or closing took too long: memory that is gone may hold a lock
+        return "hung", True
     with contextlib.suppress(ValueError):
         return f"crashed ({signal.Signals(number).name})", number not in (signal.SIGKILL, signal.SIGTERM)
     return f"was ended by signal {number}", False

@@ -18,11 +18,14 @@ from blackbox_grad_backends.native import lv2_bundles
 #: Rounds of opening, rendering and closing; short and long renders of each. A tenth of the short ones where a worker is optional.
 _ROUNDS, _SHORT, _LONG = 2, 200, 5
 
-#: Rounds of one that has died, and is opened gently.
-_ROUNDS_GENTLY = 4
+#: Rounds of one that has died and is opened gently, or that needs a worker: some die in one of a thousand renders.
+_ROUNDS_OF_DOUBTFUL = 6
 
 #: Seconds of rendering in each round, after which it goes on to the next: a slow plug-in has lived through enough by then.
 _PATIENCE = 4.0
+
+#: Seconds after which one short render, or closing, has hung: the system ends the process then (SIGALRM), whatever it waits for.
+_HUNG = 30.0
 
 
 def main() -> None:
@@ -37,17 +40,26 @@ def main() -> None:
     backend = DawDreamerPluginBackend(tries=False)
     options: dict[str, Any] = {"gentle": gentle}
     rng = np.random.default_rng(0)
-    for _ in range(_ROUNDS_GENTLY if gentle else _ROUNDS):
+    for _ in range(_ROUNDS_OF_DOUBTFUL if doubtful else _ROUNDS):
         effect = backend.open(uri, sample_rate, options)
         options |= effect.learnt
         deadline = time.monotonic() + _PATIENCE
         for length in [512] * short + [8192] * _LONG:
             if time.monotonic() > deadline:
                 break
+            _end_after(_HUNG)
             audio = (0.1 * rng.standard_normal((2, length))).astype(np.float32)
             if effect.takes == "notes":
                 audio = tune(length, 2, sample_rate)
             effect.render(audio, rng.uniform(size=len(effect.parameters)))
+        _end_after(_HUNG)
         effect.close()
         del effect
         gc.collect()
+        _end_after(0.0)
+
+
+def _end_after(seconds: float) -> None:
+    """End this process then, unless it is called again; 0 for never."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
