@@ -1,7 +1,7 @@
 """LV2 plug-ins that hand work to a thread of the host are tried in a process of their own first, as some die of it.
 
 DawDreamer recreates an LV2 plug-in for every render. If its worker is still at work then, the work is done on memory that is gone
-(guitarix's `gx_amp`, `convoLV2`). Others say that they use a worker, and never die (all of `lsp-plugins-lv2`). Only trying tells.
+(guitarix's `gx_amp`, `convoLV2`). Others say that they use a worker, and never die (most of `lsp-plugins-lv2`). Only trying tells.
 One that only may use a worker, and dies, is tried again near its defaults: lsp's `art_delay_mono` dies of its own state at far
 settings. One that loads files there is not: lsp's `impulse_reverb_mono` dies near its defaults too, though seldom. Nor is
 one that makes MIDI of audio as well: lsp's `trigger_midi_mono` dies within a hundred renders. The results are remembered until the
@@ -18,6 +18,9 @@ import sys
 
 from blackbox_grad.cache import JsonCache
 from blackbox_grad.effects import file_stamp
+
+#: Increases when the trial changes, so that what an older one found is not used.
+_METHOD = 3
 
 #: Seconds after which a trial is ended. It ends itself long before, but for an opening that is very slow.
 TIME_LIMIT = 120.0
@@ -38,7 +41,8 @@ def fate(uri: str, sample_rate: float, gentle: bool = False) -> str:
         sample_rate: Hz.
         gentle: whether it is opened near its defaults (`native.corners.near_the_default`).
     """
-    cache, stamp = JsonCache("lv2-trials-3"), file_stamp(f"dawdreamer:{uri}")
+    cache, file = JsonCache("lv2-trials"), file_stamp(f"dawdreamer:{uri}")
+    stamp = file and f"{_METHOD} {file}"
     key = f"{uri} gently" if gentle else uri
     known = cache.get(key, stamp) if stamp else None
     if isinstance(known, str):

@@ -116,9 +116,9 @@ class PluginEffect(Closing, ABC):
     def _played(self, notes: Audio, values: FloatArray) -> Audio:
         """`[C, T]` from packed notes of that shape."""
         channels, length = notes.shape
-        messages, late = unpacked(notes, self.sample_rate), self.latency_at(values)
+        late = self.latency_at(values)
         if late:
-            notes = packed(messages, length + late, channels, self.sample_rate)
+            notes = packed(unpacked(notes, self.sample_rate), length + late, channels, self.sample_rate)
         result = self.process(notes, values)
         if result.shape != (self.outputs, length + late):
             raise RenderError(f"the instrument returned {result.shape} for {length + late} samples of {self.outputs} channels")

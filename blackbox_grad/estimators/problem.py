@@ -110,7 +110,10 @@ class Problem:
 
     @functools.cached_property
     def value(self) -> Tensor:
-        """`[B] float64`: `φ(point)`, known from the forward render, so it costs no render."""
+        """`[B] float64`: `φ(point)`, known from the forward render, so it costs no render.
+
+        Of an effect that is not repeatable it is the mean of several, which are rendered when it is first asked for.
+        """
         return self.find_value()
 
     def probe(self, points: Tensor) -> Tensor:

@@ -33,6 +33,8 @@ class Averages:
 
     def probe(self, evaluate: Probe, points: Tensor) -> Tensor:
         """`evaluate(points)`, the mean of `count` times. What is not finite is left out."""
+        if self.count == 1:
+            return evaluate(points)
         return _mean(evaluate(points.repeat(self.count, 1, 1)), self.count)
 
     def value(self, first: Tensor, evaluate: Probe, point: Tensor) -> Tensor:

@@ -387,20 +387,23 @@ class Slow(InProcessHost):
         return super().render_batch(spec, audio, points)
 
 
+def inspected_slowly(seconds: float, monkeypatch: pytest.MonkeyPatch) -> Inspection:
+    """In two minutes of a clock that goes on by so many seconds for each render."""
+    host = Slow(seconds)
+    monkeypatch.setattr("blackbox_grad.inspection.renders.time", SimpleNamespace(monotonic=lambda: host.now))
+    return inspect_effect("reference:biquad", host=host, time_limit=120)
+
+
 @pytest.mark.slow
 def test_a_slow_effect_is_measured_more_coarsely_and_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    host = Slow(0.2)
-    monkeypatch.setattr("blackbox_grad.inspection.renders.time", SimpleNamespace(monotonic=lambda: host.now))
-    found = inspect_effect("reference:biquad", host=host, time_limit=120)
+    found = inspected_slowly(0.2, monkeypatch)
     assert found.stopped == ""
     assert all(p.resolution is not None and p.curve is not None for p in found.parameters)
     assert "more coarsely" in found.notes[-1]
 
 
 def test_where_there_is_no_time_for_steps_every_parameter_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    host = Slow(0.4)
-    monkeypatch.setattr("blackbox_grad.inspection.renders.time", SimpleNamespace(monotonic=lambda: host.now))
-    found = inspect_effect("reference:biquad", host=host, time_limit=120)
+    found = inspected_slowly(0.4, monkeypatch)
     assert found.stopped == ""
     assert all(p.influence is not None and p.probe_kind is not None for p in found.parameters)
     assert any(p.resolution is None for p in found.parameters)
