@@ -56,8 +56,9 @@ def examine(address: str, result: str, seconds: float, laws: Sequence[str] | Non
     import numpy as np
 
     from blackbox_grad import load
+    from blackbox_grad.effects import tune
     from blackbox_grad.errors import EffectLoadError
-    from blackbox_grad.testing import EFFECT_LAWS, CheckFailed, check_effect
+    from blackbox_grad.testing import EFFECT_LAWS, INSTRUMENT_LAWS, CheckFailed, check_effect
 
     row: Row = {"address": address, "during": "opening", "failed": {}, "repeatability": 0.0}
 
@@ -76,14 +77,14 @@ def examine(address: str, result: str, seconds: float, laws: Sequence[str] | Non
     except Exception as error:
         note(failed={"it opens": f"{type(error).__name__}: {error}"}, during="")
         return
-    if effect.takes == "notes":
-        note(refused=f"{address} is an instrument, not an effect: it plays notes", during="")
-        return
+    plays = effect.takes == "notes"
     kinds = [p.kind for p in effect.parameters]
     note(opening=time.process_time() - start, name=effect.name, notes=effect.notes)
     note(kinds={k: kinds.count(k) for k in ("continuous", "stepped", "toggle")})
     note(latency=effect.latency, layout=effect.layout, repeatability=effect.repeatability, during="timing")
     audio = np.random.default_rng(0).normal(0.0, 0.1, (2, round(TIMED_SECONDS * effect.sample_rate))).astype(np.float32)
+    if plays:
+        audio = tune(audio.shape[1], 2, effect.sample_rate)
     times: list[float] = []
     while len(times) < TIMED_REPEATS and sum(times) < 2.0:
         start = time.process_time()
@@ -94,7 +95,7 @@ def examine(address: str, result: str, seconds: float, laws: Sequence[str] | Non
         note(gradient=has_gradient(effect))
     except Exception as error:
         row["failed"]["it has a gradient"] = f"{type(error).__name__}: {error}"
-    for law, _ in EFFECT_LAWS:
+    for law, _ in EFFECT_LAWS + INSTRUMENT_LAWS * plays:
         if laws is not None and law not in laws:
             continue
         note(during=f"the law {law!r}")
@@ -119,6 +120,7 @@ def has_gradient(effect: Any) -> bool:
     import torch
 
     from blackbox_grad import SPSA, DifferentiableEffect, InProcessHost
+    from blackbox_grad.effects import tune
 
     warnings.simplefilter("ignore")  # about parameters that are dead
     layer = DifferentiableEffect(
@@ -128,6 +130,8 @@ def has_gradient(effect: Any) -> bool:
     count = len(layer.parameter_space)
     level = torch.linspace(1.0, 0.0, GRADIENT_SAMPLES) ** 3  # it falls through the thresholds of gates and compressors
     audio = 0.5 * level * torch.randn((1, 2, GRADIENT_SAMPLES), generator=generator)
+    if effect.takes == "notes":
+        audio = torch.from_numpy(tune(GRADIENT_SAMPLES, 2, effect.sample_rate))[None]
     for attempt in range(GRADIENT_POINTS if count else 0):
         point = torch.rand((1, count), generator=generator) * 0.6 + 0.2
         if attempt == 0:

@@ -51,7 +51,8 @@ def page(rows: list[Row], left: int = 0) -> str:
         "- *parameters*: continuous + stepped + toggles; VST2 reports no steps, so its parameters are all "
         "continuous. *Inaudible*: how many never changed the test signal; often a switch holds them off.",
         "- *latency*: samples that `render` takes out.",
-        "- *layout*: channels of the plug-in; [the rule](../how-to/channels-and-side-chains.md) fits all others to them.",
+        "- *layout*: channels of the plug-in; [the rule](../how-to/channels-and-side-chains.md) fits all others to them. "
+        "An instrument has *notes in*, is examined with a tune in place of noise, and by the laws of instruments too.",
         "- *time*: of the processor, for one second of stereo audio at 44.1 kHz; the median of five renders.",
         "- *gradient*: whether `DifferentiableEffect` gives one that is not zero, at the defaults or at a random point.",
         "",

@@ -90,15 +90,15 @@ class DawDreamerPluginBackend:
         return None if _is_lv2(locator) else path_in(locator, _SUFFIXES)
 
     def scan(self) -> Iterator[str]:
-        return (locator for locator, _, _ in self.catalogue())
+        return (locator for locator, *_ in self.catalogue())
 
-    def catalogue(self) -> Iterator[tuple[str, str, str]]:
-        """Locator, name and maker, as the plug-ins' files tell them."""
+    def catalogue(self) -> Iterator[tuple[str, str, str, str]]:
+        """Locator, name, maker, and what goes in, as the plug-ins' files tell them. Those of VSTs tell little."""
         if importlib.util.find_spec("dawdreamer") is None:
             raise ModuleNotFoundError("the library is not installed", name="dawdreamer")
-        yield from ((plugin.uri, plugin.name, plugin.maker) for plugin in lv2_bundles.installed() if plugin.is_effect)
+        yield from ((plugin.uri, plugin.name, plugin.maker, plugin.takes) for plugin in lv2_bundles.installed() if plugin.takes)
         for kind in ("vst3", "vst2"):
-            yield from ((path.name, path.stem, "") for path in plugin_folders.installed(kind))
+            yield from ((path.name, path.stem, "", "") for path in plugin_folders.installed(kind))
 
     def file(self, locator: str) -> Path | None:
         """The plug-in's file or bundle. `scan(check=True)` caches its result until this changes."""
@@ -113,7 +113,7 @@ def _described(uri: str) -> PluginDescription:
     """What an installed LV2 plug-in says about itself. Raises an error if it is not installed, or cannot be opened."""
     plugin = lv2_bundles.description(uri)
     if plugin is None:
-        known = list(lv2_bundles.effects())
+        known = [plugin.uri for plugin in lv2_bundles.installed() if plugin.takes]
         raise EffectNotFoundError(
             f"dawdreamer:{uri}: no LV2 plug-in with this URI is installed; {plugin_folders.known(known, uri)}"
         )

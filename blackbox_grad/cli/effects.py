@@ -20,7 +20,7 @@ def effects(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[WORD]…", help="Only effects with these words in their name, maker or address.", show_default=False
+            metavar="[WORD]…", help="Only those with these words in their name, maker or address.", show_default=False
         ),
     ] = None,
     backend: Annotated[str | None, typer.Option(metavar="NAME", help="Only this backend.", show_default=False)] = None,
@@ -30,12 +30,13 @@ def effects(
     host: HostOption = None,
     json: Json = False,
 ) -> None:
-    """List the installed effects, or those with some words in their name. Without --check, no effect is opened.
+    """List the installed effects and instruments, or those with some words in their name. Without --check, none is opened.
 
     \b
     Examples:
       blackbox-grad effects
       blackbox-grad effects reverb
+      blackbox-grad effects instrument
       blackbox-grad effects mda delay --json
       blackbox-grad effects --backend pedalboard --check
       blackbox-grad effects --json | jq -r '.[].address'
@@ -63,7 +64,9 @@ def _print(rows: list[Scanned], check: bool, word: str) -> None:
         listed = list(group)
         say((name, "bold"), *([] if listed[0].status == "unavailable" else [f"  {len(listed)}"]))
         makers = any(row.maker for row in listed)
-        made = table("address", "name", *(["parameters", "note"] if check else ["maker"] * makers), right=["parameters"])
+        plays = ["kind"] * any(row.takes == "notes" for row in listed)
+        columns = ["parameters", *plays, "note"] if check else ["maker"] * makers + plays
+        made = table("address", "name", *columns, right=["parameters"])
         for row in listed:
             if row.status == "unavailable":
                 say(("  " + row.reason, "yellow"))
@@ -71,16 +74,21 @@ def _print(rows: list[Scanned], check: bool, word: str) -> None:
             # a file or a class is named by its address
             own = "" if row.name == end_of(row.address.partition(":")[2]) and not check else row.name
             count = "" if row.parameters is None else str(row.parameters)
-            more = [count, row.reason.partition("\n")[0]] if check else [row.maker] * makers
+            kind = ["instrument" if row.takes == "notes" else ""] * len(plays)
+            more = [count, *kind, row.reason.partition("\n")[0]] if check else [row.maker] * makers + kind
             made.add_row("  " + row.address, own, *more, style=_STYLES.get(row.status))
         if made.row_count:
             out().print(made)
         say("")
     failed = sum(row.status == "failed" for row in rows)
     total = sum(row.status != "unavailable" for row in rows)
+    instruments = sum(row.takes == "notes" for row in rows)
+    counts = [(total - instruments, "effect")] * (total > instruments or not total) + [(instruments, "instrument")] * bool(
+        instruments
+    )
     say(
-        f"{total} effect{'s' if total != 1 else ''}"
-        + (f" with {word!r} in its name, maker or address" if word else "")
+        " and ".join(f"{count} {what}{'s' if count != 1 else ''}" for count, what in counts)
+        + (f" with {word!r} in name, maker or address" if word else "")
         + (f", {failed} cannot be opened" if failed else "")
         + ("" if check or not total else "; --check opens them")
     )

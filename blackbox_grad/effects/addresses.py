@@ -135,12 +135,14 @@ class Listing:
         backend, locator: its address is `backend:locator`.
         name: its own name, as far as its files tell.
         maker: who made it, as far as its files tell; "" otherwise.
+        takes: what goes in, as far as its files tell: "audio", or "notes" for an instrument; "" otherwise.
     """
 
     backend: str
     locator: str
     name: str
     maker: str = ""
+    takes: str = ""
 
     @property
     def address(self) -> str:

@@ -90,7 +90,8 @@ class Backend(Protocol):
 
         A backend may also have `file(locator) -> Path | None`, the file behind a locator. A scan that opens effects caches its
         result until that file changes. And it may have `catalogue()`, which yields, for each locator of `scan`, the locator, the
-        effect's name and its maker ("" if unknown), so that they are found by name.
+        effect's name and its maker ("" if unknown), so that they are found by name, and, if it knows, a fourth: what goes in,
+        "audio" or "notes".
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Which effects are installed, and which of them open.
+"""Which effects and instruments are installed, and which of them open.
 
 Listing opens nothing. Checking opens each effect in a host process with a time limit: an effect that crashes, hangs or floods its
 output costs only that time. Results are cached until the plug-in's file changes.
@@ -40,6 +40,7 @@ class Scanned:
         parameters: their number, if it was opened.
         reason: why it failed.
         maker: who made it, as far as its files tell.
+        takes: what goes in, as the effect or its files tell it: "audio", or "notes" for an instrument; "" where neither tells.
     """
 
     address: str
@@ -49,6 +50,7 @@ class Scanned:
     parameters: int | None = None
     reason: str = ""
     maker: str = ""
+    takes: str = ""
 
 
 def scan(
@@ -60,7 +62,7 @@ def scan(
     host: str | Host | None = None,
     word: str = "",
 ) -> Iterator[Scanned]:
-    """The installed effects, by backend, each as soon as it is found.
+    """The installed effects and instruments, by backend, each as soon as it is found.
 
     Args:
         check: open each one.
@@ -69,7 +71,7 @@ def scan(
         backend: only this one.
         host: where to open them; by default its own process pool, or the host that `BLACKBOX_GRAD_HOST` describes.
             Other hosts than the pool have their own time limits, and `in-process` does not survive a crash.
-        word: only those with all words of this text in their address, name or maker, in any case.
+        word: only those with all words of this text in their address, name or maker, in any case; "instrument" finds instruments.
     """
     listed = (row for row in _listed(backend) if row.status == "unavailable" or _matches(row, word))
     return _checked(listed, time_limit, rescan, host) if check else listed
@@ -79,7 +81,7 @@ def _listed(only: str | None) -> Iterator[Scanned]:
     for name in backend_names() if only is None else [only]:
         try:
             for listing in listings_of(name):
-                yield Scanned(listing.address, name, "listed", listing.name, maker=listing.maker)
+                yield Scanned(listing.address, name, "listed", listing.name, maker=listing.maker, takes=listing.takes)
         except MissingDependencyError as error:
             yield Scanned(f"{name}:", name, "unavailable", reason=str(error))
         except Exception as error:  # a third party's backend must not hide the others
@@ -87,7 +89,8 @@ def _listed(only: str | None) -> Iterator[Scanned]:
 
 
 def _matches(row: Scanned, text: str) -> bool:
-    known = f"{row.address} {row.name} {row.maker}".casefold()
+    kind = "instrument" if row.takes == "notes" else ""
+    known = f"{row.address} {row.name} {row.maker} {kind}".casefold()
     return all(word in known for word in text.casefold().split())
 
 
@@ -103,7 +106,7 @@ def _checked(listed: Iterator[Scanned], time_limit: float, rescan: bool, host: s
         known = remembered.get(effect.address, stamp) if stamp and not rescan else None
         with contextlib.suppress(TypeError):  # an entry of other fields
             if known is not None or effect.status == "unavailable":
-                return Scanned(**known) if known else effect
+                return replace(Scanned(**known), takes=known.get("takes") or effect.takes) if known else effect
         lasting = True
         try:
             info = opening.open(unlooked(EffectSpec(effect.address, parameters="all")))
@@ -111,7 +114,7 @@ def _checked(listed: Iterator[Scanned], time_limit: float, rescan: bool, host: s
             lasting = not isinstance(error, _TRANSIENT)
             found = replace(effect, status="failed", reason=str(error)[:_LONGEST_REASON])
         else:
-            found = replace(effect, status="ok", name=info.name, parameters=len(info.parameters))
+            found = replace(effect, status="ok", name=info.name, parameters=len(info.parameters), takes=info.takes)
         if stamp and lasting and not ended.is_set():  # a failure says nothing if the scan was stopped
             remembered.put(effect.address, stamp, asdict(found))
         return found

@@ -116,7 +116,7 @@ def test_what_takes_notes_or_no_audio_is_no_effect(own_folder: Path) -> None:
     synth = own(own_folder, "urn:example:synth")
     assert (synth.name, synth.is_instrument, synth.is_effect) == ('a "quoted" . name', True, False)
     assert list(lv2_bundles.effects()) == ["http://example.org/own/Echo", "urn:example:gain"]
-    assert [p.uri for p in lv2_bundles.installed()][1] == "urn:example:synth"
+    assert [(p.uri, p.takes) for p in lv2_bundles.installed()][1] == ("urn:example:synth", "notes")
 
 
 def test_damaged_files_are_passed_over(own_folder: Path) -> None:

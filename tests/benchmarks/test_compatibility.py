@@ -72,12 +72,13 @@ def test_the_page_states_what_was_measured(tmp_path: Path) -> None:
         "pedalboard-builtin:Reverb",
         "pedalboard:ZamDelay.vst3",
         "dawdreamer:http://drobilla.net/plugins/mda/Overdrive",
+        "dawdreamer:http://drobilla.net/plugins/mda/DX10",
     ]
     done = run(tmp_path, *addresses)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 of 3 pass" in done.stdout
+    assert "4 of 4 pass" in done.stdout
     page = (tmp_path / "page.md").read_text("utf-8")
-    assert "**3 of 3 effects keep every promise**, 3 open. Of 3 with continuous parameters, 3 have a gradient." in page
+    assert "**4 of 4 effects keep every promise**, 4 open. Of 4 with continuous parameters, 4 have a gradient." in page
     assert "This page is generated: `make compatibility-all`" in page
     assert "Why the others fail" not in page
     found = rows(tmp_path)
@@ -87,6 +88,8 @@ def test_the_page_states_what_was_measured(tmp_path: Path) -> None:
     assert re.match(r"5 \+ 1 \+ 2; \d inaudible", found["ZamDelay.vst3"][2])  # with a signal this short
     assert found["ZamDelay.vst3"][3:5] == ["0", "1 in, 1 out"]
     assert found["Overdrive"][:5] == ["passes", "0", "3 + 0 + 0", "0", "2 in, 2 out"]
+    assert found["DX10"][:2] + found["DX10"][4:5] == ["passes", "0", "notes in, 2 out"]
+    assert found["DX10"][6] == "yes"
     assert all(re.fullmatch(r"[\d.]+ ms", cells[5]) for cells in found.values())
 
 

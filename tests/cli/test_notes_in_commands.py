@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from command_line import Capture, fail_here, succeed_here
 
-from blackbox_grad import Notes, audio_files, load
+from blackbox_grad import EffectSpec, Notes, audio_files, load
 
 DX10 = "dawdreamer:http://drobilla.net/plugins/mda/DX10"
 
@@ -68,3 +68,13 @@ def test_a_deep_inspection_measures_an_instrument(capsys: Capture) -> None:
     found = json.loads(succeed_here(capsys, "inspect", DX10, "--deep", *limits))
     assert found["measured_latency"] is None
     assert found["repeatability"] == 0.0
+
+
+def test_instruments_are_listed_and_found_by_name(capsys: Capture) -> None:
+    rows = json.loads(succeed_here(capsys, "effects", "instrument", "--json", "--backend", "dawdreamer"))
+    assert {(row["address"], row["takes"]) for row in rows} >= {(DX10, "notes")}
+    assert "Overdrive" not in "".join(row["address"] for row in rows)
+    shown = succeed_here(capsys, "effects", "dx10", "--backend", "dawdreamer")
+    assert "1 instrument with 'dx10' in name" in shown
+    assert shown.splitlines()[2].split() == [DX10, "MDA", "DX10", "instrument"]
+    assert EffectSpec.of("dx10").address == DX10

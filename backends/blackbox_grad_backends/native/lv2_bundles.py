@@ -1,4 +1,4 @@
-"""The installed LV2 plug-ins: which there are, which of them are effects, and where each lies.
+"""The installed LV2 plug-ins: which there are, which of them are effects and instruments, and where each lies.
 
 Reading all descriptions takes seconds, so what a list needs is cached for each bundle, until one of its Turtle files changes.
 """
@@ -16,16 +16,19 @@ from blackbox_grad_backends.native.lv2_description import PluginDescription
 from blackbox_grad_backends.native.lv2_reading import describe, describe_all
 
 #: Changes with what is cached.
-_EDITION = "2"
+_EDITION = "3"
 
 
 @dataclass(frozen=True)
 class Installed:
-    """One plug-in of the list: its URI and bundle, and as far as its files say, whether it is an effect, its name and maker."""
+    """One plug-in of the list: its URI and bundle, and as far as its files say, what it takes, its name and maker.
+
+    `takes`: "audio" for an effect, "notes" for an instrument, "" for what neither is: an analyser, or a plug-in for MIDI alone.
+    """
 
     uri: str
     bundle: Path
-    is_effect: bool
+    takes: str
     name: str
     maker: str
 
@@ -38,7 +41,7 @@ def installed() -> Iterator[Installed]:
         stamp = _stamp(bundle)
         listed = cache.get(str(bundle), stamp)
         if listed is None:
-            listed = [[plugin.uri, plugin.is_effect, plugin.name, plugin.maker] for plugin in describe_all(bundle)]
+            listed = [[plugin.uri, _takes(plugin), plugin.name, plugin.maker] for plugin in describe_all(bundle)]
             cache.put(str(bundle), stamp, listed)
         for uri, *about in listed:
             if uri not in seen:
@@ -48,7 +51,11 @@ def installed() -> Iterator[Installed]:
 
 def effects() -> Iterator[str]:
     """URIs of the installed effects. Leaves out instruments, generators and analysers, if their files say that they are."""
-    return (plugin.uri for plugin in installed() if plugin.is_effect)
+    return (plugin.uri for plugin in installed() if plugin.takes == "audio")
+
+
+def _takes(plugin: PluginDescription) -> str:
+    return "notes" if plugin.plays_notes else "audio" if plugin.is_effect else ""
 
 
 def bundle_of(uri: str) -> Path | None:
