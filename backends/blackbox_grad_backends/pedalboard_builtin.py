@@ -117,6 +117,9 @@ EFFECTS: dict[str, Row] = {
 class PedalboardBuiltinBackend:
     """Opens Pedalboard's own effects by class name."""
 
+    #: The distribution that the effects come with.
+    library = "pedalboard"
+
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> PedalboardBuiltinEffect:
         import pedalboard
 

@@ -131,6 +131,9 @@ class ReferenceEffect(PluginEffect):
 class ReferenceBackend:
     """Addresses `reference:gain`, `reference:soft-clip`, `reference:biquad`, `reference:delay`."""
 
+    #: The distribution that the effects come with.
+    library = "blackbox-grad"
+
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> ReferenceEffect:
         check_options(f"reference:{locator}", options)
         return ReferenceEffect(locator, sample_rate)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json as json_format
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -16,9 +15,9 @@ from blackbox_grad.cli.console import out, print_json, say, table
 from blackbox_grad.cli.outputs import refuse_overwriting, warn_of_clipping
 from blackbox_grad.cli.sound import placed, sound_of
 from blackbox_grad.effects.opening import EffectInfo
+from blackbox_grad.effects.saved_settings import SavedSettings, saved_settings
 from blackbox_grad.effects.spec import EffectSpec
-from blackbox_grad.errors import BlackboxGradError, NonFiniteAudioError, ParameterError
-from blackbox_grad.files import text_of
+from blackbox_grad.errors import NonFiniteAudioError
 from blackbox_grad.hosts.default import opened_host
 from blackbox_grad.parameters.names import plain_name
 
@@ -70,7 +69,8 @@ def render(
     source, result = placed(source, result, note)
     refuse_overwriting(result, *([] if source is None else [source]))
     audio_files.check_written(result)
-    values = _over(_settings_in(parameters) if parameters is not None else {}, values_of(settings))
+    saved = None if parameters is None else SavedSettings.read(parameters)
+    values = values_of(settings)
     sound = sound_of(source, note, seconds, sample_rate)
     audio, rate = sound.audio, sound.sample_rate
     audio_files.check_written(result, audio.shape[0], rate)
@@ -78,6 +78,9 @@ def render(
     with opened_host(host, hosts=1, time_limit=60.0 + 10.0 * sound.seconds) as rendering:
         info = rendering.open(spec)
         sound.check(info)
+        if saved is not None:
+            spec = EffectSpec.of(address, rate, (), saved.fixed(info, values) | values, **options_of(option, preset))
+            info = rendering.open(spec)
         rendered, finite = rendering.render_batch(spec, audio[None], np.zeros((1, 0)))
     remember_parameters(info)
     space = info.parameters
@@ -91,20 +94,16 @@ def render(
         print_json(
             {
                 "address": spec.address,
+                **saved_settings(info),
                 "input": sound.source,
                 "output": str(result),
-                "sample_rate": rate,
                 "channels": audio.shape[0],
                 "seconds": sound.seconds,
                 "peak_db": audio_files.peak_decibels(rendered[0]),
-                "parameters": [
-                    {"name": p.name, "normalised": v, "native": p.text(v)}
-                    for p, v in zip(space.everything, space.held, strict=True)
-                ],
             }
         )
     else:
-        _print(info, set(map(plain_name, values)))
+        _print(info, set(map(plain_name, dict(spec.fixed))))
         say(f"{result}: {sound.seconds:.2f} s, {audio.shape[0]} channels, {rate:g} Hz, through {info.name}")
 
 
@@ -121,19 +120,3 @@ def _print(info: EffectInfo, chosen: set[str]) -> None:
     if len(shown) < len(space.everything):
         say(f"{len(space.everything) - len(shown)} other parameters are as the effect starts")
     say("")
-
-
-def _over(settings: dict[str, float | str], chosen: dict[str, float | str]) -> dict[str, float | str]:
-    """The settings of a file, with those of the command line in their places, however these are spelt."""
-    spelt = {plain_name(name) for name in chosen if name not in settings}
-    return {name: value for name, value in settings.items() if plain_name(name) not in spelt} | chosen
-
-
-def _settings_in(path: Path) -> dict[str, float | str]:
-    try:
-        rows: Any = json_format.loads(text_of(path))["parameters"]
-        return {str(row["name"]): float(row["normalised"]) for row in rows}
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        if isinstance(error, BlackboxGradError):
-            raise
-        raise ParameterError(f"{path} holds no settings; give a file that `blackbox-grad match --parameters` wrote") from error

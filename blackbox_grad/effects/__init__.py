@@ -12,6 +12,7 @@ from blackbox_grad.effects.packing import Messages, packed, unpacked
 from blackbox_grad.effects.plugin import ANY, PluginEffect
 from blackbox_grad.effects.protocols import Backend, Effect
 from blackbox_grad.effects.repeatability import relative_error
+from blackbox_grad.effects.saved_settings import SavedSettings, saved_settings
 from blackbox_grad.effects.spec import HIGHEST_RATE, AnyEffect, EffectSpec, as_spec, chain, split_chain
 from blackbox_grad.effects.switches import Switch
 from blackbox_grad.effects.tunes import tune
@@ -31,6 +32,7 @@ __all__ = [
     "Note",
     "Notes",
     "PluginEffect",
+    "SavedSettings",
     "SelectedEffect",
     "Switch",
     "as_spec",
@@ -46,6 +48,7 @@ __all__ = [
     "packed",
     "relative_error",
     "resolve_address",
+    "saved_settings",
     "split_chain",
     "tune",
     "unpacked",

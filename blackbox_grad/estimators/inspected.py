@@ -62,9 +62,14 @@ class Inspected:
         return promises_of(self.estimator, parameters)
 
     def for_effect(self, spec: EffectSpec) -> Inspected:
-        """Raises `EstimatorError` for an effect other than the inspected one."""
+        """Raises `EstimatorError` for an effect other than the inspected one, or at another sample rate, as ranges follow it."""
         if self.inspection.address != spec.address:
             raise EstimatorError(f"the inspection is of {self.inspection.address}, and the effect is {spec.address}")
+        if self.inspection.sample_rate != spec.sample_rate:
+            raise EstimatorError(
+                f"{spec.address}: the inspection was made at {self.inspection.sample_rate:g} Hz, and the effect is opened at "
+                f"{spec.sample_rate:g} Hz, where ranges and steps may differ; inspect it at this rate"
+            )
         return Inspected(find_estimator(self.estimator, spec), self.inspection, self.step)
 
     def estimate(self, problem: Problem) -> Estimate:

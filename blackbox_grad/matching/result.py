@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blackbox_grad.effects.opening import EffectInfo
+from blackbox_grad.effects.saved_settings import saved_settings
 from blackbox_grad.effects.spec import EffectSpec
+from blackbox_grad.parameters.travel import setting
 
 #: Settings in a `repr`.
 _SHOWN = 4
@@ -130,21 +132,11 @@ class Match:
         return import_module("blackbox_grad.matching.notebook").figure(self)
 
     def settings(self) -> list[dict[str, Any]]:
-        """One row for every parameter, free or held: name, kind, normalised, native (text), unit, default (native text), free."""
+        """One row for every parameter, free or held: name, kind, normalised, native (text), value (the native number), unit,
+        range (native), scale, default (native text), free."""
         space = self.info.parameters
         values = space.complete(self.point)
-        return [
-            {
-                "name": p.name,
-                "kind": p.kind,
-                "normalised": float(values[i]),
-                "native": p.text(float(values[i])),
-                "unit": p.unit,
-                "default": p.text(p.default),
-                "free": i in space.free,
-            }
-            for i, p in enumerate(space.everything)
-        ]
+        return [setting(p, float(values[i])) | {"free": i in space.free} for i, p in enumerate(space.everything)]
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the audio, ready for `json.dumps`. A loss that is not finite is null."""
@@ -157,10 +149,7 @@ class Match:
             return {"renders": p.renders, "budget": p.budget, **losses, "phase": p.phase}
 
         return {
-            "effect": self.spec.address,
-            "name": self.info.name,
-            "sample_rate": self.sample_rate,
-            "parameters": self.settings(),
+            **saved_settings(self.info, self.point),
             "loss": number(self.loss),
             "loss_start": number(self.loss_start),
             "loss_dry": number(self.loss_dry),

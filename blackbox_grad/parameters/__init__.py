@@ -5,6 +5,7 @@ from __future__ import annotations
 from blackbox_grad.parameters.names import plain_name
 from blackbox_grad.parameters.parameter import TOLERANCE, FloatArray, Kind, Parameter, Scale
 from blackbox_grad.parameters.space import SELECTIONS, ParameterSpace, Selection
+from blackbox_grad.parameters.travel import carried, differing, setting
 from blackbox_grad.parameters.units import digits
 
 __all__ = [
@@ -16,6 +17,9 @@ __all__ = [
     "ParameterSpace",
     "Scale",
     "Selection",
+    "carried",
+    "differing",
     "digits",
     "plain_name",
+    "setting",
 ]

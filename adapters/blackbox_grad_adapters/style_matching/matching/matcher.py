@@ -15,9 +15,10 @@ from torch import Tensor
 
 from blackbox_grad import EffectSpec, Host
 from blackbox_grad.audio_files import resample
-from blackbox_grad.effects import Audio, EffectInfo, check_audio, locator_path
+from blackbox_grad.effects import Audio, EffectInfo, check_audio, locator_path, saved_settings
 from blackbox_grad.errors import AudioError, ParameterError
 from blackbox_grad.interrupts import deferred_interrupts
+from blackbox_grad.parameters import carried, differing
 from blackbox_grad_adapters.style_matching.data.excerpts import loudest
 from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath
 from blackbox_grad_adapters.style_matching.matching.refinement import refined
@@ -43,9 +44,9 @@ class StyleMatch:
 
     Attributes:
         y: `[C, T] float32`: the input through the effect, with the input's peak.
-        p: `[P]`, the settings.
+        p: `[P]`, the settings, at `sample_rate`.
         sample_rate: Hz, of `y`.
-        info: the effect.
+        info: the effect, at `sample_rate`.
         gain: dB. The effect receives the input this much louder, with its peak at -12 dBFS as in training.
         renders: the number spent on the settings.
         distance, distance_before: between the encoder's traits of the reference and of the input through the effect, and of the
@@ -70,16 +71,11 @@ class StyleMatch:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the audio, ready for `json.dumps`."""
-        names = self.info.parameters.names
-        texts = self.settings()
+        saved = saved_settings(self.info, self.p)
         return {
-            "effect": self.info.spec.address,
-            "sample_rate": self.sample_rate,
+            **saved,
+            "parameters": [row for row in saved["parameters"] if row["free"]],
             "input_gain_db": self.gain,
-            "parameters": [
-                {"name": name, "normalised": float(value), "native": texts[name]}
-                for name, value in zip(names, self.p, strict=True)
-            ],
             "renders": self.renders,
             "distance": self.distance,
             "distance_before": self.distance_before,
@@ -122,6 +118,25 @@ class StyleMatcher:
             self.path = EffectPath(spec, host=host)
         except ParameterError as error:
             raise WeightsError(f"the controller was trained for {', '.join(names)} of another effect: {error}") from error
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
+        """Raise `WeightsError` if the effect has other ranges than in training, where the same settings were other values."""
+        space = self.path.effect.parameter_space
+        try:
+            rows = {row["name"]: row for row in self.controller.header.get("ranges", [])}
+            changed = differing([rows[name] for name in space.names], space) if rows else []
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"the controller's header does not list the ranges of its parameters ({error})") from error
+        if changed:
+            name = changed[0]
+            low, high = rows[name]["range"]
+            now = space[space.names.index(name)]
+            raise WeightsError(
+                f"{self.path.spec.address}: the controller was trained with {name!r} from {low:g} to {high:g} "
+                f"{rows[name]['unit']}, and it goes from {now.text(0.0)} to {now.text(1.0)} in the effect that is installed: "
+                "train it anew, or install the version that it was trained with"
+            )
 
     @classmethod
     def load(cls, model: str | os.PathLike[str], host: str | Host | None = None, *, effect: str | None = None) -> StyleMatcher:
@@ -193,12 +208,16 @@ class StyleMatcher:
                     float((self.encoder.traits(a) - goal).square().mean().sqrt())
                     for a in (self.path(dry, p), self.path.dry(dry))
                 ]
-            y = self._render(audio, sample_rate, p)
+            there = self._at(sample_rate)
+            moved = self._carried(p, there)
+            if there is not self.path:
+                self._compare(there, torch.from_numpy(audio), moved, p)
+            y = self._render(audio, there, moved)
         return StyleMatch(
             y=y,
-            p=p[0].double().numpy(),
+            p=moved[0].double().numpy(),
             sample_rate=float(sample_rate),
-            info=self.path.effect.info,
+            info=there.effect.info,
             gain=20.0 * float(np.log10(PEAK / np.abs(audio).max())),
             renders=refine,
             distance=distances[0],
@@ -209,25 +228,43 @@ class StyleMatcher:
     def _resampled(self, audio: Audio, rate: float) -> Audio:
         return audio if rate == self.encoder.sample_rate else resample(audio, rate, self.encoder.sample_rate)
 
-    def _render(self, audio: Audio, rate: float, p: Tensor) -> Audio:
-        """Render the whole recording at its own rate and level."""
-        path = self.path
-        if rate != self.encoder.sample_rate:
-            path = EffectPath(EffectSpec.of(self.path.spec.address, rate, self.path.names), host=self.path.effect.host)
-            self._compare(path, torch.from_numpy(audio), p)
+    def _at(self, rate: float) -> EffectPath:
+        """The path at another sample rate (Hz)."""
+        if rate == self.path.sample_rate:
+            return self.path
+        return EffectPath(EffectSpec.of(self.path.spec.address, rate, self.path.names), host=self.path.effect.host)
+
+    def _carried(self, p: Tensor, path: EffectPath) -> Tensor:
+        """`[1, P]`: the settings with the same native values on a path at another sample rate."""
+        if path is self.path:
+            return p
+        try:
+            point = carried(p[0].double().numpy(), self.path.effect.parameter_space, path.effect.parameter_space)
+        except ParameterError as error:
+            raise ParameterError(
+                f"{path.spec.address} at {path.sample_rate:g} Hz: {error}; the network sets it at {self.path.sample_rate:g} Hz: "
+                "give it audio at that rate"
+            ) from error
+        return torch.from_numpy(point).to(p)[None]
+
+    def _render(self, audio: Audio, path: EffectPath, p: Tensor) -> Audio:
+        """Render the whole recording at its own rate, that of `path`, and at its own level."""
         with torch.no_grad():
             y: Audio = path.render(torch.from_numpy(audio)[None], p)[0].numpy()
         peak = np.abs(y).max()
         return y * (np.abs(audio).max() / peak) if peak > _SILENCE else y
 
-    def _compare(self, path: EffectPath, audio: Tensor, p: Tensor) -> None:
-        """Warn if the effect differs between the rates of `path` and of the encoder, on the loudest part of `audio: [C, T]`."""
+    def _compare(self, path: EffectPath, audio: Tensor, p: Tensor, meant_p: Tensor) -> None:
+        """Warn if the effect differs between the rates of `path` and of the encoder, on the loudest part of `audio: [C, T]`.
+
+        `p` and `meant_p`, `[1, P]`, are the settings at these two rates.
+        """
         rate, meant = path.sample_rate, self.encoder.sample_rate
         excerpt = loudest(audio, round(_COMPARED * rate))[None]
         with torch.no_grad():
             moved = torch.from_numpy(self._resampled(path.render(excerpt, p)[0].numpy(), rate))[None]
             dry = torch.from_numpy(self._resampled(excerpt[0].numpy(), rate))[None]
-            there = self.path(dry, p)
+            there = self.path(dry, meant_p)
             apart, whole = (float(multi_resolution_stft(y, there)) for y in (self.path.finish(moved), self.path.dry(dry)))
         if apart > _OTHER * whole:
             warnings.warn(

@@ -11,6 +11,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 
 from blackbox_grad import Host
+from blackbox_grad.parameters import setting
 from blackbox_grad_adapters.style_matching.data import corpora, recordings
 from blackbox_grad_adapters.style_matching.data.pairs import LENGTH, PairDataset, Settings
 from blackbox_grad_adapters.style_matching.data.recordings import Tracks
@@ -161,7 +162,8 @@ def run_controller(
     )
     file = folder / shipped.CONTROLLER
     made = _made(*trained.stages.values()) | {"interrupted": trained.interrupted}
-    trained.controller.save(file, {**configuration, "command": command, "results": trained.results, **made})
+    ranges = [setting(parameter, parameter.default) for parameter in path.effect.parameter_space]
+    trained.controller.save(file, {**configuration, "ranges": ranges, "command": command, "results": trained.results, **made})
     trained.controller.header = configuration
     if not _in_package(encoder):
         encoder.save(folder / shipped.ENCODER, encoder.header)
