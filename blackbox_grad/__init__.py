@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from blackbox_grad import reports as reports
     from blackbox_grad import search as search
     from blackbox_grad import testing as testing
+    from blackbox_grad.effects import Automated as Automated
     from blackbox_grad.effects import Backend as Backend
     from blackbox_grad.effects import Effect as Effect
     from blackbox_grad.effects import EffectSpec as EffectSpec
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Auto": "estimators",
+    "Automated": "effects",
     "Backend": "effects",
     "Chords": "estimators",
     "Coordinates": "estimators",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from blackbox_grad.effects import Audio, PluginEffect
+from blackbox_grad.effects import Audio, Moves, PluginEffect
 from blackbox_grad.errors import EffectLoadError, RenderError
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends import dawdreamer_controls
@@ -22,7 +22,7 @@ from blackbox_grad_backends.native.latency import true_latency
 from blackbox_grad_backends.native.lv2_description import PluginDescription
 from blackbox_grad_backends.native.lv2_freeing import dies_if_freed_unused, kept_instances
 from blackbox_grad_backends.native.lv2_home import Lv2Home, in_hz
-from blackbox_grad_backends.native.lv2_parameters import HostRange, host_values
+from blackbox_grad_backends.native.lv2_parameters import HostRange, host_rows, host_values
 from blackbox_grad_backends.native.lv2_refusals import why_not_loaded
 from blackbox_grad_backends.native.output import quiet
 from blackbox_grad_backends.native.pinned import pinned
@@ -50,6 +50,9 @@ class DawDreamerPluginEffect(PluginEffect):
     A render that is not finite makes it recreate a VST. A smoothed parameter may glide at the start of a render, always from the
     same value; the last two methods end the glide in silence.
     """
+
+    curve_block = BLOCK
+    _moves: Moves | None = None
 
     def __init__(
         self,
@@ -178,11 +181,18 @@ class DawDreamerPluginEffect(PluginEffect):
         with undisturbed():
             return self._method(audio, values)
 
+    def process_curves(self, audio: Audio, values: FloatArray, moves: Moves) -> Audio:
+        self._moves = moves
+        try:
+            return self.process(audio, values)
+        finally:
+            self._moves = None
+
     def close(self) -> None:
         self._graph.natives.close()
 
     def render_reloaded(self, audio: Audio, values: FloatArray) -> Audio:
-        result = self._run(audio, values)
+        result = self._run(audio, values, self._moves)
         if not self._graph.remakes and not np.isfinite(result).all():
             self._recreate()
         return result
@@ -194,11 +204,12 @@ class DawDreamerPluginEffect(PluginEffect):
     def render_recreated(self, audio: Audio, values: FloatArray) -> Audio:
         self._recreate()
         self._run(silence(self, SETTLING), values)
-        return self._run(audio, values)
+        return self._run(audio, values, self._moves)
 
-    def _run(self, audio: Audio, values: FloatArray) -> Audio:
+    def _run(self, audio: Audio, values: FloatArray, moves: Moves | None = None) -> Audio:
         """`[inputs, N]` -> `[outputs, N]` after a reset."""
-        result = self._graph.render(audio, zip(self._indices, self._numbers(values), strict=True))
+        moving = () if moves is None else self._moving(moves)
+        result = self._graph.render(audio, zip(self._indices, self._numbers(values), strict=True), moving)
         self._latencies.add(self._graph.processor.get_latency_samples())
         return result
 
@@ -207,6 +218,13 @@ class DawDreamerPluginEffect(PluginEffect):
         values = self._lows + values * self._spans
         values[self._held] = self._held_values
         return host_values(values, self._natives, self._ranges)
+
+    def _moving(self, moves: Moves) -> Iterable[tuple[int, FloatArray]]:
+        """Pairs of a control of the plug-in and its values in each block."""
+        own = list(moves.positions)
+        rows = self._lows[own, None] + moves.values * self._spans[own, None]
+        parameters = [self._natives.everything[i] for i in own]
+        return zip([self._indices[i] for i in own], host_rows(rows, parameters, [self._ranges[i] for i in own]), strict=True)
 
     def _create(self) -> None:
         """Replace the processor by a new one."""

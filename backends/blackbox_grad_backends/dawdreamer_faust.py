@@ -18,11 +18,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from blackbox_grad.effects import Audio, PluginEffect
+import numpy as np
+
+from blackbox_grad.effects import Audio, Moves, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
 from blackbox_grad.files import text_of
 from blackbox_grad.parameters import FloatArray, ParameterSpace
@@ -94,6 +96,8 @@ class FaustEffect(PluginEffect):
     from the smoother's cleared state, as at the start of a Faust program.
     """
 
+    curve_block = BLOCK
+
     def __init__(
         self, graph: Graph, source: str, path: Path | None, sidechain: Audio | None = None, voices: int | None = None
     ) -> None:
@@ -132,21 +136,32 @@ class FaustEffect(PluginEffect):
         refuse_unused(address, self)
         described = [d | {"name": of_voices(d["name"])} for d in processor.get_parameters_description()]
         found = [
-            (d["index"], describe(listed.get(d["name"], Control.plain(d))))
-            for d in described
+            (d["index"], raw["name"], describe(listed.get(d["name"], Control.plain(d))))
+            for d, raw in zip(described, processor.get_parameters_description(), strict=True)
             if not (plays and is_of_notes(d["name"]))
         ]
-        self._indices = [index for index, parameter in found if parameter is not None]
-        self.parameters = ParameterSpace(parameter for _, parameter in found if parameter is not None)
+        shown = [(index, name, parameter) for index, name, parameter in found if parameter is not None]
+        self._indices, self._addresses = [index for index, _, _ in shown], [name for _, name, _ in shown]
+        self.parameters = ParameterSpace(parameter for _, _, parameter in shown)
         self.process(silence(self, BLOCK), self.parameters.defaults)
         self.side_copies = needs_copies(self)
 
     def process(self, audio: Audio, values: FloatArray) -> Audio:
+        return self._process(audio, values, ())
+
+    def process_curves(self, audio: Audio, values: FloatArray, moves: Moves) -> Audio:
+        rows = [
+            (self._addresses[i], np.array([self.parameters.everything[i].to_native(v) for v in row.tolist()]))
+            for i, row in zip(moves.positions, moves.values, strict=True)
+        ]
+        return self._process(audio, values, rows)
+
+    def _process(self, audio: Audio, values: FloatArray, moving: Iterable[tuple[str, FloatArray]]) -> Audio:
         if self._graph.closed:
             raise RenderError(f"{self.name} has been closed; open it again to render")
         natives = (p.to_native(v) for p, v in zip(self.parameters.everything, values.tolist(), strict=True))
         with undisturbed():
-            return self._graph.render(audio, zip(self._indices, natives, strict=True))
+            return self._graph.render(audio, zip(self._indices, natives, strict=True), moving)
 
     def close(self) -> None:
         self._graph.natives.close()

@@ -12,6 +12,7 @@ import numpy as np
 
 from blackbox_grad.effects import Audio, unpacked
 from blackbox_grad.errors import RenderError
+from blackbox_grad.parameters import FloatArray
 from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
 from blackbox_grad_backends.native.graveyard import Natives
 from blackbox_grad_backends.native.midi_bytes import as_file
@@ -79,8 +80,13 @@ class Graph:
             self.natives.destroy("processor")
             self._engine.remove_processor("processor")
 
-    def render(self, audio: Audio, settings: Iterable[tuple[int, float]]) -> Audio:
+    def render(
+        self, audio: Audio, settings: Iterable[tuple[int, float]], moving: Iterable[tuple[int | str, FloatArray]] = ()
+    ) -> Audio:
         """`audio: [inputs, N]` -> `[outputs, N]`, after a reset of the processor, with pairs of parameter index and value.
+
+        `moving`: pairs of parameter (index of a plug-in's, name of a Faust program's) and its value in each block of `BLOCK`
+        samples. DawDreamer reads automation at the beginning of its blocks. It stays until the parameter is set again.
 
         A processor without inputs plays packed notes `[any, N]`.
         """
@@ -99,6 +105,8 @@ class Graph:
                 engine.load_graph([(processor, [])] if plays else [(player, []), (processor, ["audio"])])
             for index, value in settings:
                 processor.set_parameter(index, value)
+            for parameter, row in moving:
+                processor.set_automation(parameter, np.repeat(row.astype(np.float32), BLOCK))
             reseed()
             # Half a sample more: DawDreamer rounds the duration down, and 15 / 44 100 s gave 14 samples.
             engine.render((length + 0.5) / self.sample_rate)

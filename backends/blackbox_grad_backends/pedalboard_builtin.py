@@ -8,17 +8,18 @@ Locators are class names, in any case: `Reverb`.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from blackbox_grad.effects import ANY, Audio, PluginEffect
+from blackbox_grad.effects import ANY, Audio, Moves, PluginEffect
 from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderError, suggest
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends.native.graveyard import undisturbed
 from blackbox_grad_backends.options import check_options
+from blackbox_grad_backends.pedalboard_blocks import CURVE_BLOCK, in_blocks, latency
 
 #: Highest corner frequency, as a fraction of the sample rate: filters degenerate at Nyquist (0.5).
 HIGHEST = 0.45
@@ -41,6 +42,12 @@ _RESAMPLING = (
 #: The most channels that an effect processes together; more go in groups of that many. (Given six channels, Reverb returned them as
 #: they came, without an error, and MP3Compressor raises one.)
 _WIDEST = {"MP3Compressor": 2, "Reverb": 2}
+
+#: Those that sound different, or return less, if their audio comes in blocks: their settings do not move.
+_WHOLE_ONLY = ("GSMFullRateCompressor", "PitchShift")
+
+#: Those that have latency.
+_LATE = ("BrickwallLimiter", "MP3Compressor", "Resample")
 
 Row: TypeAlias = "tuple[Parameter, ...]"
 
@@ -160,6 +167,7 @@ class PedalboardBuiltinEffect(PluginEffect):
         self.name = kind.__name__
         self.sample_rate = float(sample_rate)
         self.inputs = self.outputs = ANY
+        self.curve_block = 0 if self.name in _WHOLE_ONLY else CURVE_BLOCK
         self._kind = kind
         example = kind()
         self.parameters = ParameterSpace(_at_rate(p, getattr(example, p.name), self.sample_rate) for p in row)
@@ -170,24 +178,55 @@ class PedalboardBuiltinEffect(PluginEffect):
 
     def process(self, audio: Audio, values: FloatArray) -> Audio:
         """`audio: [C, N]` with any C."""
+        return self._process(audio, values, None)
+
+    def process_curves(self, audio: Audio, values: FloatArray, moves: Moves) -> Audio:
+        return self._process(audio, values, moves)
+
+    def _process(self, audio: Audio, values: FloatArray, moves: Moves | None) -> Audio:
         if self._kind is None:
             raise RenderError(f"{self.name} has been closed; open it again to render")
         channels, length = audio.shape
         widest = _WIDEST.get(self.name) or channels
         if channels > widest:
-            return np.concatenate([self.process(audio[c : c + widest], values) for c in range(0, channels, widest)])
+            return np.concatenate([self._process(audio[c : c + widest], values, moves) for c in range(0, channels, widest)])
         padded = np.pad(audio, ((0, 0), (0, SHORTEST - length))) if length < SHORTEST else audio
         effect = self._kind(**self.arguments(values))
         with undisturbed():  # a thread that is inside when the process ends would abort it
-            result: Audio = effect.process(padded, self.sample_rate, buffer_size=BUFFER_SIZE)
+            if moves is None:
+                result: Audio = effect.process(padded, self.sample_rate, buffer_size=BUFFER_SIZE)
+            else:
+                result = self._moved(effect, padded, values, moves)
         return result if length >= SHORTEST else np.ascontiguousarray(result[:, :length])
+
+    def _moved(self, effect: Any, audio: Audio, values: FloatArray, moves: Moves) -> Audio:
+        controls = [self.parameters.everything[position] for position in moves.positions]
+
+        def change(control: int, value: float) -> None:
+            parameter = controls[control]
+            setattr(effect, parameter.name, self._native(parameter, value))
+
+        late = 0
+        if self.name in _LATE:
+            late = latency(self._continued(self._kind(**self.arguments(values))), len(audio))
+        return in_blocks(self._continued(effect), change, audio, moves, late)
+
+    def _continued(self, effect: Any) -> Callable[[Audio], Audio]:
+        """Not in buffers of `BUFFER_SIZE`: one that is longer than those before it makes Pedalboard reset the effect."""
+
+        def run(audio: Audio) -> Audio:
+            result: Audio = effect.process(audio, self.sample_rate, buffer_size=CURVE_BLOCK, reset=False)
+            return result
+
+        return run
 
     def arguments(self, values: FloatArray) -> dict[str, Any]:
         """Arguments for the library's constructor at a point of the box."""
-        return {
-            p.name: self._levels[p.name][round(v * (len(p.choices) - 1))] if p.choices else p.to_native(v)
-            for p, v in zip(self.parameters.everything, values.tolist(), strict=True)
-        }
+        return {p.name: self._native(p, v) for p, v in zip(self.parameters.everything, values.tolist(), strict=True)}
+
+    def _native(self, parameter: Parameter, value: float) -> Any:
+        choices = parameter.choices
+        return self._levels[parameter.name][round(value * (len(choices) - 1))] if choices else parameter.to_native(value)
 
     def close(self) -> None:
         self._kind = None

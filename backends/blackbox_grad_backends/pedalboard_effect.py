@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from blackbox_grad.effects import Audio, PluginEffect
+from blackbox_grad.effects import Audio, Moves, PluginEffect
 from blackbox_grad.errors import EffectLoadError, RenderError
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends.native.corners import WHOLE, Reach, narrowed, notes, touched
 from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
 from blackbox_grad_backends.native.graveyard import Natives, undisturbed
 from blackbox_grad_backends.native.pinned import pinned
-from blackbox_grad_backends.native.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid
+from blackbox_grad_backends.native.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid, rounded
 from blackbox_grad_backends.native.render_method import Measured, choose_method
 from blackbox_grad_backends.native.repeatability import Method
 from blackbox_grad_backends.native.window_controls import hold_window_controls
+from blackbox_grad_backends.pedalboard_blocks import CURVE_BLOCK, in_blocks
 
 #: Samples per block: from 1 024 on, larger blocks were not faster on the Zam plug-ins (ZamCompX2, 131 072 samples).
 BUFFER_SIZE = 4096
@@ -47,6 +48,9 @@ class PedalboardPluginEffect(PluginEffect):
     Pedalboard guesses which plug-ins it must recreate. The guess uses unseeded noise, and varies for ZamTube (5 : 35 of 40
     openings), so every method sets what a reset does.
     """
+
+    curve_block = CURVE_BLOCK
+    _moves: Moves | None = None
 
     def __init__(
         self,
@@ -133,6 +137,13 @@ class PedalboardPluginEffect(PluginEffect):
             reseed()
             return self._render(padded, values)[:, :length]
 
+    def process_curves(self, audio: Audio, values: FloatArray, moves: Moves) -> Audio:
+        self._moves = moves
+        try:
+            return self.process(audio, values)
+        finally:
+            self._moves = None
+
     def close(self) -> None:
         self._controls: list[Any] = []
         self._natives.close()
@@ -146,13 +157,13 @@ class PedalboardPluginEffect(PluginEffect):
         # A reset that only clears audio keeps the native parameter objects alive; after a re-creation, using an old one crashes.
         for control, value in zip(self._controls, self._numbers(values), strict=True):
             control.raw_value = value
-        return self._run(audio, reset=True)
+        return self._run_from_reset(audio)
 
     def render_settled(self, audio: Audio, values: FloatArray) -> Audio:
         self._on_reset("ClearsAudioOnReset")
         self._set(values)
         self._run(self._silence(SETTLING))
-        return self._run(audio, reset=True)
+        return self._run_from_reset(audio)
 
     def render_recreated(self, audio: Audio, values: FloatArray) -> Audio:
         self._on_reset("PersistsAudioOnReset")
@@ -180,8 +191,27 @@ class PedalboardPluginEffect(PluginEffect):
         result: Audio = self._plugin.process(audio, self.sample_rate, buffer_size=BUFFER_SIZE, reset=reset)
         return result
 
+    def _run_from_reset(self, audio: Audio) -> Audio:
+        if self._moves is None:
+            return self._run(audio, reset=True)
+        self._plugin.reset()
+        return self._run_moving(audio, self._moves)
+
+    def _run_moving(self, audio: Audio, moves: Moves) -> Audio:
+        controls = self._plugin._parameters
+        own = [(controls[self._indices[position]], position) for position in moves.positions]
+        rows = self._lows[list(moves.positions), None] + moves.values * self._spans[list(moves.positions), None]
+
+        def change(control: int, value: float) -> None:
+            own[control][0].raw_value = value
+
+        moves = replace(moves, values=rounded(rows, [self._whole.everything[position] for _, position in own]))
+        return in_blocks(self._run, change, audio, moves, int(self._plugin.reported_latency_samples))
+
     def _run_late(self, audio: Audio) -> Audio:
         """Without a reset, Pedalboard drops the latency from the start and returns fewer samples, or has dropped it before."""
+        if self._moves is not None:
+            return self._run_moving(audio, self._moves)
         late = int(self._plugin.reported_latency_samples)
         result = self._run(np.pad(audio, ((0, 0), (0, late))) if late else audio)
         return result[:, result.shape[1] - audio.shape[1] :]

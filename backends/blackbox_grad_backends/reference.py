@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blackbox_grad.effects import ANY, Audio, PluginEffect
+from blackbox_grad.effects import ANY, Audio, Moves, PluginEffect
 from blackbox_grad.errors import EffectNotFoundError, suggest
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends.options import check_options
@@ -29,6 +29,7 @@ Formula = Callable[[Any, Any, Sequence[Any], float], Any]
 class _Reference:
     parameters: tuple[Parameter, ...]
     apply: Formula
+    memoryless: bool = False
 
 
 def _linear(p: Parameter, value: Any) -> Any:
@@ -99,8 +100,8 @@ def _delay(xp: Any, x: Any, p: Sequence[Any], sample_rate: float) -> Any:
 
 
 _EFFECTS: Mapping[str, _Reference] = {
-    "gain": _Reference((_GAIN,), _gain),
-    "soft-clip": _Reference((_DRIVE, _LEVEL), _soft_clip),
+    "gain": _Reference((_GAIN,), _gain, memoryless=True),
+    "soft-clip": _Reference((_DRIVE, _LEVEL), _soft_clip, memoryless=True),
     "biquad": _Reference((_FREQUENCY, _PEAK, _Q), _biquad),
     "delay": _Reference((_TIME, _FEEDBACK, _MIX), _delay),
 }
@@ -112,8 +113,15 @@ def _find(locator: str) -> _Reference:
     return _EFFECTS[locator]
 
 
+#: Samples between two changes of a setting of a formula without memory.
+CURVE_BLOCK = 64
+
+
 class ReferenceEffect(PluginEffect):
-    """A formula, rendered with numpy in float64. Any number of channels goes straight through."""
+    """A formula, rendered with numpy in float64. Any number of channels goes straight through.
+
+    The settings of gain and soft clip may move; the other formulas are those of constant settings.
+    """
 
     inputs = outputs = ANY
 
@@ -122,6 +130,14 @@ class ReferenceEffect(PluginEffect):
         self.name = locator
         self.sample_rate = sample_rate
         self.parameters = ParameterSpace(self._reference.parameters)
+        self.curve_block = CURVE_BLOCK if self._reference.memoryless else 0
+
+    def process_curves(self, audio: Audio, values: FloatArray, moves: Moves) -> Audio:
+        settings: list[Any] = list(values)
+        for position, row in zip(moves.positions, moves.values, strict=True):
+            settings[position] = np.repeat(row, moves.block)[: audio.shape[1]]
+        y = self._reference.apply(np, audio.astype(np.float64), settings, self.sample_rate)
+        return np.asarray(y, dtype=np.float32)
 
     def process(self, audio: Audio, values: FloatArray) -> Audio:
         y = self._reference.apply(np, audio.astype(np.float64), list(values), self.sample_rate)

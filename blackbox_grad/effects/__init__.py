@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from blackbox_grad.effects.addresses import backend, backend_names, backends, file_stamp, locator_path, resolve_address
 from blackbox_grad.effects.audio import Audio, check_audio
+from blackbox_grad.effects.automation import Automated
+from blackbox_grad.effects.chaining import ChainedEffect
+from blackbox_grad.effects.curves import Curves, Moves
 from blackbox_grad.effects.first_look import FirstLook, warn_of_dead
 from blackbox_grad.effects.float_mode import float_mode_kept
 from blackbox_grad.effects.notes import Note, Notes
-from blackbox_grad.effects.opening import ChainedEffect, EffectInfo, SelectedEffect, load
+from blackbox_grad.effects.opening import EffectInfo, SelectedEffect, load
 from blackbox_grad.effects.packing import Messages, packed, unpacked
 from blackbox_grad.effects.plugin import ANY, PluginEffect
 from blackbox_grad.effects.protocols import Backend, Effect
@@ -22,13 +25,16 @@ __all__ = [
     "HIGHEST_RATE",
     "AnyEffect",
     "Audio",
+    "Automated",
     "Backend",
     "ChainedEffect",
+    "Curves",
     "Effect",
     "EffectInfo",
     "EffectSpec",
     "FirstLook",
     "Messages",
+    "Moves",
     "Note",
     "Notes",
     "PluginEffect",

@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike
 from blackbox_grad.dependencies import missing_dependency
 from blackbox_grad.effects.addresses import backend
 from blackbox_grad.effects.audio import Audio, check_audio
+from blackbox_grad.effects.automation import AutomatedEffect, Moving
+from blackbox_grad.effects.chaining import ChainedEffect
+from blackbox_grad.effects.curves import Curves, check_table
 from blackbox_grad.effects.first_look import LOOK, FirstLook, first_look, remembered_look, warn_of_dead
 from blackbox_grad.effects.float_mode import float_mode_kept
 from blackbox_grad.effects.notes import Notes
@@ -21,8 +24,8 @@ from blackbox_grad.effects.protocols import Closing, Effect, Takes
 from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
 from blackbox_grad.errors import AudioError, BlackboxGradError, EffectLoadError, ParameterError, RenderError
 from blackbox_grad.markup import heading
-from blackbox_grad.parameters.names import find_fixed
-from blackbox_grad.parameters.parameter import FloatArray, Parameter
+from blackbox_grad.parameters.names import find_fixed, find_names
+from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import ParameterSpace, Selection
 
 #: An entry of `EffectSpec.learnt`, for backends that `opens_gently`: opening the effect has ended a process.
@@ -103,6 +106,22 @@ def open_effect(spec: EffectSpec, guard: Callable[[], AbstractContextManager[obj
 
 
 def _opened(spec: EffectSpec) -> SelectedEffect:
+    return _moving(spec, spec.curves) if spec.curves else _still(spec)
+
+
+def _moving(spec: EffectSpec, curves: Curves) -> SelectedEffect:
+    """An effect of whose parameters some are curves."""
+    still = replace(spec, curves=None)
+    effect = open_effect(still) if still.parameters == "audible" else _still(still)
+    try:
+        moving = AutomatedEffect(effect.freeing(curves.parameters), curves)
+    except BlackboxGradError as error:
+        effect.close()
+        raise type(error)(f"{spec.address}: {error}") from error
+    return SelectedEffect(moving, moving.parameters, replace(effect.spec, curves=curves))
+
+
+def _still(spec: EffectSpec) -> SelectedEffect:
     effect, known = _chained(spec) if spec.parts else _single(spec)
     try:
         space = effect.parameters.select(spec.parameters, dict(spec.fixed))
@@ -188,6 +207,31 @@ class SelectedEffect(Closing):
         return self._effect.repeatability
 
     @property
+    def curve_block(self) -> int:
+        """Samples between two changes of a setting that moves; 0 if the effect's settings cannot move."""
+        return getattr(self._effect, "curve_block", 0)
+
+    @property
+    def still(self) -> Moving | None:
+        """Of an effect whose settings move: the effect with constant settings. None of others."""
+        return self._effect.effect if isinstance(self._effect, AutomatedEffect) else None
+
+    def freeing(self, names: Sequence[str]) -> SelectedEffect:
+        """The same effect, with these parameters free too: names, and patterns of names.
+
+        Raises:
+            ParameterError: there are none of these names, or they are fixed.
+        """
+        space = self.parameters
+        known = [p.name for p in space.everything]
+        pinned = {find_fixed(name, value, known)[0] for name, value in self.spec.fixed}
+        wanted = find_names(names, known, pinned | {i for i, p in enumerate(space.everything) if not p.trainable})
+        if still := [known[i] for i in wanted if i in pinned]:
+            raise ParameterError(f"parameter {still[0]!r} is fixed, so it cannot move; leave it out of fixed= or of the curves")
+        free = (*space.free, *(i for i in wanted if i not in space.free))
+        return SelectedEffect(self._effect, ParameterSpace(space.everything, free, space.held), self.spec)
+
+    @property
     def look(self) -> FirstLook | None:
         """Which parameters change nothing, and what would wake them; None if nobody looked."""
         return FirstLook.of(self.spec)
@@ -234,6 +278,17 @@ class SelectedEffect(Closing):
                 raise AudioError(f"{self.name} is an effect, and takes audio; give the notes to an instrument")
             return self._render(checked, values)
 
+    def render_curves(self, audio: Audio, values: ArrayLike) -> Audio:
+        """`audio: [C, T]`, and the settings in each block of `curve_block` samples, `[P, N] in [0, 1]` -> `[C, T]`."""
+        with self._errors_named(), float_mode_kept():
+            checked = check_audio(audio)
+            if not self.curve_block:
+                raise RenderError(f"the settings of {self.name} cannot move")
+            table = check_table(values, len(self.parameters), checked.shape[1], self.curve_block)
+            render = self._effect.render_curves  # type: ignore[attr-defined]
+            result: Audio = render(checked, self.parameters.complete_all(table.T).T)
+            return result
+
     @contextmanager
     def _errors_named(self) -> Iterator[None]:
         try:
@@ -248,40 +303,3 @@ class SelectedEffect(Closing):
     def close(self) -> None:
         with float_mode_kept():
             self._effect.close()
-
-
-class ChainedEffect(Closing):
-    """Effects in series, as one."""
-
-    def __init__(self, effects: Sequence[Effect]) -> None:
-        self._effects = list(effects)
-        self._counts = [len(e.parameters) for e in effects]
-        self.name = " | ".join(e.name for e in effects)
-        self.sample_rate = effects[0].sample_rate
-        self.latency = sum(e.latency for e in effects)
-        self.layout = " | ".join(e.layout for e in effects)
-        self.takes: Takes = getattr(effects[0], "takes", "audio")
-        self.notes = tuple(f"{e.name}: {note}" for e in effects for note in getattr(e, "notes", ()))
-        self.parameters = ParameterSpace(_prefixed(effects))
-
-    @property
-    def repeatability(self) -> float:
-        return max(e.repeatability for e in self._effects)
-
-    def render(self, audio: Audio, point: ArrayLike) -> Audio:
-        values = self.parameters.check(point)
-        start = 0
-        for effect, count in zip(self._effects, self._counts, strict=True):
-            audio = effect.render(audio, values[start : start + count])
-            start += count
-        return audio
-
-    def close(self) -> None:
-        for effect in self._effects:
-            effect.close()
-
-
-def _prefixed(effects: Sequence[Effect]) -> Iterator[Parameter]:
-    for effect in effects:
-        for parameter, default in zip(effect.parameters, effect.parameters.defaults, strict=True):
-            yield replace(parameter, name=f"{effect.name}: {parameter.name}", default=float(default))

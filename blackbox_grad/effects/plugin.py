@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from blackbox_grad.effects.audio import Audio, check_audio
+from blackbox_grad.effects.curves import Moves, check_table, moves_of
 from blackbox_grad.effects.layout import dealt, through
 from blackbox_grad.effects.packing import packed, unpacked
 from blackbox_grad.effects.protocols import Closing, Takes
@@ -37,6 +38,7 @@ class PluginEffect(Closing, ABC):
         sidechain: the recording `[S, N]` that they take. It starts with the audio, and is cut or followed by silence.
         side_copies: without a recording, they take copies of the audio instead of silence.
         notes: what a user should know of how it was opened, in sentences, such as a parameter that cannot reach its end.
+        curve_block: samples between two changes of a setting that moves, for a subclass that writes `process_curves`; 0 for others.
         learnt: options with which it opens again in the same way, and faster. Other hosts receive those that are plain: numbers,
             text, bytes, parameters, and tuples, lists, frozensets and dicts of them.
     """
@@ -51,6 +53,7 @@ class PluginEffect(Closing, ABC):
     sidechain: Audio | None = None
     side_copies: bool = False
     notes: tuple[str, ...] = ()
+    curve_block: int = 0
     latency: int = 0
     repeatability: float = 0.0
     learnt: Mapping[str, Any] = {}
@@ -60,6 +63,13 @@ class PluginEffect(Closing, ABC):
     @abstractmethod
     def process(self, audio: Audio, values: FloatArray) -> Audio:
         """`audio: [inputs, N]`, `values: [F] in [0, 1]` (stepped ones at their levels) -> `[outputs, N]`, from a clean state."""
+
+    def process_curves(self, audio: Audio, values: FloatArray, moves: Moves) -> Audio:
+        """`process` with settings that move: `values: [F]` are those of the first block, and `moves` says what follows.
+
+        `moves.block` is `curve_block`. A block whose settings are those of the one before sounds as if nothing moved.
+        """
+        raise RenderError(f"the settings of {self.name} cannot move")
 
     def latency_at(self, values: FloatArray) -> int:
         """Latency in samples at these values; override it if it depends on them."""
@@ -85,13 +95,24 @@ class PluginEffect(Closing, ABC):
     def render(self, audio: Audio, point: ArrayLike) -> Audio:
         return self.render_checked(check_audio(audio), self.parameters.complete(point))
 
-    def render_checked(self, audio: Audio, values: FloatArray) -> Audio:
+    def render_curves(self, audio: Audio, values: ArrayLike) -> Audio:
+        """`audio: [C, T]`, and settings for each block, `[P, N] in [0, 1]` -> `[C, T]`.
+
+        Where nothing moves it is `render`. Latency is taken out, and settings are delayed by it: they are those of the output.
+        """
+        audio = check_audio(audio)
+        table = self.parameters.complete_all(check_table(values, len(self.parameters), audio.shape[1], self.curve_block).T).T
+        if not table.shape[1]:
+            return audio.copy()
+        return self.render_checked(audio, table[:, 0], moves_of(table, self.curve_block))
+
+    def render_checked(self, audio: Audio, values: FloatArray, moves: Moves | None = None) -> Audio:
         """`render` with `audio` as `check_audio` and `values: [F]` as `ParameterSpace.complete` return them."""
         channels, length = audio.shape
         if length == 0:
             return audio.copy()
         if self.takes == "notes":
-            return self._played(audio, values)
+            return self._played(audio, values, moves)
         if self.side_inputs is None and channels == self.inputs > 2 * self.outputs and channels > 2:
             raise AudioError(
                 f"{channels} channels go into {self.name} and {self.outputs} come out, and an effect here returns as many "
@@ -101,7 +122,7 @@ class PluginEffect(Closing, ABC):
         padded = np.pad(audio, ((0, 0), (0, late))) if late else audio
 
         def process(main: Audio) -> Audio:
-            result = self.process(self.filled(main), values)
+            result = self._processed(self.filled(main), values, moves, late)
             expected = (self.outputs or channels, main.shape[1])
             if result.shape != expected:
                 raise RenderError(f"the effect returned {result.shape} for audio of shape {main.shape} [C, T], not {expected}")
@@ -113,13 +134,18 @@ class PluginEffect(Closing, ABC):
             result = through(process, padded, self.inputs - len(self.sides), self.outputs)
         return np.ascontiguousarray(result[:, late:], dtype=np.float32)
 
-    def _played(self, notes: Audio, values: FloatArray) -> Audio:
+    def _processed(self, audio: Audio, values: FloatArray, moves: Moves | None, late: int) -> Audio:
+        if moves is None:
+            return self.process(audio, values)
+        return self.process_curves(audio, values, moves.later(late, audio.shape[1]) if late else moves)
+
+    def _played(self, notes: Audio, values: FloatArray, moves: Moves | None) -> Audio:
         """`[C, T]` from packed notes of that shape."""
         channels, length = notes.shape
         late = self.latency_at(values)
         if late:
             notes = packed(unpacked(notes, self.sample_rate), length + late, channels, self.sample_rate)
-        result = self.process(notes, values)
+        result = self._processed(notes, values, moves, late)
         if result.shape != (self.outputs, length + late):
             raise RenderError(f"the instrument returned {result.shape} for {length + late} samples of {self.outputs} channels")
         return np.ascontiguousarray(dealt(result[:, late:], channels), dtype=np.float32)

@@ -22,6 +22,9 @@ class Effect(Protocol):
     the length, and takes reported latency out. `repeatability` says how well the effect keeps this.
 
     An instrument has `takes = "notes"`: what goes into its `render` is the array of `Notes.packed`.
+
+    An effect whose settings may move has `curve_block`, samples, and `render_curves(audio: [C, T], values: [P, N]) -> [C, T]`: a
+    render in which block `n` has the settings `values[:, n]`. It is as pure as `render`, and equal to it where nothing moves.
     """
 
     @property

@@ -11,6 +11,7 @@ from numbers import Real
 from typing import Any, Protocol, TypeAlias, cast
 
 from blackbox_grad.cache import digest
+from blackbox_grad.effects.curves import Curves
 from blackbox_grad.errors import AddressError, EffectLoadError, ParameterError
 from blackbox_grad.parameters.space import SELECTIONS, Selection
 
@@ -38,6 +39,7 @@ class EffectSpec:
         learnt: what the backend measured when it opened the effect. The next host receives it as options, and opens the effect in
             the same way, and faster. Equality of specs ignores it.
         files: modification time and size of the files that the address and the options name.
+        curves: which parameters move over the audio; see `Automated`. None: all settings are constant.
     """
 
     address: str
@@ -48,6 +50,7 @@ class EffectSpec:
     parts: tuple[EffectSpec, ...] = ()
     learnt: tuple[tuple[str, Any], ...] = field(default=(), compare=False)
     files: tuple[tuple[int, int], ...] = ()
+    curves: Curves | None = None
 
     def __post_init__(self) -> None:
         if not (isinstance(self.sample_rate, Real) and 1.0 <= self.sample_rate <= HIGHEST_RATE):
@@ -113,7 +116,8 @@ class EffectSpec:
 def _canonical(value: Any) -> str:
     """A text that is the same for equal values: `1`, `1.0`, `True` and `numpy.float64(1)` are equal."""
     if isinstance(value, EffectSpec):
-        return _canonical(tuple(getattr(value, f.name) for f in fields(value) if f.compare))
+        known = tuple(getattr(value, f.name) for f in fields(value) if f.compare and f.name != "curves")
+        return _canonical(known if value.curves is None else (*known, repr(value.curves)))
     if isinstance(value, Real):
         try:
             number = float(value)

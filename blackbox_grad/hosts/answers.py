@@ -19,6 +19,7 @@ from blackbox_grad import errors
 from blackbox_grad.effects.opening import EffectInfo, SelectedEffect
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import BlackboxGradError
+from blackbox_grad.parameters.knots import Knot
 from blackbox_grad.parameters.parameter import Parameter
 from blackbox_grad.parameters.space import ParameterSpace
 
@@ -145,7 +146,9 @@ _ERRORS: dict[str, type[BlackboxGradError]] = {
     name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, BlackboxGradError)
 }
 
-_DATACLASSES: dict[str, Any] = {kind.__name__: kind for kind in (Ready, Opening, Opened, Done, Failed, Description, Parameter)}
+_DATACLASSES: dict[str, Any] = {
+    kind.__name__: kind for kind in (Ready, Opening, Opened, Done, Failed, Description, Parameter, Knot)
+}
 
 
 def _plain(value: Any) -> Any:

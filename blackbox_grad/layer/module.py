@@ -33,7 +33,8 @@ class DifferentiableEffect(nn.Module):
 
     Args:
         effect: an address ("pedalboard:ZamTube.vst3", "dawdreamer:http://drobilla.net/plugins/mda/Delay", a chain `a | b`),
-            or an `EffectSpec`, which has its own `sample_rate`, `parameters` and `fixed`, as has what `load` opened.
+            or an `EffectSpec`, which has its own `sample_rate`, `parameters` and `fixed`, as has what `load` opened. `Automated`
+            makes settings move.
         sample_rate: Hz.
         parameters: the free parameters, in the order of `p`: names, "continuous" (default), "audible" (the continuous ones that
             change the sound while the others are held), "trainable" or "all".
@@ -150,7 +151,9 @@ class DifferentiableEffect(nn.Module):
         Args:
             x: audio `[B, C, T]`, any floating type and device. `B` may be 1 for one recording at several settings. An instrument
                 takes `Notes`, or a list of `B` of them: rendered in stereo, as long as the longest asks for.
-            p: parameters `[B, P]` in [0, 1]. `B` may be 1 for several recordings at one setting.
+            p: parameters `[B, P]` in [0, 1]. `B` may be 1 for several recordings at one setting. For `Automated` it may be
+                `[B, controls, M]`, the knots of each control's curve; of a control that does not move, the mean of its `M` values
+                counts.
 
         Returns:
             `[B, C, T]` on the device of `x`, in its type (of notes: `float32`, where `p` is); rendered in float32, also

@@ -29,6 +29,7 @@ from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.hosts.rendering import inner_product
 from blackbox_grad.layer.averages import Averages
 from blackbox_grad.layer.sound_of_notes import Sound, as_tensor
+from blackbox_grad.parameters.rows import rows
 from blackbox_grad.parameters.space import ParameterSpace
 from blackbox_grad.torch_state import in_own_work
 
@@ -102,6 +103,8 @@ class Renderer:
     def check(self, sound: Sound, p: Tensor) -> tuple[Tensor, Tensor]:
         """Audio or packed notes `[B, C, T]`, and parameters `[B, P]`, of one batch size: a batch of 1 is repeated.
 
+        Of an effect whose settings move, `p` may be `[B, controls, M]`.
+
         Raises:
             AudioError, ParameterError: wrong shapes or types.
         """
@@ -117,6 +120,7 @@ class Renderer:
                 raise error(f"{where}: {name} must be dense and hold data, and it {what}")
         if x.ndim != 3 or x.shape[1] == 0:
             raise AudioError(f"{where}: audio x must have the shape [B, C, T], got {list(x.shape)}; for mono write x[:, None]")
+        p = self._in_a_row(p)
         if p.ndim != 2 or p.shape[1] != count:
             raise ParameterError(
                 f"{where}: parameters p must have the shape [B, {count}] ({', '.join(self.space.names)}), got {list(p.shape)}"
@@ -127,6 +131,19 @@ class Renderer:
             batch = x.shape[0] * p.shape[0]
             x, p = x.expand(batch, -1, -1), p.expand(batch, -1)
         return x, p
+
+    def _in_a_row(self, p: Tensor) -> Tensor:
+        """Curves `[B, controls, M]` as parameters `[B, P]`; a control that is constant gets the mean over its `M` values."""
+        curves = self.spec.curves
+        if p.ndim != 3 or curves is None:
+            return p
+        controls = rows(self.space)
+        if p.shape[1:] != (len(controls), curves.knots):
+            raise ParameterError(
+                f"{self.spec.address}: curves p must have the shape [B, {len(controls)}, {curves.knots}] "
+                f"({', '.join(row.name for row in controls)}), got {list(p.shape)}"
+            )
+        return torch.cat([p[:, i] if row.moves else p[:, i].mean(dim=1, keepdim=True) for i, row in enumerate(controls)], dim=1)
 
     def points(self, p: Tensor) -> Tensor:
         """`[…, P]` as float64 on the CPU, in the box, stepped parameters at their levels."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from blackbox_grad.parameters.knots import Knot, Shape
 from blackbox_grad.parameters.names import plain_name
 from blackbox_grad.parameters.parameter import TOLERANCE, FloatArray, Kind, Parameter, Scale
+from blackbox_grad.parameters.rows import Row, rows
 from blackbox_grad.parameters.space import SELECTIONS, ParameterSpace, Selection
 from blackbox_grad.parameters.travel import carried, differing, setting
 from blackbox_grad.parameters.units import digits
@@ -13,13 +15,17 @@ __all__ = [
     "TOLERANCE",
     "FloatArray",
     "Kind",
+    "Knot",
     "Parameter",
     "ParameterSpace",
+    "Row",
     "Scale",
     "Selection",
+    "Shape",
     "carried",
     "differing",
     "digits",
     "plain_name",
+    "rows",
     "setting",
 ]

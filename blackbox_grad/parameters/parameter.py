@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blackbox_grad.errors import ParameterError, suggest
+from blackbox_grad.parameters.knots import Knot
 from blackbox_grad.parameters.units import NUMBER_WITH_UNIT, UNITS, digits
 
 Kind: TypeAlias = Literal["continuous", "stepped", "toggle"]
@@ -41,6 +42,7 @@ class Parameter:
         table: for `scale="table"`: native values at equally spaced normalised values, monotone.
         choices: the text of each level, if the plug-in names them.
         trainable: False for a control that keeps its value unless it is selected by name.
+        knot: of a parameter that is one knot of a curve, which curve, and where on it.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Parameter:
     table: tuple[float, ...] = ()
     choices: tuple[str, ...] = ()
     trainable: bool = True
+    knot: Knot | None = None
 
     def __post_init__(self) -> None:
         def refuse(what: str) -> ParameterError:

@@ -16,11 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from blackbox_grad.effects.automation import Automated
 from blackbox_grad.effects.opening import load
 from blackbox_grad.effects.protocols import Effect
 from blackbox_grad.effects.repeatability import REPEATABLE
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import AudioError, ParameterError
+from blackbox_grad.testing.curves import CURVE_LAWS, moves
 from blackbox_grad.testing.examination import SLACK, Examination, Law, relative_error
 from blackbox_grad.testing.instruments import INSTRUMENT_LAWS
 
@@ -330,17 +332,19 @@ EFFECT_LAWS: tuple[Law, ...] = (
 
 
 def check_effect(
-    effect: Effect | EffectSpec | str, *, laws: Iterable[str] | None = None, seconds: float = 0.25, seed: int = 0
+    effect: Effect | Automated | EffectSpec | str, *, laws: Iterable[str] | None = None, seconds: float = 0.25, seed: int = 0
 ) -> EffectCheck:
     """Check that an effect keeps its promises. Raise `CheckFailed` with the effect, the law and the numbers otherwise.
 
     Args:
-        effect: an opened effect; or an address or a spec, which is opened with all its parameters free, and closed at the end.
-        laws: names from `EFFECT_LAWS` and `INSTRUMENT_LAWS`; if None, all of the first, and for an instrument the second too.
+        effect: an opened effect; or an address or a spec, which is opened (an address with all its parameters free), and closed at
+            the end.
+        laws: names from `EFFECT_LAWS`, `INSTRUMENT_LAWS` and `CURVE_LAWS`; if None, all of the first, for an instrument the second
+            too, and for `Automated` the third.
         seconds: length of the test signal.
         seed: of the test signal and the points.
     """
-    known = dict(EFFECT_LAWS + INSTRUMENT_LAWS)
+    known = dict(EFFECT_LAWS + INSTRUMENT_LAWS + CURVE_LAWS)
     chosen = None if laws is None else list(laws)
     unknown = [law for law in chosen or () if law not in known]
     if unknown:
@@ -349,7 +353,8 @@ def check_effect(
         repeatability = 0.0
         dead: list[str] = []
         if chosen is None:
-            chosen = [name for name, _ in EFFECT_LAWS + INSTRUMENT_LAWS * (getattr(opened, "takes", "audio") == "notes")]
+            plays = getattr(opened, "takes", "audio") == "notes"
+            chosen = [name for name, _ in EFFECT_LAWS + INSTRUMENT_LAWS * plays + CURVE_LAWS * moves(opened)]
         for law in chosen:
             rng = np.random.default_rng(seed)
             exam = Examination(opened, law, rng, max(64, round(seconds * opened.sample_rate)))
@@ -360,8 +365,8 @@ def check_effect(
 
 
 @contextmanager
-def _opened(effect: Effect | EffectSpec | str) -> Iterator[Effect]:
-    if not isinstance(effect, str | EffectSpec):
+def _opened(effect: Effect | Automated | EffectSpec | str) -> Iterator[Effect]:
+    if not isinstance(effect, str | EffectSpec | Automated):
         yield effect
         return
     opened = load(effect, parameters="all")

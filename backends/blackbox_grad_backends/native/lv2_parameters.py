@@ -14,7 +14,7 @@ import numpy as np
 
 from blackbox_grad.parameters import FloatArray, Kind, Parameter, ParameterSpace
 from blackbox_grad_backends.native.lv2_description import PluginDescription, Port
-from blackbox_grad_backends.native.plugin_parameters import MOST_LEVELS, is_named_for_the_host, on_grid
+from blackbox_grad_backends.native.plugin_parameters import MOST_LEVELS, is_named_for_the_host, on_grid, rounded
 
 #: A logarithmic range from 0 begins this far below its reference, 80 dB; its lowest point is 0 itself.
 _FLOOR = 1e-4
@@ -111,6 +111,21 @@ def host_values(values: FloatArray, parameters: ParameterSpace, ranges: Sequence
         # a default is passed on as the host gave it, whatever the grid
         found.append(even if reach is None else reach.host_value(parameter, own if own == parameter.default else even))
     return found
+
+
+def host_rows(rows: FloatArray, parameters: Sequence[Parameter], ranges: Sequence[HostRange | None]) -> FloatArray:
+    """`host_values` for some controls over time: `[A, N] in [0, 1]` -> `[A, N]`."""
+    even = rounded(rows, parameters)
+    for row, own, parameter, reach in zip(even, rows, parameters, ranges, strict=True):
+        if reach is not None:
+            values, where = np.unique(own, return_inverse=True)
+            on = rounded(values[None], [parameter])[0]
+            of_host = [
+                reach.host_value(parameter, v if v == parameter.default else e)
+                for v, e in zip(values.tolist(), on.tolist(), strict=True)
+            ]
+            row[:] = np.array(of_host)[where]
+    return even
 
 
 def ports_of_controls(plugin: PluginDescription, names: Sequence[str]) -> list[Port | None]:

@@ -49,8 +49,14 @@ def on_grid(values: FloatArray, parameters: ParameterSpace) -> list[float]:
 
     The VST3 of `zam-plugins` ignore a change of less than 1.2e-7, so that renders depended on earlier ones.
     """
-    rounded: list[float] = np.where(parameters.steps > 0, values, np.round(values * _GRID) / _GRID).tolist()
-    return rounded
+    found: list[float] = np.where(parameters.steps > 0, values, np.round(values * _GRID) / _GRID).tolist()
+    return found
+
+
+def rounded(rows: FloatArray, parameters: Sequence[Parameter]) -> FloatArray:
+    """`on_grid` for some controls over time: `[A, N]` -> `[A, N]`."""
+    stepped = np.array([parameter.levels is not None for parameter in parameters])
+    return np.where(stepped[:, None], rows, np.round(rows * _GRID) / _GRID)
 
 
 def is_for_the_host(control: Any) -> bool:

@@ -1,0 +1,67 @@
+"""Effects in series, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from blackbox_grad.effects.audio import Audio
+from blackbox_grad.effects.curves import blocks_of, check_table
+from blackbox_grad.effects.protocols import Closing, Effect, Takes
+from blackbox_grad.parameters.parameter import Parameter
+from blackbox_grad.parameters.space import ParameterSpace
+
+
+class ChainedEffect(Closing):
+    """Effects in series, as one."""
+
+    def __init__(self, effects: Sequence[Effect]) -> None:
+        self._effects = list(effects)
+        self._counts = [len(e.parameters) for e in effects]
+        self.name = " | ".join(e.name for e in effects)
+        self.sample_rate = effects[0].sample_rate
+        self.latency = sum(e.latency for e in effects)
+        self.layout = " | ".join(e.layout for e in effects)
+        self.takes: Takes = getattr(effects[0], "takes", "audio")
+        self.notes = tuple(f"{e.name}: {note}" for e in effects for note in getattr(e, "notes", ()))
+        self.parameters = ParameterSpace(_prefixed(effects))
+        own = [getattr(e, "curve_block", 0) for e in effects]
+        #: That of the coarsest; 0 if one of them cannot move.
+        self.curve_block = max(own) if all(own) else 0
+
+    @property
+    def repeatability(self) -> float:
+        return max(e.repeatability for e in self._effects)
+
+    def render(self, audio: Audio, point: ArrayLike) -> Audio:
+        values = self.parameters.check(point)
+        start = 0
+        for effect, count in zip(self._effects, self._counts, strict=True):
+            audio = effect.render(audio, values[start : start + count])
+            start += count
+        return audio
+
+    def render_curves(self, audio: Audio, values: ArrayLike) -> Audio:
+        """Each effect gets the settings at the beginning of each of its own blocks."""
+        length = audio.shape[1]
+        table = check_table(values, len(self.parameters), length, self.curve_block)
+        start = 0
+        for effect, count in zip(self._effects, self._counts, strict=True):
+            own = getattr(effect, "curve_block", 0)
+            columns = np.arange(blocks_of(length, own)) * own // self.curve_block
+            audio = effect.render_curves(audio, table[start : start + count, columns])  # type: ignore[attr-defined]
+            start += count
+        return audio
+
+    def close(self) -> None:
+        for effect in self._effects:
+            effect.close()
+
+
+def _prefixed(effects: Sequence[Effect]) -> Iterator[Parameter]:
+    for effect in effects:
+        for parameter, default in zip(effect.parameters, effect.parameters.defaults, strict=True):
+            yield replace(parameter, name=f"{effect.name}: {parameter.name}", default=float(default))
