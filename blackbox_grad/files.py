@@ -57,6 +57,16 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         raise AudioError(f"{path}: the folder {nearest} cannot be written to; check its permissions")
 
 
+def check_readable_folder(path: str | os.PathLike[str]) -> Path:
+    """The absolute path of a folder. Raises `AudioError` if it is none, or cannot be read."""
+    folder = Path(path).expanduser().absolute()
+    if not os.path.isdir(folder):
+        raise AudioError(f"{os.fspath(path)}: {'no folder, but a file' if os.path.exists(folder) else 'no such folder'}")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise AudioError(f"{os.fspath(path)}: the folder cannot be read; check its permissions")
+    return folder
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary name in the same folder, renamed to `path` if the block succeeds and deleted otherwise.

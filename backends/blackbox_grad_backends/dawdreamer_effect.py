@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from blackbox_grad.effects import Audio, Moves, PluginEffect
+from blackbox_grad.effects import Audio, Moves, PluginEffect, StoredPreset
 from blackbox_grad.errors import EffectLoadError, RenderError
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends import dawdreamer_controls
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph, cause_of_freeze
 from blackbox_grad_backends.dawdreamer_instruments import changes_when_created, create_often, refuse_generator
+from blackbox_grad_backends.dawdreamer_presets import stored_presets
 from blackbox_grad_backends.native.corners import WHOLE, Reach, narrowed, notes, touched
 from blackbox_grad_backends.native.determinism import zeroed_memory
 from blackbox_grad_backends.native.graveyard import undisturbed
 from blackbox_grad_backends.native.latency import true_latency
-from blackbox_grad_backends.native.lv2_description import PluginDescription
+from blackbox_grad_backends.native.lv2_description import PluginDescription, Port
 from blackbox_grad_backends.native.lv2_freeing import dies_if_freed_unused, kept_instances
 from blackbox_grad_backends.native.lv2_home import Lv2Home, in_hz
 from blackbox_grad_backends.native.lv2_parameters import HostRange, host_rows, host_values
@@ -66,8 +67,8 @@ class DawDreamerPluginEffect(PluginEffect):
         gentle: bool = False,
         fixed: Mapping[str, Any] | None = None,
     ) -> None:
-        self._graph, self._source, self._prepare, self.sidechain = graph, source, prepare, sidechain
-        self._lv2 = lv2
+        self._graph, self.source, self._prepare, self.sidechain = graph, source, prepare, sidechain
+        self.lv2 = lv2
         self._pinned: dict[int, float] = {}
         if lv2:
             # until the plug-in is destroyed, which may be later than `close`
@@ -90,7 +91,7 @@ class DawDreamerPluginEffect(PluginEffect):
         controls = dawdreamer_controls.controls(processor, in_hz(lv2, self.sample_rate) if lv2 else None)
         read = (measured.described, measured.ranges) if measured else dawdreamer_controls.described(controls)
         described, ranges = hold_window_controls(read[0]), read[1]
-        everything = [_Shown(p, c.index, r) for p, c, r in zip(described, controls, ranges, strict=True)]
+        everything = [_Shown(p, c.index, r, port=c.port) for p, c, r in zip(described, controls, ranges, strict=True)]
         doubtful = {s.index for s, c in zip(everything, controls, strict=True) if c.port is None and is_doubtful(c)}
         del processor, controls  # it may be replaced from here on, and what somebody holds is not destroyed
         self._use(everything)
@@ -176,7 +177,7 @@ class DawDreamerPluginEffect(PluginEffect):
     def process(self, audio: Audio, values: FloatArray) -> Audio:
         if self._graph.closed:
             raise RenderError(f"{self.name} has been closed; open it again to render")
-        if self._source.endswith(".vst3") and (cause := cause_of_freeze("clears the memory of a VST3")):
+        if self.source.endswith(".vst3") and (cause := cause_of_freeze("clears the memory of a VST3")):
             raise RenderError(f"{self.name} cannot render here: {cause}")
         with undisturbed():
             return self._method(audio, values)
@@ -190,6 +191,42 @@ class DawDreamerPluginEffect(PluginEffect):
 
     def close(self) -> None:
         self._graph.natives.close()
+
+    # presets, and what their reader needs
+
+    def stored_presets(self, folder: str | None) -> Iterable[StoredPreset]:
+        if self._graph.closed:
+            raise RenderError(f"{self.name} has been closed; open it again to read its presets")
+        if cause := cause_of_freeze("reads a plug-in's presets"):
+            raise RenderError(f"{self.name}: {cause}")
+        with undisturbed():
+            return list(stored_presets(self, folder))
+
+    @property
+    def processor(self) -> Any:
+        """DawDreamer's object. Keep no reference to it."""
+        return self._graph.processor
+
+    def ports(self) -> Iterator[tuple[Port | None, Parameter, HostRange | None, float]]:
+        """Of each parameter: its port, itself with its whole range, its range in the host, and its unit in Hz."""
+        own = {port.symbol: port for port in self.lv2.controls} if self.lv2 else {}
+        for shown in self._shown:
+            port = shown.port and own.get(shown.port.symbol, shown.port)
+            times = port is not None and "sampleRate" in port.properties
+            yield port, shown.parameter, shown.range, self.sample_rate if times else 1.0
+
+    def inside(self, position: int, value: float) -> tuple[float, str]:
+        """A value in the whole range of a parameter, within its reach, and what became of it."""
+        shown = self._shown[position]
+        return shown.reach.inside(value, shown.parameter)
+
+    def settle(self, settings: Sequence[tuple[int, float]]) -> None:
+        """Render silence with these values of the host's parameters, the others as they are."""
+        self._graph.render(silence(self, SETTLING), settings)
+
+    def renew(self) -> None:
+        """A new processor: whatever was loaded into the old one is gone."""
+        self._recreate()
 
     def render_reloaded(self, audio: Audio, values: FloatArray) -> Audio:
         result = self._run(audio, values, self._moves)
@@ -209,7 +246,7 @@ class DawDreamerPluginEffect(PluginEffect):
     def _run(self, audio: Audio, values: FloatArray, moves: Moves | None = None) -> Audio:
         """`[inputs, N]` -> `[outputs, N]` after a reset."""
         moving = () if moves is None else self._moving(moves)
-        result = self._graph.render(audio, zip(self._indices, self._numbers(values), strict=True), moving)
+        result = self._graph.render(audio, zip(self.indices, self._numbers(values), strict=True), moving)
         self._latencies.add(self._graph.processor.get_latency_samples())
         return result
 
@@ -224,7 +261,7 @@ class DawDreamerPluginEffect(PluginEffect):
         own = list(moves.positions)
         rows = self._lows[own, None] + moves.values * self._spans[own, None]
         parameters = [self._natives.everything[i] for i in own]
-        return zip([self._indices[i] for i in own], host_rows(rows, parameters, [self._ranges[i] for i in own]), strict=True)
+        return zip([self.indices[i] for i in own], host_rows(rows, parameters, [self._ranges[i] for i in own]), strict=True)
 
     def _create(self) -> None:
         """Replace the processor by a new one."""
@@ -236,11 +273,11 @@ class DawDreamerPluginEffect(PluginEffect):
                     self._graph.discard()
                     if "home" in self._graph.natives:
                         stack.enter_context(self._graph.natives["home"].active())
-                    if self._lv2 and self._keeps_first:
-                        stack.enter_context(kept_instances(self._lv2))
-                    self._graph.make("plugin", self._source)
+                    if self.lv2 and self._keeps_first:
+                        stack.enter_context(kept_instances(self.lv2))
+                    self._graph.make("plugin", self.source)
             except RuntimeError as error:
-                raise _load_error(self._source, error, self._lv2) from error
+                raise _load_error(self.source, error, self.lv2) from error
             if self._prepare is not None:
                 self._prepare(self._graph.processor, not hasattr(self, "parameters"))
 
@@ -258,7 +295,8 @@ class DawDreamerPluginEffect(PluginEffect):
     def _use(self, shown: Sequence[_Shown]) -> None:
         self.parameters = ParameterSpace(narrowed(s.parameter, s.reach) for s in shown)
         self._natives = ParameterSpace(s.parameter for s in shown)
-        self._indices, self._ranges = [s.index for s in shown], [s.range for s in shown]
+        self._shown = list(shown)
+        self.indices, self._ranges = [s.index for s in shown], [s.range for s in shown]
         self._lows = np.array([s.reach.low for s in shown])
         self._spans = np.array([s.reach.high - s.reach.low for s in shown])
         self._held = [k for k, s in enumerate(shown) if s.index in self._pinned]
@@ -273,6 +311,7 @@ class _Shown:
     index: int
     range: HostRange | None
     reach: Reach = WHOLE
+    port: Port | None = None
 
     def within(self, reach: Reach) -> _Shown:
         return replace(self, reach=reach)

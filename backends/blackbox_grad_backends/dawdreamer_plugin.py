@@ -3,7 +3,8 @@
 Locators: a path, the file name of an installed plug-in, or the URI of an LV2 plug-in: `ZamTube.vst3`, `ZamDelay-vst.so`,
 `/opt/Echo.dll`, `http://drobilla.net/plugins/mda/Overdrive`, `urn:zamaudio:ZamComp`. Options: `preset=` (path of a .vstpreset
 for VST3, of an .fxp for VST2) or `state=` (path of a file from DawDreamer's `save_state` for a VST). The values that they load
-become the defaults. `sidechain=` (path of an audio file): what side chains take instead of silence.
+become the defaults. The core sets `preset=` with the name of one of the plug-in's own. `sidechain=` (path of an audio file): what
+side chains take instead of silence.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from blackbox_grad.files import content_of
 from blackbox_grad_backends import lv2_trial
 from blackbox_grad_backends.dawdreamer_effect import DawDreamerPluginEffect
 from blackbox_grad_backends.dawdreamer_graph import Graph, cause_of_freeze
+from blackbox_grad_backends.dawdreamer_presets import state_of
 from blackbox_grad_backends.native import lv2_bundles, plugin_folders
 from blackbox_grad_backends.native.graveyard import opening
 from blackbox_grad_backends.native.lv2_description import PluginDescription
@@ -46,7 +47,7 @@ class DawDreamerPluginBackend:
         tries: whether LV2 plug-ins that may die of their worker are tried in a process of their own first.
     """
 
-    opens_gently = takes_fixed = True
+    opens_gently = takes_fixed = has_presets = True
 
     def __init__(self, tries: bool = True) -> None:
         self._tries = tries
@@ -173,7 +174,7 @@ def _load_option(source: str, name: str, path: str, processor: Any, check: bool)
     load = {"state": processor.load_state, "preset": processor.load_preset}[name]
     if name == "preset" and source.endswith(".vst3"):
         load = processor.load_vst3_preset
-    before = _state(processor) if check else b""
+    before = state_of(processor) if check else b""
     if check:
         content = content_of(path)
         refuse_damaged(f"dawdreamer:{source}: {name}={path!r}", content, before, Path(path).suffix if name == "preset" else "")
@@ -185,12 +186,5 @@ def _load_option(source: str, name: str, path: str, processor: Any, check: bool)
         raise EffectLoadError(
             f"dawdreamer:{source}: the plug-in refused {name}={path!r}; give one that was saved from this plug-in"
         )
-    if check and _state(processor) == before != content:
+    if check and state_of(processor) == before != content:
         raise EffectLoadError(f"dawdreamer:{source}: {name}={path!r} {CHANGES_NOTHING}")
-
-
-def _state(processor: Any) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "state"
-        processor.save_state(str(file))
-        return file.read_bytes() if file.exists() else b""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from blackbox_grad.effects import Audio, Moves, PluginEffect
+from blackbox_grad.effects import Audio, Moves, PluginEffect, StoredPreset
 from blackbox_grad.errors import EffectLoadError, RenderError
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends.native.corners import WHOLE, Reach, narrowed, notes, touched
@@ -20,6 +20,7 @@ from blackbox_grad_backends.native.render_method import Measured, choose_method
 from blackbox_grad_backends.native.repeatability import Method
 from blackbox_grad_backends.native.window_controls import hold_window_controls
 from blackbox_grad_backends.pedalboard_blocks import CURVE_BLOCK, in_blocks
+from blackbox_grad_backends.pedalboard_presets import stored_presets
 
 #: Samples per block: from 1 024 on, larger blocks were not faster on the Zam plug-ins (ZamCompX2, 131 072 samples).
 BUFFER_SIZE = 4096
@@ -144,6 +145,37 @@ class PedalboardPluginEffect(PluginEffect):
         finally:
             self._moves = None
 
+    def stored_presets(self, folder: str | None) -> Iterable[StoredPreset]:
+        if "plugin" not in self._natives:
+            raise RenderError(f"{self.name} has been closed; open it again to read its presets")
+        with undisturbed():
+            return list(stored_presets(self, folder))
+
+    @property
+    def plugin(self) -> Any:
+        """Pedalboard's object. Keep no reference to it."""
+        return self._plugin
+
+    def read(self) -> list[float]:
+        """The host's values of the parameters, as they are."""
+        controls = self._plugin._parameters
+        return [float(controls[index].raw_value) for index in self._indices]
+
+    def inside(self, position: int, value: float) -> tuple[float, str]:
+        """A value in the whole range of a parameter, within its reach, and what became of it."""
+        shown = self._shown[position]
+        return shown.reach.inside(value, shown.parameter)
+
+    def settle(self) -> None:
+        """Render silence, with the plug-in as it is."""
+        self._run(self._silence(SETTLING))
+
+    def renew(self) -> None:
+        """A new plug-in: whatever was loaded into the old one is gone."""
+        self._reopen()
+        self._use(self._shown)
+        self._touch()
+
     def close(self) -> None:
         self._controls: list[Any] = []
         self._natives.close()
@@ -226,6 +258,7 @@ class PedalboardPluginEffect(PluginEffect):
     def _use(self, shown: Sequence[_Shown]) -> None:
         self.parameters = ParameterSpace(narrowed(s.parameter, s.reach) for s in shown)
         self._whole = ParameterSpace(s.parameter for s in shown)
+        self._shown = list(shown)
         self._indices = [s.index for s in shown]
         self._lows = np.array([s.reach.low for s in shown])
         self._spans = np.array([s.reach.high - s.reach.low for s in shown])

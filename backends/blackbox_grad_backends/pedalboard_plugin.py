@@ -2,7 +2,7 @@
 
 Locators: a path, or the file name of an installed plug-in; `#` and a name pick one plug-in of a bundle:
 `ZamTube.vst3`, `/opt/mda.vst3#mda Delay`. Options: `preset=` (path of a .vstpreset), `state=` (bytes, or the path of a file
-with them).
+with them). The core sets `preset=` with the name of one of the plug-in's own.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _KEPT: list[Any] = []
 class PedalboardPluginBackend:
     """Opens VST3 and Audio Unit effects with Pedalboard."""
 
-    opens_gently = takes_fixed = True
+    opens_gently = takes_fixed = has_presets = True
 
     def open(self, locator: str, sample_rate: float, options: Mapping[str, Any]) -> PedalboardPluginEffect:
         options = dict(options)

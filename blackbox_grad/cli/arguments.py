@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from blackbox_grad.cli.completion import effect_names, set_names
+from blackbox_grad.cli.completion import effect_names, preset_names, set_names
 from blackbox_grad.parameters.space import SELECTIONS
 
 Address: TypeAlias = Annotated[
@@ -65,7 +65,13 @@ Set: TypeAlias = Annotated[
     ),
 ]
 Preset: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="FILE", help="A preset that the plug-in loads first.", show_default=False)
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Start from a preset: the name of a factory preset (`inspect --presets`), or a file.",
+        show_default=False,
+        autocompletion=preset_names,
+    ),
 ]
 Options: TypeAlias = Annotated[
     list[str] | None,

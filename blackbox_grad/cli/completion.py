@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Sequence
 
 import typer
 
@@ -56,13 +57,31 @@ def only_names(context: typer.Context, incomplete: str) -> list[str]:
     return [*_names(context, incomplete), *(name for name in SELECTIONS if name.startswith(incomplete))]
 
 
-def _names(context: typer.Context, incomplete: str) -> list[str]:
-    """Spelt without spaces, which would need quotes, as far as that finds one parameter alone."""
+def remember_presets(spec: EffectSpec, names: Sequence[str]) -> None:
+    """Keep the names for the next command line."""
+    JsonCache("preset-names").put(spec.address, _stamp(spec), list(names))
+
+
+def preset_names(context: typer.Context, incomplete: str) -> list[str]:
+    """For --preset: names of factory presets, once `inspect --presets` has read them."""
+    with contextlib.suppress(BlackboxGradError):
+        spec = _spec(context)
+        names = JsonCache("preset-names").get(spec.address, _stamp(spec)) or []
+        return [name for name in names if name.casefold().startswith(incomplete.casefold())]
+    return []
+
+
+def _spec(context: typer.Context) -> EffectSpec:
     # what is given by place is not sorted into parameters yet, while a shell completes
     given = [context.params.get(name) for name in ("address", "effect_name", "effect_place")] + context.args[:1]
+    return EffectSpec.of(next(filter(None, given), ""))
+
+
+def _names(context: typer.Context, incomplete: str) -> list[str]:
+    """Spelt without spaces, which would need quotes, as far as that finds one parameter alone."""
     names: list[str] = []
     with contextlib.suppress(BlackboxGradError):
-        spec = EffectSpec.of(next(filter(None, given), ""))
+        spec = _spec(context)
         names = _remembered().get(spec.address, _stamp(spec)) or []
     plain = [plain_name(name) for name in names]
     alone = [re.sub(r"\s+", "_", name) for name, spelt in zip(names, plain, strict=True) if plain.count(spelt) == 1]

@@ -14,6 +14,7 @@ from blackbox_grad.cli.arguments import Address, HostOption, Json, Options, Pres
 from blackbox_grad.cli.completion import remember_parameters
 from blackbox_grad.cli.console import out, print_json, say, table
 from blackbox_grad.cli.outputs import attempted, command_line
+from blackbox_grad.cli.preset_list import list_presets
 from blackbox_grad.cli.progress import progress
 from blackbox_grad.effects.first_look import FirstLook, unlooked
 from blackbox_grad.effects.opening import EffectInfo
@@ -33,6 +34,11 @@ def inspect(
     sample_rate: Annotated[float, typer.Option(min=1.0, metavar="HZ")] = 44100.0,
     preset: Preset = None,
     option: Options = None,
+    presets: Annotated[bool, typer.Option("--presets", help="List its factory presets instead.")] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="With --presets: of the files in this folder.", show_default=False),
+    ] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Measure what it really does; see below.")] = False,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="With --deep: an HTML page with curves.", show_default=False)
@@ -55,8 +61,12 @@ def inspect(
       blackbox-grad inspect ZamTube.vst3 --sample-rate 48000
       blackbox-grad inspect 'ZamTube.vst3 | pedalboard-builtin:Delay' --json
       blackbox-grad inspect ZamCompX2.vst3 --deep --report report.html
+      blackbox-grad inspect dawdreamer:http://drobilla.net/plugins/mda/DX10 --presets
     """
     spec = EffectSpec.of(address, sample_rate, "all", **options_of(option, preset))
+    if presets or folder is not None:
+        list_presets(spec, folder, host, json)
+        return
     if deep or report is not None:
         _measure(spec, report, time_limit, renders, again, host, json)
         return

@@ -13,6 +13,7 @@ from blackbox_grad.effects.notes import Note, Notes
 from blackbox_grad.effects.opening import EffectInfo, SelectedEffect, load
 from blackbox_grad.effects.packing import Messages, packed, unpacked
 from blackbox_grad.effects.plugin import ANY, PluginEffect
+from blackbox_grad.effects.presets import Preset, Presets, StoredPreset
 from blackbox_grad.effects.protocols import Backend, Effect
 from blackbox_grad.effects.repeatability import relative_error
 from blackbox_grad.effects.saved_settings import SavedSettings, saved_settings
@@ -38,8 +39,11 @@ __all__ = [
     "Note",
     "Notes",
     "PluginEffect",
+    "Preset",
+    "Presets",
     "SavedSettings",
     "SelectedEffect",
+    "StoredPreset",
     "Switch",
     "as_spec",
     "backend",

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.curves import Curves, blocks_of
+from blackbox_grad.effects.presets import StoredPreset
 from blackbox_grad.effects.protocols import Closing, Effect, Takes
 from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
 from blackbox_grad.errors import EffectLoadError, ParameterError
@@ -95,6 +96,10 @@ class Moving(Effect, Protocol):
         """`audio: [C, T]`, `values: [P, N] in [0, 1]` -> `[C, T]`."""
         ...
 
+    def stored_presets(self, folder: str | None = None) -> list[StoredPreset]:
+        """The presets that `presets` makes points of."""
+        ...
+
 
 class AutomatedEffect(Closing):
     """An opened effect of whose free parameters some are curves.
@@ -160,5 +165,19 @@ class AutomatedEffect(Closing):
     def render(self, audio: Audio, point: ArrayLike) -> Audio:
         return self.effect.render_curves(audio, self.table(point, audio.shape[1]))
 
+    def stored_presets(self, folder: str | None) -> Iterator[StoredPreset]:
+        """Those of the effect, with every knot of a curve at the preset's value."""
+        space = self.effect.parameters
+        rows_of = dict(zip(space.free, self.rows, strict=True))
+        for preset in self.effect.stored_presets(folder):
+            held = [space.everything[i].name for i in preset.values if i not in rows_of]
+            notes = (*preset.notes, *[f"it also sets {', '.join(held)}, held beside the curves"] * bool(held and preset.name))
+            values = {k: value for i, value in preset.values.items() if i in rows_of for k in _knots(rows_of[i])}
+            yield StoredPreset(preset.name, values, notes)
+
     def close(self) -> None:
         self.effect.close()
+
+
+def _knots(row: Row) -> range:
+    return range(row.places.start, row.places.stop)

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.curves import blocks_of, check_table
+from blackbox_grad.effects.presets import StoredPreset
 from blackbox_grad.effects.protocols import Closing, Effect, Takes
 from blackbox_grad.parameters.parameter import Parameter
 from blackbox_grad.parameters.space import ParameterSpace
 
 
+class Part(Effect, Protocol):
+    """An opened effect with some parameters free."""
+
+    def stored_presets(self, folder: str | None = None) -> list[StoredPreset]:
+        """The presets that `presets` makes points of."""
+        ...
+
+
 class ChainedEffect(Closing):
     """Effects in series, as one."""
 
-    def __init__(self, effects: Sequence[Effect]) -> None:
+    def __init__(self, effects: Sequence[Part]) -> None:
         self._effects = list(effects)
         self._counts = [len(e.parameters) for e in effects]
         self.name = " | ".join(e.name for e in effects)
@@ -56,12 +66,25 @@ class ChainedEffect(Closing):
             start += count
         return audio
 
+    def stored_presets(self, folder: str | None) -> Iterator[StoredPreset]:
+        """Those of each part, which leave the others as they are: "JX10: Fifth Sweep Pad"."""
+        start = 0
+        for effect, count in zip(self._effects, self._counts, strict=True):
+            places = {place: start + k for k, place in enumerate(effect.parameters.free)}
+            start += count
+            for preset in effect.stored_presets(folder):
+                held = [effect.parameters.everything[i].name for i in preset.values if i not in places]
+                notes = [f"{effect.name}: {note}" for note in preset.notes]
+                notes += [f"{effect.name}: {', '.join(held)}: held in the chain"] * bool(held and preset.name)
+                values = {places[i]: value for i, value in preset.values.items() if i in places}
+                yield StoredPreset(preset.name and f"{effect.name}: {preset.name}", values, tuple(notes))
+
     def close(self) -> None:
         for effect in self._effects:
             effect.close()
 
 
-def _prefixed(effects: Sequence[Effect]) -> Iterator[Parameter]:
+def _prefixed(effects: Sequence[Part]) -> Iterator[Parameter]:
     for effect in effects:
         for parameter, default in zip(effect.parameters, effect.parameters.defaults, strict=True):
             yield replace(parameter, name=f"{effect.name}: {parameter.name}", default=float(default))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -20,9 +21,11 @@ from blackbox_grad.effects.float_mode import float_mode_kept
 from blackbox_grad.effects.notes import Notes
 from blackbox_grad.effects.packing import is_packed, unpacked
 from blackbox_grad.effects.plugin import PluginEffect
+from blackbox_grad.effects.presets import Presets, StoredPreset, preset_name, presets_of, starting_from
 from blackbox_grad.effects.protocols import Closing, Effect, Takes
 from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
 from blackbox_grad.errors import AudioError, BlackboxGradError, EffectLoadError, ParameterError, RenderError
+from blackbox_grad.files import check_readable_folder
 from blackbox_grad.markup import heading
 from blackbox_grad.parameters.names import find_fixed, find_names
 from blackbox_grad.parameters.parameter import FloatArray
@@ -124,11 +127,14 @@ def _moving(spec: EffectSpec, curves: Curves) -> SelectedEffect:
 def _still(spec: EffectSpec) -> SelectedEffect:
     effect, known = _chained(spec) if spec.parts else _single(spec)
     try:
-        space = effect.parameters.select(spec.parameters, dict(spec.fixed))
+        space, notes, name = effect.parameters, tuple[str, ...](), preset_name(dict(spec.options))
+        if name is not None and has_presets(spec):
+            space, notes = starting_from(name, _stored(effect, None), space)
+        space = space.select(spec.parameters, dict(spec.fixed))
     except BlackboxGradError as error:
         effect.close()
         raise type(error)(f"{spec.address}: {error}") from error
-    return SelectedEffect(effect, space, known)
+    return SelectedEffect(effect, space, known, notes)
 
 
 def _single(spec: EffectSpec) -> tuple[Effect, EffectSpec]:
@@ -142,7 +148,10 @@ def _single(spec: EffectSpec) -> tuple[Effect, EffectSpec]:
                 learnt.pop(GENTLE, None)
             if spec.fixed and getattr(opening, "takes_fixed", False):
                 learnt["fixed"] = dict(spec.fixed)
-            effect = opening.open(locator, spec.sample_rate, dict(spec.options) | learnt)
+            options = dict(spec.options)
+            if preset_name(options) is not None and has_presets(spec):
+                del options["preset"]
+            effect = opening.open(locator, spec.sample_rate, options | learnt)
     except ModuleNotFoundError as error:
         raise missing_dependency(error, f"backend {name!r}") from error
     except BlackboxGradError:
@@ -151,6 +160,19 @@ def _single(spec: EffectSpec) -> tuple[Effect, EffectSpec]:
         raise EffectLoadError(f"{spec.address}: {type(error).__name__} while opening it: {error}") from error
     look = tuple(entry for entry in spec.learnt if entry[0] == LOOK)
     return effect, replace(spec, learnt=tuple(getattr(effect, "learnt", {}).items()) + look)
+
+
+def has_presets(spec: EffectSpec) -> bool:
+    """Whether the effect's backend reads presets: `preset=` may then be the name of one. A chain has those of its parts."""
+    if spec.parts:
+        return any(map(has_presets, spec.parts))
+    return bool(getattr(backend(spec.address.partition(":")[0]), "has_presets", False))
+
+
+def _stored(effect: Any, folder: str | None) -> Iterable[StoredPreset]:
+    read = getattr(effect, "stored_presets", None)
+    found: Iterable[StoredPreset] = () if read is None else read(folder)
+    return found
 
 
 def gentler(spec: EffectSpec) -> EffectSpec:
@@ -179,8 +201,8 @@ def _chained(spec: EffectSpec) -> tuple[Effect, EffectSpec]:
 class SelectedEffect(Closing):
     """An effect with some parameters free and the others held: what `load` returns and hosts work with."""
 
-    def __init__(self, effect: Effect, parameters: ParameterSpace, spec: EffectSpec) -> None:
-        self._effect = effect
+    def __init__(self, effect: Effect, parameters: ParameterSpace, spec: EffectSpec, notes: tuple[str, ...] = ()) -> None:
+        self._effect, self._notes = effect, notes
         # `render` below checks its arguments; a second check costs 0.1 ms, and a fast plug-in renders a second of audio in 0.2 ms
         self._render = effect.render_checked if isinstance(effect, PluginEffect) else effect.render
         self.parameters = parameters
@@ -189,7 +211,7 @@ class SelectedEffect(Closing):
         self.sample_rate = effect.sample_rate
         self.latency = effect.latency
         self.layout = effect.layout
-        self.notes: tuple[str, ...] = getattr(effect, "notes", ())
+        self.notes: tuple[str, ...] = (*getattr(effect, "notes", ()), *notes)
         self.takes: Takes = getattr(effect, "takes", "audio")
 
     def __repr__(self) -> str:
@@ -229,7 +251,7 @@ class SelectedEffect(Closing):
         if still := [known[i] for i in wanted if i in pinned]:
             raise ParameterError(f"parameter {still[0]!r} is fixed, so it cannot move; leave it out of fixed= or of the curves")
         free = (*space.free, *(i for i in wanted if i not in space.free))
-        return SelectedEffect(self._effect, ParameterSpace(space.everything, free, space.held), self.spec)
+        return SelectedEffect(self._effect, ParameterSpace(space.everything, free, space.held), self.spec, self._notes)
 
     @property
     def look(self) -> FirstLook | None:
@@ -250,7 +272,7 @@ class SelectedEffect(Closing):
                 raise ParameterError(look.warning(spec.address, len(space)))
             heard = [i for i in space.free if space.everything[i].name not in look.dead]
             space = ParameterSpace(space.everything, heard, space.held)
-        return SelectedEffect(self._effect, space, spec)
+        return SelectedEffect(self._effect, space, spec, self._notes)
 
     def _first_look(self, guard: Callable[[], AbstractContextManager[object]] = nullcontext) -> FirstLook:
         def render(audio: Audio, values: FloatArray) -> Audio:
@@ -261,6 +283,25 @@ class SelectedEffect(Closing):
         names = [p.name for p in self.parameters.everything]
         pinned = [names[find_fixed(name, value, names)[0]] for name, value in self.spec.fixed]
         return first_look(render, self.parameters, self.sample_rate, channels, self.repeatability, pinned, self.takes)
+
+    def presets(self, folder: str | os.PathLike[str] | None = None) -> Presets:
+        """The plug-in's factory presets as points of the space; empty if it has none.
+
+        LV2 presets are read from their bundles, in all folders of LV2 plug-ins; programs of VSTs from the plug-in.
+
+        Args:
+            folder: read the presets in this folder instead, and in the folders in it: `.vstpreset` for VST3, `.fxp` and `.fxb` for
+                VST2, bundles for LV2.
+
+        Raises:
+            AudioError: the folder is none, or cannot be read.
+        """
+        return presets_of(self.stored_presets(folder), self.parameters)
+
+    def stored_presets(self, folder: str | os.PathLike[str] | None = None) -> list[StoredPreset]:
+        """What `presets` makes points of."""
+        with self._errors_named(), float_mode_kept():
+            return list(_stored(self._effect, None if folder is None else os.fspath(check_readable_folder(folder))))
 
     def render(self, audio: Audio | Notes, point: ArrayLike) -> Audio:
         """`audio: [C, T]`, or `Notes` for an instrument, and `point: [P]` -> `[C, T]`."""

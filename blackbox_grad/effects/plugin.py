@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.effects.curves import Moves, check_table, moves_of
 from blackbox_grad.effects.layout import dealt, through
 from blackbox_grad.effects.packing import packed, unpacked
+from blackbox_grad.effects.presets import StoredPreset
 from blackbox_grad.effects.protocols import Closing, Takes
 from blackbox_grad.errors import AudioError, RenderError
 from blackbox_grad.parameters.parameter import FloatArray
@@ -74,6 +75,10 @@ class PluginEffect(Closing, ABC):
     def latency_at(self, values: FloatArray) -> int:
         """Latency in samples at these values; override it if it depends on them."""
         return self.latency
+
+    def stored_presets(self, folder: str | None) -> Iterable[StoredPreset]:
+        """The plug-in's own presets, or those of a folder. A backend whose effects have some has `has_presets = True`."""
+        return ()
 
     @property
     def layout(self) -> str:

@@ -91,6 +91,9 @@ class Backend(Protocol):
         A backend with `takes_fixed = True` gets the option `fixed={name: value}` if the caller fixes parameters, as in `load`. It
         then never moves them, not even while it opens the effect: some plug-ins fail at other values.
 
+        A backend with `has_presets = True` has effects with `stored_presets(folder)`, as in `PluginEffect`. Its option `preset=`
+        may then be the name of one, which the core sets.
+
         A backend may also have `file(locator) -> Path | None`, the file behind a locator. A scan that opens effects caches its
         result until that file changes. And it may have `catalogue()`, which yields, for each locator of `scan`, the locator, the
         effect's name and its maker ("" if unknown), so that they are found by name, and, if it knows, a fourth: what goes in,

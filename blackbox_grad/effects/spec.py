@@ -104,13 +104,15 @@ class EffectSpec:
                     stamps += more
             given = tuple(sorted(options.items()))
             return cls(f"{name}:{locator}", sample_rate, chosen, pinned, given, files=tuple(stamps))
-        if options:
+        from blackbox_grad.effects.presets import preset_name
+
+        if set(options) > {"preset"} or (preset_name(options) is None and options):
             raise AddressError(
                 f"options {sorted(options)} are for one effect, and {address!r} is a chain; build the parts with "
                 "EffectSpec.of(…) and join them with chain(…)"
             )
         parts = tuple(cls.of(a, sample_rate, "all") for a in addresses)
-        return cls(" | ".join(p.address for p in parts), sample_rate, chosen, pinned, (), parts)
+        return cls(" | ".join(p.address for p in parts), sample_rate, chosen, pinned, tuple(options.items()), parts)
 
 
 def _canonical(value: Any) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from blackbox_grad.dependencies import lazy_names
 
 if TYPE_CHECKING:
+    from blackbox_grad.hosts.answering import presets_in as presets_in
     from blackbox_grad.hosts.by_name import host as host
     from blackbox_grad.hosts.by_name import host_names as host_names
     from blackbox_grad.hosts.default import default_host as default_host
@@ -29,6 +30,7 @@ _HOME = {
     "host_names": "by_name",
     "new_host": "default",
     "opened_host": "default",
+    "presets_in": "answering",
     "usable_cores": "process_pool",
 }
 

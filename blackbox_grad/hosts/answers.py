@@ -17,6 +17,7 @@ import numpy as np
 
 from blackbox_grad import errors
 from blackbox_grad.effects.opening import EffectInfo, SelectedEffect
+from blackbox_grad.effects.presets import StoredPreset
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import BlackboxGradError
 from blackbox_grad.parameters.knots import Knot
@@ -52,6 +53,13 @@ class Failed:
     index: int = -1
 
 
+@dataclass(frozen=True)
+class Told:
+    """What an effect answered, as a plain value."""
+
+    value: Any
+
+
 #: What the backend learnt about an effect, and about each part of a chain.
 Learnt: TypeAlias = "tuple[dict[str, Any], tuple[Learnt, ...]]"
 
@@ -81,7 +89,7 @@ class Description:
         return EffectInfo(**self.facts, spec=_taught(spec, self.learnt))
 
 
-Answer: TypeAlias = "Ready | Opening | Opened | Done | Failed | Description"
+Answer: TypeAlias = "Ready | Opening | Opened | Done | Failed | Told | Description"
 
 _KINDS: dict[str, Any] = {
     "name": str, "parameters": ParameterSpace, "sample_rate": Real, "latency": int, "repeatability": Real, "layout": str,
@@ -132,7 +140,7 @@ def decode(data: bytes) -> Answer:
         answer = _made(json.loads(data))
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError, BlackboxGradError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
-    if not isinstance(answer, (Ready, Opening, Opened, Done, Failed, Description)):
+    if not isinstance(answer, (Ready, Opening, Opened, Done, Failed, Told, Description)):
         raise ValueError(f"{type(answer).__name__} is no answer")
     return answer
 
@@ -147,7 +155,7 @@ _ERRORS: dict[str, type[BlackboxGradError]] = {
 }
 
 _DATACLASSES: dict[str, Any] = {
-    kind.__name__: kind for kind in (Ready, Opening, Opened, Done, Failed, Description, Parameter, Knot)
+    kind.__name__: kind for kind in (Ready, Opening, Opened, Done, Failed, Told, Description, Parameter, Knot, StoredPreset)
 }
 
 

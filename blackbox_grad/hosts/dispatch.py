@@ -14,7 +14,7 @@ import time
 from blackbox_grad.effects.opening import EffectInfo, gentler
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import HostError
-from blackbox_grad.hosts.answers import Description, Done, Failed
+from blackbox_grad.hosts.answers import Description, Done, Failed, Told
 from blackbox_grad.hosts.call import Call
 from blackbox_grad.hosts.channel import GarbageError, wait
 from blackbox_grad.hosts.ending import Faults
@@ -38,7 +38,7 @@ def opened(spec: EffectSpec, members: Members, limit: float) -> EffectInfo:
                 if isinstance(answer, Description):
                     info = answer.info(spec)
             except (GarbageError, KeyError, TypeError, ValueError) as error:
-                raise _garbage(spec.address, error) from None
+                raise garbage(spec.address, error) from None
             except HostDiedError:
                 end, opening = worker.end(), worker.phase == "opening"
                 members.give(worker, healthy=False)
@@ -50,7 +50,7 @@ def opened(spec: EffectSpec, members: Members, limit: float) -> EffectInfo:
             raise answer.error
         if isinstance(answer, Description):
             return info
-        raise _garbage(spec.address, f"{type(answer).__name__} for an effect")
+        raise garbage(spec.address, f"{type(answer).__name__} for an effect")
 
 
 def render(call: Call, members: Members) -> None:
@@ -76,7 +76,7 @@ class _Dispatch:
                         break
                     self._send(worker)
                 if not active and not self._wants_more():
-                    raise _garbage(call.info.spec.address, "its table of renders is damaged")
+                    raise garbage(call.info.spec.address, "its table of renders is damaged")
                 # another thread may free a host while ours are busy: if it could take work, look again soon
                 for worker in wait(active, PAUSE if self._wants_more() else 1.0):
                     self._hear(worker)
@@ -111,13 +111,15 @@ class _Dispatch:
                 self._lost(worker)
             return
         except GarbageError as error:
-            raise _garbage(call.info.spec.address, error) from None
+            raise garbage(call.info.spec.address, error) from None
         if answer is None:
             return
         if isinstance(answer, Done) and call.unfinished(worker) is not None:
-            raise _garbage(call.info.spec.address, "it has not finished a render")
-        if (isinstance(answer, Failed) and not -1 <= answer.index < call.layout.renders) or isinstance(answer, Description):
-            raise _garbage(call.info.spec.address, f"{type(answer).__name__} for a render")
+            raise garbage(call.info.spec.address, "it has not finished a render")
+        if (isinstance(answer, Failed) and not -1 <= answer.index < call.layout.renders) or isinstance(
+            answer, (Description, Told)
+        ):
+            raise garbage(call.info.spec.address, f"{type(answer).__name__} for a render")
         self._active.remove(worker)
         self._members.give(worker, healthy=True)
         if self._over:
@@ -161,7 +163,8 @@ class _Dispatch:
         self._active.clear()
 
 
-def _garbage(address: str, what: object) -> HostError:
+def garbage(address: str, what: object) -> HostError:
+    """For an answer that no effect gives."""
     return HostError(
         f"{address}: its host process gave an answer that makes no sense ({what}), and was ended; the effect damages the memory of "
         "its process, or writes where it should not: try it alone with `blackbox-grad render`, or leave it out"

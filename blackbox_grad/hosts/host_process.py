@@ -13,15 +13,15 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pickle import dumps
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from blackbox_grad.effects.spec import EffectSpec
-from blackbox_grad.hosts.answers import Description, Done, Failed, Opened, Opening, Ready, decode
+from blackbox_grad.hosts.answers import Description, Done, Failed, Opened, Opening, Ready, Told, decode
 from blackbox_grad.hosts.channel import Channel, GarbageError, wait
 from blackbox_grad.hosts.ending import End, MemoryKills
 from blackbox_grad.hosts.lifeline import Lifeline, offer_to_the_memory_killer
 from blackbox_grad.hosts.limits import limits_named
-from blackbox_grad.hosts.messages import Attachments, Open, Run, Subject, Tidy, Work
+from blackbox_grad.hosts.messages import Ask, Attachments, Open, Run, Subject, Tidy, Work
 from blackbox_grad.hosts.recent import Recent
 from blackbox_grad.hosts.scratch import scratch_folder
 from blackbox_grad.hosts.shared_memory import Block
@@ -124,6 +124,10 @@ class HostProcess:
         """Have it open an effect. Raises `HostDiedError` if nobody listens."""
         self._call(Open(self._subject(key, spec), limit), (), (limit, limit))
 
+    def ask(self, key: str, spec: EffectSpec, question: str, arguments: tuple[Any, ...], limits: tuple[float, float]) -> None:
+        """Have it ask an effect. Raises `HostDiedError` if nobody listens."""
+        self._call(Ask(self._subject(key, spec), question, arguments, *limits), (), limits)
+
     def run(self, key: str, spec: EffectSpec, work: Work, blocks: Sequence[Block]) -> None:
         """Have it take renders, in these blocks. Raises `HostDiedError` if nobody listens."""
         fresh = [block for block in blocks if block.number not in self._attached]
@@ -152,7 +156,7 @@ class HostProcess:
         self._attached.update(block.number for block in fresh)
         return Attachments(tuple((block.number, block.size) for block in fresh), tuple(stale))
 
-    def _call(self, message: Open | Run, descriptors: Sequence[int], limits: tuple[float, float]) -> None:
+    def _call(self, message: Open | Ask | Run, descriptors: Sequence[int], limits: tuple[float, float]) -> None:
         self.limits = limits
         self._rendering = None
         self.owes = True
@@ -161,7 +165,7 @@ class HostProcess:
             self._enter("called")
         self._send(message, descriptors)
 
-    def _send(self, message: Open | Run | Tidy, descriptors: Sequence[int]) -> None:
+    def _send(self, message: Open | Ask | Run | Tidy, descriptors: Sequence[int]) -> None:
         try:
             self._channel.send(dumps(message), descriptors, limit=GRACE)
         except (ConnectionError, TimeoutError) as error:
@@ -175,7 +179,7 @@ class HostProcess:
     def fileno(self) -> int:
         return self._channel.fileno()
 
-    def hear(self) -> Description | Done | Failed | None:
+    def hear(self) -> Description | Done | Failed | Told | None:
         """Its answer, if it is there. Waits for nothing.
 
         Raises:
@@ -204,13 +208,17 @@ class HostProcess:
             return answer
         return None
 
-    def answer(self) -> Description | Done | Failed:
-        """Wait for its answer. Raises as `hear`, also after a limit was met."""
+    def answer(self, working: bool = False) -> Description | Done | Failed | Told:
+        """Wait for its answer. Raises as `hear`, also after a limit was met.
+
+        Args:
+            working: once the effect is open, it has as long as for a render.
+        """
         while True:
             wait([self._channel], 0.5)
             if (answer := self.hear()) is not None:
                 return answer
-            self.end_if_overdue()
+            self.end_if_overdue(0 if working else None)
 
     def _enter(self, phase: Phase) -> None:
         self.phase, self.since = phase, time.monotonic()

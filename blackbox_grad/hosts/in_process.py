@@ -15,6 +15,7 @@ from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import EffectInfo, SelectedEffect
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import BlackboxGradError
+from blackbox_grad.hosts.answering import answered
 from blackbox_grad.hosts.limits import check_memory, errors_of, limits_named
 from blackbox_grad.hosts.opened import OpenedEffects
 from blackbox_grad.hosts.rendering import check_batch, ignore_overflow, probe_value, render_into
@@ -40,6 +41,10 @@ class InProcessHost:
     def open(self, spec: EffectSpec) -> EffectInfo:
         with self._lock:
             return EffectInfo.of(self._get(spec))
+
+    def ask(self, spec: EffectSpec, question: str, arguments: tuple[Any, ...] = ()) -> Any:
+        with self._lock:
+            return answered(self._get(spec), question, arguments)
 
     def share(self, audio: Audio) -> Audio:
         return audio

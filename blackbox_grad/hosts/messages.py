@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.hosts.table import Layout
@@ -44,6 +44,22 @@ class Open(NamedTuple):
     """Open an effect; answered by its `Description`, or by `Failed`."""
 
     subject: Subject
+    time_limit: float
+
+
+class Ask(NamedTuple):
+    """Ask an open effect something; answered by `Told`, or by `Failed`.
+
+    Attributes:
+        question: a method of `SelectedEffect` that `answering.QUESTIONS` allows.
+        arguments: plain values.
+        open_limit, time_limit: seconds, for opening the effect and for the answer.
+    """
+
+    subject: Subject
+    question: str
+    arguments: tuple[Any, ...]
+    open_limit: float
     time_limit: float
 
 

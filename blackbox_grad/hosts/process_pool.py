@@ -13,6 +13,7 @@ from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import HostError
+from blackbox_grad.hosts.asking import Question, told
 from blackbox_grad.hosts.call import Call
 from blackbox_grad.hosts.dispatch import opened, render
 from blackbox_grad.hosts.limits import errors_of
@@ -86,6 +87,10 @@ class ProcessPool:
             if len(self._infos) > _MOST_INFOS:
                 self._infos.pop(next(iter(self._infos)), None)
         return info
+
+    def ask(self, spec: EffectSpec, question: str, arguments: tuple[Any, ...] = ()) -> Any:
+        info = self.open(spec)
+        return told(info.spec, spec.key, self._own_members(), Question(question, arguments, self.open_limit, self.open_limit))
 
     def share(self, audio: Audio) -> Audio:
         memory = self._own_members().memory

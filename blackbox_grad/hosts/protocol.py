@@ -21,7 +21,8 @@ class Host(Protocol):
     Over the host's life, `renders` counts its renders, and `nonfinite` counts those with NaN or infinity.
 
     Two attributes are optional. `closed`: whether it was closed; the default host is then replaced. `hosts`: how many renders it
-    makes at once. `blackbox_grad.testing.check_host` tests these promises.
+    makes at once. And a method: `ask(spec, question, arguments)` has an effect answer one of `answering.QUESTIONS`, as for its
+    presets. `blackbox_grad.testing.check_host` tests these promises.
     """
 
     renders: int

@@ -23,10 +23,11 @@ import numpy as np
 from blackbox_grad.effects.opening import SelectedEffect
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import HostError
-from blackbox_grad.hosts.answers import Answer, Description, Done, Failed, Opened, Opening, Ready, encode, portable
+from blackbox_grad.hosts.answering import answered
+from blackbox_grad.hosts.answers import Answer, Description, Done, Failed, Opened, Opening, Ready, Told, encode, portable
 from blackbox_grad.hosts.channel import Channel
 from blackbox_grad.hosts.limits import OUT_OF_SOMETHING, remedy
-from blackbox_grad.hosts.messages import Attachments, Open, Run, Subject, Tidy
+from blackbox_grad.hosts.messages import Ask, Attachments, Open, Run, Subject, Tidy
 from blackbox_grad.hosts.opened import OpenedEffects
 from blackbox_grad.hosts.recent import Recent
 from blackbox_grad.hosts.rendering import ignore_overflow, probe_value, render_into
@@ -120,10 +121,12 @@ class Worker:
     def _say(self, answer: Answer) -> None:
         self._channel.send(encode(answer))
 
-    def handle(self, message: Open | Run | Tidy) -> Answer | None:
+    def handle(self, message: Open | Ask | Run | Tidy) -> Answer | None:
         match message:
             case Open():
                 return self.open(message)
+            case Ask():
+                return self.ask(message)
             case Run():
                 return self.run(message)
             case Tidy():
@@ -164,6 +167,17 @@ class Worker:
         except Exception as error:
             return _failed(error, spec)
         return description
+
+    def ask(self, message: Ask) -> Told | Failed:
+        spec = self._learn(message.subject)
+        try:
+            effect = self._effect(message.subject, spec, message.open_limit)
+            with _alarm(message.time_limit):
+                told = Told(answered(effect, message.question, message.arguments))
+            encode(told)
+        except Exception as error:
+            return _failed(error, spec)
+        return told
 
     def run(self, message: Run) -> Done | Failed:
         index = None

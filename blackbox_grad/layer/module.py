@@ -7,6 +7,7 @@ autograd may call from any thread.
 from __future__ import annotations
 
 import copy
+import os
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,11 @@ from torch import Tensor, nn
 
 from blackbox_grad.effects.first_look import warn_of_dead
 from blackbox_grad.effects.opening import EffectInfo
+from blackbox_grad.effects.presets import Presets
 from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
 from blackbox_grad.estimators.base import Estimator
 from blackbox_grad.estimators.by_name import estimator as find_estimator
+from blackbox_grad.hosts.answering import presets_in
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.layer.loss_function import LossFunction, LossPerItem, expanded
 from blackbox_grad.layer.operators import EstimatedLoss, LossMode, Rendered, draw_seed, register, render, seeded
@@ -141,6 +144,10 @@ class DifferentiableEffect(nn.Module):
     if TYPE_CHECKING:
 
         def __call__(self, x: Sound, p: Tensor) -> Tensor: ...
+
+    def presets(self, folder: str | os.PathLike[str] | None = None) -> Presets:
+        """The plug-in's factory presets, or those of a folder, as points `p: [P]` of the layer; see `SelectedEffect.presets`."""
+        return presets_in(self.host, self.spec, folder)
 
     def extra_repr(self) -> str:
         return f"{self.spec.address!r}, parameters={list(self.parameter_space.names)}, estimator={self.estimator!r}"

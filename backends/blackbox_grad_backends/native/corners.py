@@ -43,6 +43,15 @@ class Reach:
     def whole(self) -> bool:
         return (self.low, self.high) == (0.0, 1.0)
 
+    def inside(self, value: float, parameter: Parameter) -> tuple[float, str]:
+        """A value of the whole range as one of the part that works, and what became of it if that is another."""
+        moved = min(max(value, self.low), self.high)
+        if moved == value:
+            return (value - self.low) / (self.high - self.low), ""
+        ends = f"{parameter.text(self.low)} to {parameter.text(self.high)}"
+        note = f"{parameter.name}: {parameter.text(min(max(value, 0.0), 1.0))} is outside {ends}, and was moved there"
+        return (moved - self.low) / (self.high - self.low), note
+
 
 WHOLE = Reach(0.0, 1.0)
 

@@ -38,7 +38,7 @@ def installed() -> Iterator[Installed]:
     cache = JsonCache("lv2-bundles")
     seen: set[str] = set()
     for bundle in plugin_folders.installed("lv2"):
-        stamp = _stamp(bundle)
+        stamp = stamp_of(bundle)
         listed = cache.get(str(bundle), stamp)
         if listed is None:
             listed = [[plugin.uri, _takes(plugin), plugin.name, plugin.maker] for plugin in describe_all(bundle)]
@@ -69,7 +69,7 @@ def description(uri: str) -> PluginDescription | None:
     return None if bundle is None else describe(bundle, uri)
 
 
-def _stamp(bundle: Path) -> str:
+def stamp_of(bundle: Path) -> str:
     """Changes with the Turtle files of a bundle."""
     try:
         with os.scandir(bundle) as entries:

@@ -76,6 +76,14 @@ def installed(kind: PluginKind) -> Iterator[Path]:
         yield from _bundles(folder, suffix(kind), seen)
 
 
+def bundles_in(folder: Path) -> Iterator[Path]:
+    """LV2 bundles in a folder, and in the folders in it; the folder itself if it is one."""
+    if (folder / "manifest.ttl").is_file():
+        yield folder
+        return
+    yield from _bundles(folder, suffix("lv2"), set())
+
+
 def find(name: str, kind: PluginKind) -> Path | None:
     """The installed plug-in with this file name ("ZamTube.vst3", "ZamTube"); None if no plug-in has it.
 
