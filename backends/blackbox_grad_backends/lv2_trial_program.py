@@ -13,7 +13,7 @@ import numpy as np
 
 from blackbox_grad.effects import tune
 from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend
-from blackbox_grad_backends.native import lv2_bundles
+from blackbox_grad_backends.native import lv2_bundles, render_method
 
 #: Rounds of opening, rendering and closing; short and long renders of each. A tenth of the short ones where a worker is optional.
 _ROUNDS, _SHORT, _LONG = 2, 200, 5
@@ -24,6 +24,9 @@ _ROUNDS_OF_DOUBTFUL = 6
 #: Seconds of rendering in each round, after which it goes on to the next: a slow plug-in has lived through enough by then.
 _PATIENCE = 4.0
 
+#: Seconds of the processor for measurements at opening, which nobody uses.
+_MEASURING = 1.0
+
 #: Seconds after which one short render, or closing, has hung: the system ends the process then (SIGALRM), whatever it waits for.
 _HUNG = 30.0
 
@@ -32,6 +35,7 @@ def main() -> None:
     """`sys.argv` holds the URI, the sample rate in Hz, and 1 if the plug-in is opened gently."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))  # PR_SET_PDEATHSIG: it ends with its parent
+    render_method.BUDGET = _MEASURING
     uri, sample_rate = sys.argv[1], float(sys.argv[2])
     plugin = lv2_bundles.description(uri)
     gentle = sys.argv[3] == "1"

@@ -13,7 +13,7 @@ import torch
 from blackbox_grad import DifferentiableEffect, EffectSpec, Notes, Parameter, ParameterSpace, PluginEffect, ProcessPool, load
 from blackbox_grad.effects.notes import Control, Note
 from blackbox_grad.errors import AudioError, EffectLoadError
-from blackbox_grad_backends.dawdreamer_instruments import refuse_generator
+from blackbox_grad_backends.dawdreamer_instruments import changes_when_created, refuse_generator
 from blackbox_grad_backends.native import plugin_folders
 from blackbox_grad_backends.native.midi_bytes import as_file
 
@@ -189,3 +189,15 @@ def test_a_layer_says_what_it_takes(layer):
     effect = DifferentiableEffect("reference:gain", host="in-process")
     with pytest.raises(AudioError, match="reference:gain is an effect: give it audio"):
         effect(Notes.one("C4"), torch.full((1, 1), 0.5))
+
+
+@pytest.mark.parametrize(("change", "expected"), [(0.0, False), (1e-5, True), (1e-16, False), (1.0, False)])
+def test_only_small_changes_from_instance_to_instance_may_come_to_an_end(change, expected):
+    """Large ones are random numbers; tiny ones are last bits."""
+    wind, count = Wind(), itertools.count()
+
+    def created(audio, values):
+        steady, other = (np.random.default_rng(seed).standard_normal((1, audio.shape[1])) for seed in (0, 1 + next(count)))
+        return steady + change * other
+
+    assert changes_when_created(wind, created) == expected

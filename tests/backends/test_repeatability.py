@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from blackbox_grad.effects import Audio, PluginEffect
+from blackbox_grad.effects.repeatability import REPEATABLE
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends.native.render_method import choose_method
+from blackbox_grad_backends.native.repeatability import SLOW
 
 
 class Gain(PluginEffect):
@@ -45,6 +49,31 @@ def test_where_one_method_differs_the_next_is_tried_after_other_audio() -> None:
     choice = choose_method(effect, [effect.noisy, effect.changed_by_loud_audio])
     assert choice.method == effect.changed_by_loud_audio
     assert 0.3 < choice.error < 0.6
+
+
+def test_where_nothing_repeats_the_look_is_short_and_slow_renders_have_histories_of_quick_ones() -> None:
+    class Slow(Gain):
+        def recreated(self, audio: Audio, values: FloatArray) -> Audio:
+            end = time.process_time() + 1.5 * SLOW
+            while time.process_time() < end:
+                pass
+            self.slow += 1
+            return self.quick(audio, values) if self.noise == 0.0 else self.loud(audio, values)
+
+        def quick(self, audio: Audio, values: FloatArray) -> Audio:
+            return self.pure(audio, values)
+
+        def loud(self, audio: Audio, values: FloatArray) -> Audio:
+            return self.rng.standard_normal(audio.shape).astype(np.float32)
+
+        slow, noise = 0, 0.0
+
+    hopeless, steady = Slow(), Slow()
+    hopeless.noise = 1.0
+    assert choose_method(hopeless, [hopeless.loud, hopeless.recreated], least_alive=0.0).error > REPEATABLE
+    assert hopeless.slow < 100
+    assert choose_method(steady, [steady.noisy, steady.recreated], least_alive=0.0).error == 0.0
+    assert steady.slow < 40
 
 
 def test_what_differs_at_all_declares_what_most_renders_keep_to() -> None:

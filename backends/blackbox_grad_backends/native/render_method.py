@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from blackbox_grad.effects import Audio, PluginEffect, relative_error
+from blackbox_grad.effects.repeatability import REPEATABLE
 from blackbox_grad.parameters import FloatArray, Parameter
 from blackbox_grad_backends.native.determinism import reseed
 from blackbox_grad_backends.native.lv2_parameters import HostRange
 from blackbox_grad_backends.native.probing import sound, width
-from blackbox_grad_backends.native.repeatability import Method, worst_error
+from blackbox_grad_backends.native.repeatability import SLOW, Method, worst_error
 
 #: Seconds of the processor after which it tries no further method and measures no further parameter.
 BUDGET = 10.0
@@ -25,12 +26,18 @@ GOOD_ENOUGH = 1e-3
 
 _SAMPLES = 8192
 
-#: Random points, beside the defaults, whose renders are compared: fewer if a render takes more than `_SLOW` seconds of the
+#: Random points, beside the defaults, whose renders are compared: fewer if a render takes more than `SLOW` seconds of the
 #: processor. (MultiEQ leaks at one point in six.)
-_POINTS, _POINTS_IF_SLOW, _SLOW = 10, 2, 0.025
+_POINTS, _POINTS_IF_SLOW = 10, 2
 
 #: Further points and histories at which a method is tried if equal renders differed: by a quicker method, or by this one.
 _TRIES, _TRIES_OF_NOISY = 6, 100
+
+#: Seconds of the processor for them if no method is repeatable, or the difference is next to nothing: its size decides little.
+_SMALL_BUDGET = 2.0
+
+#: Relative error far below the rounding of a sample: ZynAddSubFX's last bits of its quietest samples.
+NEXT_TO_NOTHING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -103,41 +110,44 @@ def choose_method(
     for method in methods:
         if choices and time.process_time() > deadline:
             break
-        choice = _measure(effect, method, doubtful, wanted, deadline, enough=GOOD_ENOUGH)
+        choice = _measure(effect, method, methods[0], doubtful, wanted, deadline, enough=GOOD_ENOUGH)
         if choices and choice.error == 0.0:  # the plug-in keeps something, and few renders may agree by luck
-            choice = replace(choice, error=worst_error(effect, method, _TRIES, BUDGET))
+            choice = replace(choice, error=worst_error(effect, method, _TRIES, BUDGET, methods[0]))
         choices.append(choice)
-        if choices[-1].error == 0.0 and len(choices[-1].live) >= wanted:
+        if choices[-1].error <= NEXT_TO_NOTHING and len(choices[-1].live) >= wanted:
             break
     best = min(choices, key=lambda c: (c.error > GOOD_ENOUGH, -len(c.live) if least_alive else 0, c.error))
-    if best.error > GOOD_ENOUGH:
-        whole = _measure(effect, best.method, doubtful, wanted, time.process_time() + BUDGET)
+    hopeless = best.error > REPEATABLE
+    if best.error > GOOD_ENOUGH and (doubtful or wanted or not hopeless):
+        whole = _measure(effect, best.method, methods[0], doubtful, wanted, time.process_time() + BUDGET)
         best = replace(whole, error=max(whole.error, best.error))
     if best.error > 0.0:
-        best = replace(best, error=max(best.error, worst_error(effect, best.method, _TRIES_OF_NOISY, BUDGET)))
+        budget = _SMALL_BUDGET if hopeless or best.error <= NEXT_TO_NOTHING else BUDGET
+        best = replace(best, error=max(best.error, worst_error(effect, best.method, _TRIES_OF_NOISY, budget, methods[0])))
     return best
 
 
 def _measure(
     effect: PluginEffect,
     method: Method,
+    quickest: Method,
     doubtful: Collection[int],
     wanted: int,
     deadline: float,
     enough: float = np.inf,
 ) -> Choice:
-    """Gives up with the error so far once it exceeds `enough`."""
+    """Gives up with the error so far once it exceeds `enough`. A slow method's renders have histories of the quickest one."""
     rng = np.random.default_rng(0)
     audio = sound(effect, 0.25 * rng.standard_normal((width(effect), _SAMPLES)))
     space, count = effect.parameters, len(effect.parameters)
 
-    def render(point: FloatArray) -> Audio:
+    def render(point: FloatArray, by: Method = method) -> Audio:
         reseed()
-        return method(audio, space.complete(point))
+        return by(audio, space.complete(point))
 
     started = time.process_time()
     known = [(space.defaults, render(space.defaults))]
-    slow = time.process_time() - started > _SLOW
+    slow = time.process_time() - started > SLOW
     inner = rng.uniform(0.2, 0.8, size=(_POINTS_IF_SLOW if slow else _POINTS, count))
     known += [(p, render(p)) for p in inner]
     # Twice in a row: after a jump, the first render may contain the end of a fade (ZamHeadX2: 7 %), the second does not.
@@ -157,7 +167,7 @@ def _measure(
             return Choice(method, error, frozenset())
         if time.process_time() > deadline:
             break
-        render(other)
+        render(other, quickest if slow else method)
         for p, expected in (known[k % len(known)], known[(k + 1) % len(known)]):  # each is the first one after some of them
             error = max(error, relative_error(expected, render(p)))
     for pair in known[:2]:
