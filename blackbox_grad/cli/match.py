@@ -29,7 +29,10 @@ from blackbox_grad.cli.completion import only_names, remember_parameters
 from blackbox_grad.cli.console import print_json
 from blackbox_grad.cli.importing import importing
 from blackbox_grad.cli.outputs import Outputs, write_match
+from blackbox_grad.cli.sound import notes_of
 from blackbox_grad.dependencies import entry_points_of
+from blackbox_grad.effects.audio import Audio
+from blackbox_grad.effects.notes import Notes
 from blackbox_grad.interrupts import deferred_interrupts
 
 #: The names from `blackbox_grad.losses.loss_names`, without importing that module: it imports torch, and help must not.
@@ -47,6 +50,19 @@ def match(
     target_name: Annotated[
         str | None,
         typer.Option("--target", "--reference", metavar="FILE", help="The recording to match, by name instead of by place."),
+    ] = None,
+    notes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="For an instrument, in place of INPUT: the MIDI file that TARGET plays.", show_default=False
+        ),
+    ] = None,
+    note: Annotated[
+        str | None,
+        typer.Option(metavar="NOTE", help="In place of a MIDI file: one note, C4 (60) or 0 to 127.", show_default=False),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.0, metavar="SECONDS", help="How long --note is held (1).", show_default=False)
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the matched audio.", show_default=False)
@@ -71,8 +87,14 @@ def match(
     settings: Set = None,
     renders: Annotated[int, typer.Option(min=8, metavar="N", help="The most renders of the effect.")] = 2000,
     loss: Annotated[
-        str, typer.Option(metavar="NAME", help=f"The distance: {_LOSSES}, package.module.Class, or a sum: 'mrstft + 0.5*l1'.")
-    ] = "mrstft",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"The distance: {_LOSSES}, package.module.Class, or a sum: 'mrstft + 0.5*l1'. By default mrstft, for instruments "
+            "tones.",
+            show_default=False,
+        ),
+    ] = None,
     estimator: Annotated[
         str | None,
         typer.Option(
@@ -81,7 +103,8 @@ def match(
     ] = None,
     probes: Annotated[str, typer.Option(metavar="KIND", help="What the estimator probes: loss, cotangent, or auto.")] = "auto",
     excerpt: Annotated[
-        float, typer.Option(min=0.0, metavar="SECONDS", help="Search on the loudest part only; 0 for all of it.")
+        float,
+        typer.Option(min=0.0, metavar="SECONDS", help="Search on the loudest part only, of notes on the beginning; 0 for all."),
     ] = 4.0,
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed repeats a run.")] = 0,
     host: HostOption = None,
@@ -91,6 +114,8 @@ def match(
     json: Json = False,
 ) -> None:
     """Find the settings with which the effect turns INPUT into TARGET. Ctrl-C ends it with the best so far.
+
+    An instrument needs no INPUT, but the notes that TARGET plays: --notes or --note.
 
     TARGET is the same recording as INPUT, through the effect or something like it. For two different recordings, see
     `blackbox-grad style match`.
@@ -102,16 +127,28 @@ def match(
       blackbox-grad match ZamTube.vst3 di.wav amp.wav --only Drive --only Bass
       blackbox-grad match ZamDelay.vst3 dry.wav wet.wav --set 'Feedback=0.2'
       blackbox-grad match 'a.vst3 | b.vst3' dry.wav wet.wav --report report.html
+      blackbox-grad match dawdreamer:http://drobilla.net/plugins/mda/DX10 --note C3 --seconds 2 bell.wav
+      blackbox-grad match dawdreamer:http://drobilla.net/plugins/mda/JX10 --notes riff.mid riff.wav
     """
-    places = (effect_place, input_place, target_place)
-    address, *files = placed(places, {"EFFECT": effect_name, "INPUT": input_name, "TARGET": target_name}).values()
-    source, target = map(Path, files)
+    played = notes_of(notes, note, seconds)
+    names = {"EFFECT": effect_name, "INPUT": input_name, "TARGET": target_name}
+    if played is not None:
+        if input_name is not None:
+            raise typer.BadParameter("--notes and --note stand in the place of INPUT; write EFFECT TARGET --note C3")
+        del names["INPUT"]
+    files = placed((effect_place, input_place, target_place), names)
+    address, target = files["EFFECT"], Path(files["TARGET"])
+    source = Path(files["INPUT"]) if played is None else notes
     outputs = Outputs(output, report, parameters)
-    outputs.check(source, target)
+    outputs.check(*[path for path in (source, target) if path is not None])
     where = host_of(host, hosts)
     fixed, options = values_of(settings), options_of(option, preset)
-    audio, rate = audio_files.read(source)
-    wanted, _ = audio_files.read(target, rate)
+    sound: Audio | Notes
+    if played is None:
+        sound, rate = audio_files.read(Path(files["INPUT"]))
+        wanted, _ = audio_files.read(target, rate)
+    else:
+        sound, (wanted, rate) = played, audio_files.read(target)
     outputs.check_audio(wanted.shape[0], rate)
     with importing():
         from blackbox_grad.cli.match_output import Search, print_match
@@ -126,18 +163,19 @@ def match(
         # a render of the whole recording must not end a long search
         with opened_host(where, time_limit=60.0 + 10.0 * wanted.shape[1] / rate) as rendering:
             spec = EffectSpec.of(address, rate, selection_of(only, "trainable"), fixed, **options)
-            length = min(audio.shape[1], wanted.shape[1]) / rate
+            length = (wanted.shape[1] if isinstance(sound, Notes) else min(sound.shape[1], wanted.shape[1])) / rate
 
             def first() -> str:
                 remember_parameters(opened := rendering.open(spec))
                 info = rendering.open(without_silent(opened)[0])
-                return searching(f"{info.name} ({spec.address})", len(info.parameters), renders, excerpt, length)
+                part = "loudest" if played is None else "first"
+                return searching(f"{info.name} ({spec.address})", len(info.parameters), renders, excerpt, length, part)
 
             found = search.run(
                 first,
                 lambda on_progress: find_settings(
                     spec,
-                    audio,
+                    sound,
                     wanted,
                     loss=loss,
                     renders=renders,
@@ -149,7 +187,7 @@ def match(
                     on_progress=on_progress,
                 ),
             )
-        write_match(outputs, found, audio, wanted)
+        write_match(outputs, found, found.input if isinstance(sound, Notes) else sound, wanted)
         if json:
             print_json(found.to_json() | {"files": [str(path) for path in outputs.written]})
         else:

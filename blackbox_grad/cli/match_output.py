@@ -74,7 +74,7 @@ def print_match(found: Match, interrupt: Interrupt, truth: Mapping[str, str] | N
     )
     for what, before, after in wording.distances(found):
         compared.add_row(what, wording.number(before), Text(wording.number(after), "bold green"), wording.remain(before, after))
-    compared.add_row("the whole of the input, without the effect", wording.number(found.loss_dry))
+    compared.add_row(wording.untouched(found), wording.number(found.loss_dry))
     out().print(compared)
     say("")
     stopped = found.finished == "interrupted"

@@ -63,13 +63,29 @@ def placed(source: Path | None, result: Path | None, note: str | None) -> tuple[
     return given[0], given[1]
 
 
+def one_note(note: str, seconds: float | None) -> Notes:
+    """--note and --seconds, for which it is held."""
+    name: int | str = int(note) if note.lstrip("-").isdecimal() else note
+    return Notes.one(name, _SECONDS if seconds is None else seconds)
+
+
+def notes_of(file: Path | None, note: str | None, seconds: float | None) -> Notes | None:
+    """The notes of --notes or --note; None without either."""
+    if file is not None and note is not None:
+        raise typer.BadParameter("--notes and --note both say what is played; give one of the two")
+    if seconds is not None and note is None:
+        raise typer.BadParameter("--seconds is how long --note is held; a file has its own length")
+    if note is not None:
+        return one_note(note, seconds)
+    return None if file is None else Notes.from_midi(file)
+
+
 def sound_of(source: Path | None, note: str | None, seconds: float | None, sample_rate: float | None) -> Sound:
     """Read it. `seconds` are of a note, `sample_rate` is of a render of notes."""
     if seconds is not None and note is None:
         raise typer.BadParameter("--seconds is how long --note is held; a file has its own length")
     if note is not None:
-        name: int | str = int(note) if note.lstrip("-").isdecimal() else note
-        notes, text = Notes.one(name, _SECONDS if seconds is None else seconds), f"the note {note}"
+        notes, text = one_note(note, seconds), f"the note {note}"
     elif source is not None and source.suffix.lower() in MIDI_SUFFIXES:
         notes, text = Notes.from_midi(source), f"the notes of {source}"
     else:

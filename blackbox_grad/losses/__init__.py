@@ -9,6 +9,7 @@ from blackbox_grad.losses.function import FunctionLoss
 from blackbox_grad.losses.mel import Mel
 from blackbox_grad.losses.mrstft import MultiResolutionSTFT
 from blackbox_grad.losses.spectra import mel_filters, power_spectrogram
+from blackbox_grad.losses.tones import Tones
 from blackbox_grad.losses.waveform import Waveform
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Mel",
     "MultiResolutionSTFT",
     "Sum",
+    "Tones",
     "Waveform",
     "loss_for",
     "loss_name",

@@ -42,3 +42,23 @@ def mel_filters(bands: int, size: int, sample_rate: float, *, averaging: bool = 
         low, high = torch.minimum(low, centre - sample_rate / size), torch.maximum(high, centre + sample_rate / size)
     filters = torch.minimum((frequencies - low) / (centre - low), (high - frequencies) / (high - centre)).clamp_min(0.0)
     return filters / filters.sum(0) if averaging else filters
+
+
+@functools.cache
+@in_own_work
+def log_filters(lowest: float, an_octave: int, size: int, sample_rate: float) -> Tensor:
+    """Triangles equally spaced on an axis of log frequency, each a mean: `[size // 2 + 1, bands]`.
+
+    Args:
+        lowest: centre of the lowest, Hz; the highest is below half the sample rate.
+        an_octave: triangles in each octave.
+        size: of the window, in samples.
+        sample_rate: Hz.
+    """
+    bands = max(2, int(an_octave * math.log2(sample_rate / 2 / lowest)))
+    centre = lowest * 2.0 ** (torch.arange(bands, dtype=torch.float32) / an_octave)
+    frequencies = torch.linspace(0.0, sample_rate / 2, size // 2 + 1, dtype=torch.float32)[:, None]
+    ratio, bin_width = 2.0 ** (1 / an_octave), sample_rate / size
+    low, high = torch.minimum(centre / ratio, centre - bin_width), torch.maximum(centre * ratio, centre + bin_width)
+    filters = torch.minimum((frequencies - low) / (centre - low), (high - frequencies) / (high - centre)).clamp_min(0.0)
+    return filters / filters.sum(0).clamp_min(1e-9)

@@ -6,12 +6,14 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from blackbox_grad.effects.notes import Notes
+from blackbox_grad.effects.packing import is_packed
 from blackbox_grad.effects.spec import AnyEffect, as_spec
 from blackbox_grad.errors import EstimatorError, NonFiniteAudioError, RenderError
 from blackbox_grad.estimators.base import Estimator
@@ -23,18 +25,15 @@ from blackbox_grad.losses.by_name import Loss, loss_for, loss_name
 from blackbox_grad.matching.descent import Descent
 from blackbox_grad.matching.driver import Driver
 from blackbox_grad.matching.leaving_out import without_silent
+from blackbox_grad.matching.method import Method, SearcherOf
 from blackbox_grad.matching.objective import BudgetSpent, Objective
-from blackbox_grad.matching.recordings import WholeLoss, loudest, prepare
+from blackbox_grad.matching.playing import RECORDINGS, TONES, Comparison, check_takes, comparison
+from blackbox_grad.matching.recordings import WholeLoss
 from blackbox_grad.matching.result import Match, Progress
-from blackbox_grad.matching.strategy import Strategy
-from blackbox_grad.matching.tidying import renders_for, tidy
-from blackbox_grad.matching.turns import TOGETHER, Turns
-from blackbox_grad.parameters.space import ParameterSpace, Selection
-from blackbox_grad.search.base import Found, Searcher
+from blackbox_grad.matching.starts import as_starts, preset_starts
+from blackbox_grad.matching.strategy import INSTRUMENTS, StrategyNumbers
+from blackbox_grad.parameters.space import Selection
 from blackbox_grad.torch_state import one_thread, own_work
-
-#: Makes a searcher of settings, from their space and a seed.
-SearcherOf: TypeAlias = Callable[[ParameterSpace, int], Searcher]
 
 #: Renders of the whole recording at the end: at the best settings and at the defaults.
 _WHOLE = 2
@@ -43,14 +42,15 @@ _WHOLE = 2
 @own_work(gradients=True)
 def match(
     effect: AnyEffect,
-    audio: ArrayLike | torch.Tensor,
+    audio: ArrayLike | torch.Tensor | Notes,
     target: ArrayLike | torch.Tensor,
     sample_rate: float = 44100.0,
     *,
     parameters: Selection = "trainable",
     fixed: Mapping[str, float | str] | None = None,
-    loss: Loss = "mrstft",
+    loss: Loss | None = None,
     renders: int = 2000,
+    starts: ArrayLike | Literal["presets"] | None = None,
     estimator: str | Estimator | None = None,
     probe_kind: Literal["auto", "loss", "cotangent"] = "auto",
     searcher: SearcherOf | None = None,
@@ -60,26 +60,32 @@ def match(
     on_progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> Match:
-    """Find the settings with which `effect` turns `audio` into `target`.
+    """Find the settings with which `effect` turns `audio` into `target`, or with which an instrument plays it.
 
     Args:
         effect: an address, or a spec, which has its own `sample_rate`, `parameters`, `fixed` and options.
-        audio: the input `[C, T]`. Its channels are averaged or repeated to be as many as the target's.
+        audio: the input `[C, T]`. Its channels are averaged or repeated to be as many as the target's. For an instrument, the
+            `Notes` that the target plays.
         target: `[C, T]`, at the same sample rate. The longer of the two is cut.
         sample_rate: Hz.
         parameters: what may change: "trainable" (stepped ones and toggles too), "continuous", "all", or names
             and patterns of names ("Gain *", "* 3"). Of more than 16, those that change nothing are left out.
         fixed: values of other parameters, by name.
-        loss: the distance: "mrstft", "mel", "envelope", "l1", a sum with weights ("mrstft + 0.5*envelope"), a class of
+        loss: the distance: "mrstft", "mel", "tones", "envelope", "l1", a sum with weights ("mrstft + 0.5*envelope"), a class of
             `FeatureLoss`, or any torch loss function `loss(y, target)` of two tensors `[B, C, T]` that is 0 where they are equal.
+            By default "mrstft" for effects and "tones" for instruments.
         renders: the most renders of the plug-in.
+        starts: `[N, P]`: settings that may be near. They are rendered first, in at most a quarter of all renders, and the search
+            goes on from the best of them. "presets" stands for the factory presets, with which instruments start by default; an
+            empty list for none.
         estimator: descend its gradients: an `Estimator`, or its name with options. By default an emulator of the effect predicts
             where the loss is low, which needs fewer renders.
         probe_kind: what the estimator probes: the "loss" or the "cotangent" product; "auto" measures which one suits.
         searcher: any optimiser with `ask` and `tell` in place of the usual one: `searcher(space, seed)` makes it.
         seed: the same seed gives the same settings, for any number of hosts.
         host: where to render, or its name with options; by default the pool of processes that all modules share.
-        excerpt: seconds of the loudest part to search on; None for the whole recording. The result is checked on the whole.
+        excerpt: seconds of the loudest part to search on, for an instrument of the beginning; None for the whole recording. The
+            result is checked on the whole.
         on_progress: called after every step.
         options: for the backend (`preset=…`).
 
@@ -105,47 +111,57 @@ def match(
     if not (isinstance(seed, int) and abs(seed) < 2**63):
         raise EstimatorError(f"match: seed={seed!r} must be a whole number of 63 bits")
     spec = as_spec(effect, sample_rate, parameters, fixed, **options)
-    x, wanted, notes = prepare(audio, target)
+    compared = comparison(audio, target, spec.sample_rate, excerpt)
     descent = None if estimator is None else Descent(find_estimator(estimator, spec), probe_kind)
     # a host that is made here is closed here
     with opened_host(default_host() if host is None else host) as rendering:
-        spec, left_out = without_silent(rendering.open(spec))
+        info = rendering.open(spec)
+        check_takes(info, audio)
+        loss = (TONES if info.takes == "notes" else RECORDINGS) if loss is None else loss
+        if isinstance(starts, str) or (starts is None and info.takes == "notes"):
+            starts = preset_starts(rendering, spec, starts)
+        places, names = as_starts(info, starts, renders), info.parameters.names
+        spec, left_out = without_silent(info)
         space = rendering.open(spec).parameters
-        notes += [left_out] * bool(left_out)
+        places = places[:, [names.index(name) for name in space.names]]
+        notes = [*compared.notes, *([left_out] if left_out else [])]
         for note in notes:
             warnings.warn(note, stacklevel=2)
-        part, lead = loudest(wanted, spec.sample_rate, excerpt)
-        whole = part.stop - part.start == x.shape[1]
+        kept = _WHOLE + isinstance(audio, Notes)
         with one_thread():
-            reference = loss_for(loss, torch.from_numpy(wanted[:, part.start + lead : part.stop]), spec.sample_rate)
-            objective = Objective(spec, rendering, np.ascontiguousarray(x[:, part]), reference, lead, renders - _WHOLE)
+            reference = loss_for(loss, torch.from_numpy(compared.excerpt), spec.sample_rate)
+            objective = Objective(spec, rendering, compared.searched, reference, compared.lead, renders - kept)
             driver = Driver(objective, renders, on_progress)
-            method = _Method(descent, searcher)
-            on_whole = WholeLoss(spec, rendering, x, wanted, loss)  # a loss that refuses it does so before the search
+            method = Method(descent, searcher, places, INSTRUMENTS if isinstance(audio, Notes) else StrategyNumbers())
+            on_whole = WholeLoss(
+                spec, rendering, compared.x, compared.target, loss
+            )  # a loss that refuses it does so before the search
             # until the result is whole: what was found is not lost to Ctrl-C in the last renders
             with deferred_interrupts(lambda: math.isfinite(objective.best_loss)) as interrupt:
                 finished, failure = _ended(objective, interrupt, lambda: method.run(driver, seed))
                 if not math.isfinite(objective.best_loss):
-                    peaks = f"audio has a peak of {np.abs(x).max():.3g}, target of {np.abs(wanted).max():.3g}, full scale is 1"
+                    peaks = _peaks(compared)
                     raise NonFiniteAudioError(
                         f"{spec.address}: at none of {objective.renders} settings is the loss a finite number. The effect may "
                         f"return NaN or infinity at all of them, or the recordings are too loud: {peaks}"
                     )
-                candidates = [objective.best_point] if whole else [objective.best_point, space.defaults]
+                candidates = [objective.best_point] if compared.whole else [objective.best_point, space.defaults]
                 losses, rendered = zip(*(on_whole.at(point) for point in candidates), strict=True)
                 loss_dry = on_whole.dry()
+                # an instrument has no input; where the search began is heard in its place
+                heard = on_whole.at(method.start)[1] if isinstance(audio, Notes) else compared.x
         best = int(np.argmin(losses))
         return Match(
             spec=spec,
             info=rendering.open(spec),
             point=candidates[best],
             loss=losses[best],
-            loss_start=driver.start if whole else losses[1],
+            loss_start=driver.start if compared.whole else losses[1],
             loss_dry=loss_dry,
             loss_name=loss_name(loss),
             method=method.name,
             method_reason=method.reason,
-            renders=objective.renders + len(candidates),
+            renders=objective.renders + len(candidates) + isinstance(audio, Notes),
             seconds=time.monotonic() - began,
             history=driver.history,
             audio=rendered[best],
@@ -154,67 +170,17 @@ def match(
             finished="interrupted" if interrupt.pressed and not failure else finished,
             notes=notes,
             error=failure,
-            searched_seconds=(part.stop - part.start - lead) / spec.sample_rate,
-            input=x,
-            target=wanted,
+            searched_seconds=compared.excerpt.shape[1] / spec.sample_rate,
+            input=heard,
+            target=compared.target,
         )
 
 
-class _Method:
-    """How the settings are searched: by the usual strategy, by a searcher of the caller's, or by an estimator's gradients."""
-
-    def __init__(self, descent: Descent | None, searcher: SearcherOf | None) -> None:
-        self._descent, self._searcher = descent, searcher
-        self._told: Descent | Strategy | Turns | None = descent
-        self.searcher_name = ""
-
-    @property
-    def name(self) -> str:
-        """Of the method."""
-        return self.searcher_name or (self._told.method if self._told is not None else "search")
-
-    @property
-    def reason(self) -> str:
-        """Why it was chosen."""
-        if self.searcher_name:
-            return "Chosen by the caller: a searcher."
-        return self._told.reason if self._told is not None else "All renders went into the search for a start."
-
-    def run(self, driver: Driver, seed: int) -> None:
-        """Search until the method has come to its end, or `BudgetSpent` is raised."""
-        space = driver.objective.space
-        start = driver.evaluate_start()
-        if self._descent is not None and len(space):
-            self._descent.run(driver, seed)
-        elif self._searcher is not None and len(space):
-            searcher = self._searcher(space, seed)
-            if not (callable(getattr(searcher, "ask", None)) and callable(getattr(searcher, "tell", None))):
-                raise EstimatorError(f"match: {searcher!r} is not a searcher: it needs the methods ask and tell")
-            unnamed = type(searcher).__repr__ is object.__repr__
-            self.searcher_name = type(searcher).__name__ if unnamed else repr(searcher)
-            driver.drive(searcher)
-        elif len(space) <= TOGETHER:
-            self._told = strategy = Strategy(space, seed, driver.objective.limit, start)
-            driver.drive(strategy)
-        else:
-            self._take_turns(driver, seed, start)
-
-    def _take_turns(self, driver: Driver, seed: int, start: Found) -> None:
-        """Search many parameters; at the end, those that do no good return to their defaults."""
-        objective = driver.objective
-        limit, kept = objective.limit, renders_for(len(objective.space), objective.limit)
-        self._told = turns = Turns(objective.space, seed, limit - kept, start)
-        objective.limit -= kept
-        spent: BudgetSpent | None = None
-        try:
-            driver.drive(turns)
-        except BudgetSpent as error:
-            spent = error
-        objective.limit = limit
-        if math.isfinite(objective.best_loss):
-            tidy(driver)
-        if spent is not None:
-            raise spent
+def _peaks(compared: Comparison) -> str:
+    peaks = [float(np.abs(audio).max()) for audio in (compared.x, compared.target)]
+    if is_packed(compared.x):
+        return f"the target has a peak of {peaks[1]:.3g}, full scale is 1"
+    return f"audio has a peak of {peaks[0]:.3g}, target of {peaks[1]:.3g}, full scale is 1"
 
 
 def _ended(objective: Objective, interrupt: Interrupt, search: Callable[[], None]) -> tuple[str, str]:

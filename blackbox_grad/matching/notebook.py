@@ -40,7 +40,7 @@ def html(found: Match) -> str:
 def players(found: Match) -> list[str]:
     """The input, the target and the match, equally loud as in the recordings; none if soundfile is not installed."""
     length = round(MOST_SECONDS * found.sample_rate)
-    recordings = {"input": found.input, "target": found.target, "match": found.audio}
+    recordings = {wording.first_recording(found)[0].lower(): found.input, "target": found.target, "match": found.audio}
     gain = min(1.0, 0.999 / max(1e-9, *(float(np.abs(audio).max(initial=0.0)) for audio in recordings.values())))
     try:
         return [

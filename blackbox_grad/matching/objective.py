@@ -12,7 +12,6 @@ from torch import Tensor
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
-from blackbox_grad.errors import AudioError
 from blackbox_grad.estimators.problem import ProbeKind, Problem
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.layer.renderer import Renderer
@@ -35,7 +34,7 @@ class Objective:
     Args:
         spec: the effect.
         host: where it is rendered.
-        audio: `[C, T] float32`: the input.
+        audio: `[C, T] float32`: the input, or packed notes.
         loss: the distance to the target of `[C, T - lead]`.
         lead: samples at the beginning that are rendered, so that echoes and envelopes are on their way, and not compared.
         limit: renders allowed.
@@ -55,11 +54,6 @@ class Objective:
     ) -> None:
         self._budget = _Budget(host, limit)
         self._renderer = Renderer(spec, self._budget)
-        if self._renderer.info.takes == "notes":
-            raise AudioError(
-                f"{spec.address} is an instrument, and match takes an effect: it changes one recording into another. Fit an "
-                "instrument in a loop of your own: layer.loss(notes, p, loss_fn, target)"
-            )
         self.loss, self.lead = loss, lead
         self._audio = torch.from_numpy(audio)[None]
         self._shared = host.share(audio[None])

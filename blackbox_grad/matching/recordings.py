@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from blackbox_grad.effects.audio import Audio, check_audio
+from blackbox_grad.effects.packing import is_packed
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import AudioError
 from blackbox_grad.hosts.protocol import Host
@@ -36,8 +37,8 @@ class WholeLoss:
         return (math.inf if math.isnan(loss) else loss), y[0]
 
     def dry(self) -> float:
-        """The loss of the unprocessed input."""
-        return self._of(self._x)
+        """The loss of the unprocessed input; of silence, where notes go in."""
+        return self._of(np.zeros_like(self._x) if is_packed(self._x) else self._x)
 
     def _of(self, y: Audio) -> float:
         with torch.no_grad():
@@ -47,16 +48,7 @@ class WholeLoss:
 def prepare(audio: Any, target: Any) -> tuple[Audio, Audio, list[str]]:
     """Both recordings as `[C, T] float32`, of one length and channel count, and what was done to them."""
     notes = []
-    arrays = []
-    for name, given in (("audio", audio), ("target", target)):
-        try:
-            array = check_audio(given.detach().cpu() if isinstance(given, torch.Tensor) else given)
-        except (AudioError, NotImplementedError) as error:  # the latter for a meta tensor, which holds no data
-            raise AudioError(f"match: {name}: {error}") from error
-        if not np.isfinite(array).all():
-            raise AudioError(f"match: {name} holds NaN or infinity; clean it before")
-        arrays.append(array)
-    x, wanted = arrays
+    x, wanted = finite("audio", audio), finite("target", target)
     if x.shape[1] != wanted.shape[1]:
         length = min(x.shape[1], wanted.shape[1])
         notes.append(f"audio has {x.shape[1]} samples and target {wanted.shape[1]}: the longer one was cut to {length}")
@@ -65,12 +57,35 @@ def prepare(audio: Any, target: Any) -> tuple[Audio, Audio, list[str]]:
         notes.append(f"audio has {x.shape[0]} channels and target {wanted.shape[0]}: those of audio were averaged and repeated")
         x = np.repeat(x.mean(axis=0, keepdims=True), wanted.shape[0], axis=0)
     for name, array in (("audio", x), ("target", wanted)):
-        peak = float(np.abs(array).max(initial=0.0))
-        if peak < _SILENCE:
-            raise AudioError(
-                f"match: {name} is silent (peak {peak:.1e}), so there is nothing to match; give a recording with sound"
-            )
+        check_heard(name, array)
     return np.ascontiguousarray(x), np.ascontiguousarray(wanted), notes
+
+
+def checked(name: str, given: Any) -> Audio:
+    """A recording as `[C, T] float32`, finite and not silent. `name` is what errors call it."""
+    array = finite(name, given)
+    check_heard(name, array)
+    return np.ascontiguousarray(array)
+
+
+def finite(name: str, given: Any) -> Audio:
+    """A recording as `[C, T] float32`."""
+    try:
+        array = check_audio(given.detach().cpu() if isinstance(given, torch.Tensor) else given)
+    except (AudioError, NotImplementedError) as error:  # the latter for a meta tensor, which holds no data
+        raise AudioError(f"match: {name}: {error}") from error
+    if not np.isfinite(array).all():
+        raise AudioError(f"match: {name} holds NaN or infinity; clean it before")
+    return array
+
+
+def check_heard(name: str, array: Audio) -> None:
+    """Raise `AudioError` at silence."""
+    peak = float(np.abs(array).max(initial=0.0))
+    if peak < _SILENCE:
+        raise AudioError(
+            f"match: {name} is silent (peak {peak:.1e}), so there is nothing to match; give a recording with sound"
+        )
 
 
 def loudest(target: Audio, sample_rate: float, seconds: float | None) -> tuple[slice, int]:

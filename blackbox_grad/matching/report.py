@@ -62,7 +62,7 @@ def write_report(
     Args:
         path: `.html`.
         match: the result of `match()`.
-        audio: its input `[C, T]`.
+        audio: its input `[C, T]`; for an instrument `match.input`.
         target: `[C, T]`, at the same sample rate.
         command: the command line that repeats the run.
         truth: normalised values that made the target, by parameter name, if they are known.
@@ -122,9 +122,9 @@ def _recordings(match: Match, audio: Audio, target: Audio, length: int) -> tuple
     top = max(float(s.max()) for s in spectra)
     levels = [np.maximum(s - top, figures.FLOOR) for s in spectra]
     names = (
-        ("input", "Input", "the recording as it is"),
+        ("input", *wording.first_recording(match)),
         ("target", "Target", "the recording to match"),
-        ("match", "Match", "the input through the effect at the settings found"),
+        ("match", "Match", wording.what_is_heard(match)),
     )
     recordings = [
         Recording(key, title, note, flac(cut * gain, match.sample_rate), figures.png(level, figures.FLOOR, 0.0, "magma"))

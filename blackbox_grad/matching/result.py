@@ -52,7 +52,7 @@ class Match:
         point: `[P] in [0, 1]`: the best settings.
         loss: at `point`.
         loss_start: at the effect's defaults.
-        loss_dry: of the unprocessed input.
+        loss_dry: of the unprocessed input; of silence for an instrument.
         loss_name: name of the loss.
         method: how it was found: "emulator", the estimator and what it probed, a searcher, "all settings", or "search" if the
             renders sufficed for no more.
@@ -60,14 +60,15 @@ class Match:
         renders: plug-in renders used.
         seconds: time taken.
         history: one `Progress` a step.
-        audio: `[C, T] float32`: the input through the effect at `point`, whole length.
+        audio: `[C, T] float32`: the input through the effect at `point`, or the notes played there; whole length.
         sample_rate: Hz.
         seed: of the run.
         finished: "converged", "budget" (all renders used), "interrupted" (Ctrl-C) or "failed" (a render crashed, hung or raised).
         notes: what was done to the recordings before they were compared.
         error: why it failed; empty otherwise.
         searched_seconds: of the recording that were compared in the search; losses in `history` are theirs.
-        input, target: `[C, T] float32`: the recordings, made comparable.
+        input, target: `[C, T] float32`: the recordings, made comparable. An instrument has no input: this is how it plays the notes
+            at the best of the defaults and the starts.
 
     A notebook shows it as tables and players.
     """

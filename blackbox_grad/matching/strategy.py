@@ -76,6 +76,10 @@ class StrategyNumbers:
     attempts_when_good: int = 2
 
 
+#: For instruments: more samples, as their loss has many valleys.
+INSTRUMENTS = StrategyNumbers(samples=Renders(2, 5), most_samples=100)
+
+
 class Strategy(ScriptedSearcher):
     """One attempt after the other, until several in a row have failed.
 
@@ -86,8 +90,9 @@ class Strategy(ScriptedSearcher):
         space: of the settings.
         seed: of all randomness.
         limit: renders allowed.
-        start: the results at the defaults.
+        start: the results at the defaults, and then at `places`.
         numbers: of the strategy.
+        places: `[N, P]`: settings that may be near. The first attempt begins with them.
 
     Attributes:
         phase: "search", "emulation", "polish" or "lines"; "lines" includes the polish of the valleys found on them.
@@ -96,15 +101,23 @@ class Strategy(ScriptedSearcher):
     """
 
     def __init__(
-        self, space: ParameterSpace, seed: int, limit: int, start: Found, numbers: StrategyNumbers = StrategyNumbers()
+        self,
+        space: ParameterSpace,
+        seed: int,
+        limit: int,
+        start: Found,
+        numbers: StrategyNumbers = StrategyNumbers(),
+        places: FloatArray | None = None,
     ) -> None:
         super().__init__(space)
         self._seed, self._limit, self._found_at_start, self.numbers = seed, limit, start, numbers
         self.phase = "search"
         self.method, self.reason = "search", "All renders went into the search for a start."
-        self.lowest = self._start = float(start[0][0])
+        self._known = space.snap(np.concatenate([space.defaults[None], *([] if places is None else [places])]))
+        self._places, self._start = places, float(start[0][0])
+        self.lowest = float(start[0].min())
         self._enough = numbers.enough * self._start if math.isfinite(self._start) else 0.0
-        self._renders = 1
+        self._renders = len(self._known)
         self._pursuit: Pursuit | None = None
 
     def script(self) -> Script:
@@ -122,9 +135,8 @@ class Strategy(ScriptedSearcher):
         self.reason = "No gradient was estimated: settings were tried where an emulator of the effect expected a low loss."
         before, idle = math.inf, 0
         for seed in itertools.count(self._seed):
-            pursuit = Pursuit(self.space, seed)
-            if seed == self._seed:  # the first emulator knows the defaults, others nothing
-                pursuit.tell(self.space.snap(self.space.defaults)[None], *self._found_at_start)
+            pursuit = Pursuit(self.space, seed, places=self._places)
+            self._tell_starts(pursuit, leaving_out=seed - self._seed)
             yield from self._attempt(pursuit, seed)
             found = math.isfinite(self.lowest)
             idle = idle + 1 if found and not self.lowest < numbers.attempt * before else 0
@@ -132,6 +144,12 @@ class Strategy(ScriptedSearcher):
             if self.lowest <= self._enough or idle >= (numbers.attempts_when_good if good else numbers.attempts):
                 return
             before = self.lowest
+
+    def _tell_starts(self, pursuit: Pursuit, leaving_out: int) -> None:
+        """All that is known of the defaults and the starts, but for so many of the best, which earlier attempts went on from."""
+        losses, residuals = self._found_at_start
+        told = np.argsort(losses, kind="stable")[leaving_out:]
+        pursuit.tell(self._known[told], losses[told], [residuals[i] for i in told])
 
     def _attempt(self, pursuit: Pursuit, seed: int) -> Script:
         numbers, count = self.numbers, len(self.space)
@@ -175,8 +193,8 @@ class Strategy(ScriptedSearcher):
 
     def _search_lines(self, pursuit: Pursuit, lines: LineSearch, before: float) -> Script:
         """Search along the lines, then in other valleys on them."""
-        numbers, count = self.numbers, len(self.space)
-        until = self._renders + numbers.lines.of(count)
+        numbers = self.numbers
+        until = self._renders + numbers.lines.of(len(self.space))
         yield from self._drive(lines, numbers.line_proposals, lambda: self._renders < until and self.lowest > self._enough)
         for start in lines.valleys()[: numbers.valleys]:
             if pursuit.lowest <= self._enough:

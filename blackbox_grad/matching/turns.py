@@ -45,7 +45,8 @@ class Turns(ScriptedSearcher):
         space: of the settings.
         seed: of all randomness.
         limit: renders allowed.
-        start: the results at the defaults.
+        start: the results at the defaults, and then at `places`.
+        places: `[N, P]`: settings that may be near. The search begins at the best of them.
 
     Attributes:
         phase, method, reason: as those of `Strategy`.
@@ -57,13 +58,14 @@ class Turns(ScriptedSearcher):
         "No gradient was estimated: of many parameters, an emulator of the effect and a polish of what is heard took turns."
     )
 
-    def __init__(self, space: ParameterSpace, seed: int, limit: int, start: Found) -> None:
+    def __init__(self, space: ParameterSpace, seed: int, limit: int, start: Found, places: FloatArray | None = None) -> None:
         super().__init__(space)
-        self._seed, self._limit, self._renders = seed, limit, 1
+        known = space.snap(np.concatenate([space.defaults[None], *([] if places is None else [places])]))
+        self._seed, self._limit, self._renders = seed, limit, len(known)
         self.phase = "search"
-        self.best, self.lowest = space.snap(space.defaults), float(start[0][0])
-        self._residual = start[1][0]
-        self._enough = _ENOUGH * self.lowest if math.isfinite(self.lowest) else 0.0
+        best = int(np.argmin(start[0]))
+        self.best, self.lowest, self._residual = known[best], float(start[0][best]), start[1][best]
+        self._enough = _ENOUGH * float(start[0][0]) if math.isfinite(start[0][0]) else 0.0
 
     def script(self) -> Script:
         failures = turn = 0

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 #: `Progress.phase` -> what goes on. A searcher of the caller's has words of its own.
 _PHASES = {
     "search": "trying settings",
+    "starts": "trying starts",
     "emulation": "learning the effect",
     "descent": "following gradients",
     "polish": "fine-tuning",
@@ -29,11 +30,11 @@ def phase(name: str) -> str:
     return _PHASES.get(name, name)
 
 
-def searching(name: str, count: int, renders: int, excerpt: float | None, length: float) -> str:
+def searching(name: str, count: int, renders: int, excerpt: float | None, length: float, part: str = "loudest") -> str:
     """The first words about a search for `count` settings of the effect called `name`; times are in seconds."""
     if not count:
         return f"{name}: nothing is searched, as every setting is held"
-    compared = f" on the loudest {seconds(excerpt)} s of {seconds(length)} s" if excerpt and excerpt < length else ""
+    compared = f" on the {part} {seconds(excerpt)} s of {seconds(length)} s" if excerpt and excerpt < length else ""
     many = "; --only NAME or PATTERN ('Gain *') searches fewer, and comes nearer" if count > _MANY else ""
     return f"{name}: searching {count} setting{'' if count == 1 else 's'}{compared}, in at most {renders} renders{many}"
 
@@ -48,7 +49,8 @@ def distances(found: Match) -> list[tuple[str, float, float]]:
     rows = [("the whole recording", found.loss_start, found.loss)]
     if found.searched_seconds < found.audio.shape[1] / found.sample_rate and found.history:
         last = found.history[-1]
-        rows.insert(0, (f"the loudest {seconds(found.searched_seconds)} s, which were searched", last.start, last.best))
+        part = "first" if found.info.takes == "notes" else "loudest"
+        rows.insert(0, (f"the {part} {seconds(found.searched_seconds)} s, which were searched", last.start, last.best))
     return rows
 
 
@@ -74,6 +76,23 @@ def method(found: Match) -> str:
         "all settings": "method: all settings were tried",
         "search": "method: settings were tried here and there",
     }.get(found.method, f"method: {found.method}")
+
+
+def untouched(found: Match) -> str:
+    """What `loss_dry` is the distance of."""
+    return "silence" if found.info.takes == "notes" else "the whole of the input, without the effect"
+
+
+def first_recording(found: Match) -> tuple[str, str]:
+    """Title and note of what is heard before the target: the input, or an instrument at its start."""
+    if found.info.takes == "notes":
+        return "Start", "the notes with the settings that the search began at"
+    return "Input", "the recording as it is"
+
+
+def what_is_heard(found: Match) -> str:
+    """The note of what was found."""
+    return f"the {'notes' if found.info.takes == 'notes' else 'input through the effect'} at the settings found"
 
 
 def held(found: Match) -> str:

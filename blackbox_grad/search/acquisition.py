@@ -15,7 +15,7 @@ _IN_THE_BOX, _NEAR = 512, 48
 _DISTANCES = (0.3, 0.1, 0.03, 0.01, 0.003)
 
 
-def propose(emulator: Emulator, around: FloatArray, exploration: float) -> FloatArray:
+def propose(emulator: Emulator, around: FloatArray, exploration: float, more: FloatArray | None = None) -> FloatArray:
     """The settings `[P]` with the best acquisition value: the best of many candidates, improved by L-BFGS.
 
     Args:
@@ -23,6 +23,7 @@ def propose(emulator: Emulator, around: FloatArray, exploration: float) -> Float
         around: `[P]`: the best settings so far. Candidates are drawn near them and in the whole box.
         exploration: 0 for the lowest expected square of the residuals, uncertainty included. More prefers settings of which little
             is known.
+        more: `[N, P]`: more candidates.
     """
 
     def acquisition(square: Any, variance: Any) -> tuple[Any, Any, Any]:
@@ -38,6 +39,8 @@ def propose(emulator: Emulator, around: FloatArray, exploration: float) -> Float
         )
 
     candidates = _candidates(emulator, around)
+    if more is not None and len(more):
+        candidates = np.concatenate([candidates, more])
     values = acquisition(*emulator.predict(candidates))[0]
     start = int(values.argmin())
     best: FloatArray = candidates[start]

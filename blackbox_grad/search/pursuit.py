@@ -22,6 +22,9 @@ _SAME = 1e-4
 #: Mutations tried in place of a proposal that is known already.
 _TRIES = 8
 
+#: Candidates for each proposal that are crossed with places.
+_CROSSED = 256
+
 #: A pursuit searches along lines after so many proposals without success.
 PATIENCE = 24
 
@@ -51,12 +54,16 @@ class Pursuit:
         seed: of emulator and mutations.
         patience: proposals that may fail to lower the loss by a hundredth before lines are searched, as long as a `LineSearch`
             proposes any. None for no lines.
+        places: `[N, P]`: settings that make sense, such as factory presets. Their values are tried in place of single ones of the
+            best settings.
     """
 
-    def __init__(self, space: ParameterSpace, seed: int = 0, patience: int | None = PATIENCE) -> None:
+    def __init__(
+        self, space: ParameterSpace, seed: int = 0, patience: int | None = PATIENCE, places: FloatArray | None = None
+    ) -> None:
         self.emulator, self.patience = Emulator(space, seed), patience
         self._space = space
-        self._mutation = Mutation(space, seed)
+        self._mutation = Mutation(space, seed, places)
         self._last_mutation: FloatArray | None = None
         self._turn = self._explorations = 0
         self._lines: LineSearch | None = None
@@ -117,7 +124,7 @@ class Pursuit:
         if kind == "unknown":
             exploration = _EXPLORATIONS[self._explorations % len(_EXPLORATIONS)]
             self._explorations += 1
-        return self._space.snap(propose(self.emulator, best, exploration))
+        return self._space.snap(propose(self.emulator, best, exploration, self._mutation.crossed(best, _CROSSED)))
 
     def _next_kinds(self, count: int) -> list[str]:
         """Of so many proposals. Those on lines are made at once; others take the place of those that lines lack."""

@@ -36,6 +36,19 @@ def test_render_plays_a_file_or_a_note(riff: Path, tmp_path: Path, capsys: Captu
     assert (said["input"], said["seconds"], said["sample_rate"], said["channels"]) == ("the note A3", 1.5, 22050.0, 2)
 
 
+def test_match_takes_a_file_or_a_note(riff: Path, tmp_path: Path, capsys: Capture) -> None:
+    files = [tmp_path / name for name in ("riff.wav", "one.wav")]
+    for target, played in zip(files, ([riff], ["--note", "A2", "--seconds", "0.2"]), strict=True):
+        places = [riff, target] if played == [riff] else [target, *played]
+        succeed_here(capsys, "render", DX10, *places, "--set", "Octave=0.2 normalised", "--host", "in-process")
+    few = ["--only", "Octave", "--renders", "30", "--host", "in-process", "--json"]
+    for target, played in zip(files, (["--notes", riff], ["--note", "A2", "--seconds", "0.2"]), strict=True):
+        matched = json.loads(succeed_here(capsys, "match", DX10, *played, target, *few, "-o", tmp_path / "match.wav"))
+        assert matched["loss_name"] == "tones"
+        assert matched["loss"] < 0.01 * matched["loss_start"]
+        assert audio_files.read(tmp_path / "match.wav")[0].shape == audio_files.read(target)[0].shape
+
+
 def test_inspect_shows_what_goes_in_and_how_to_render_it(capsys: Capture) -> None:
     shown = succeed_here(capsys, "inspect", DX10, "--host", "in-process")
     assert "notes in, 2 out" in shown
@@ -56,7 +69,12 @@ def test_what_does_not_go_together_is_said(riff: Path, tmp_path: Path, capsys: C
     assert "reference:gain is an effect: give it an audio file, not the notes of" in said("render", "reference:gain", riff, out)
     assert "text.mid is no MIDI file, or is damaged" in said("render", DX10, tmp_path / "text.mid", out)
     assert "pitch='H4' is no note" in said("render", DX10, out, "--note", "H4")
-    assert "DX10 is an instrument, and match takes an effect" in said("match", DX10, wav, other, "--renders", "50")
+    assert "DX10 is an instrument: give match the notes" in said("match", DX10, wav, other, "--renders", "50")
+    assert "reference:gain is an effect: give match the recording" in said("match", "reference:gain", wav, "--note", "C3")
+    assert "--notes and --note stand in the place of INPUT" in said("match", DX10, wav, "--note", "C3", "--input", wav, code=2)
+    assert "--notes and --note both say what is played" in said("match", DX10, wav, "--note", "C3", "--notes", riff, code=2)
+    boxed = said("match", DX10, wav, other, "--note", "C3", code=2)
+    assert "one too many; write EFFECT TARGET" in " ".join(boxed.replace("│", " ").split())
     assert "--note stands in the place of IN" in said("render", DX10, riff, out, "--note", "C4", code=2)
     assert "--sample-rate is for notes" in said("render", "reference:gain", wav, out, "--sample-rate", "8000", code=2)
     assert not out.exists()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor
 from blackbox_grad import InProcessHost, match
 from blackbox_grad.audio_files import example
 from blackbox_grad.errors import AudioError, MissingDependencyError
-from blackbox_grad.losses import Mel, MultiResolutionSTFT, Waveform, loss_for, loss_name, loss_names
+from blackbox_grad.losses import Mel, MultiResolutionSTFT, Tones, Waveform, loss_for, loss_name, loss_names
 from blackbox_grad.testing import LOSS_LAWS, check_loss
 
 RATE = 44100.0
@@ -140,3 +142,36 @@ def test_a_function_that_is_negative_elsewhere_is_refused_there() -> None:
     loss = loss_for(lambda y, target: (target - y).sum(), TARGET, RATE)
     with pytest.raises(AudioError, match="the loss '<lambda>' is negative, -"):
         loss(TARGET[None] + 1.0)
+
+
+# tones
+
+
+def harmonics(hertz: float, slope: float) -> Tensor:
+    """A tone of so many hertz, whose harmonics fall by so many decibels an octave, `[1, T]`."""
+    time = torch.arange(22050, dtype=torch.float64) / RATE
+    waves = [n ** (-slope / 6.02) * torch.sin(2 * torch.pi * hertz * n * time + n) for n in range(1, int(12000.0 / hertz))]
+    return 0.1 * torch.stack(waves).sum(0)[None].float()
+
+
+def test_tones_hears_pitch_timbre_and_the_course_of_the_level() -> None:
+    target = harmonics(220.0, 6.0)
+    fading = target * torch.linspace(1.0, 0.0, target.shape[1])
+    others = torch.stack([harmonics(222.0, 6.0), harmonics(220.0, 9.0), fading, target])
+    pitch, timbre, course, same = loss_for("tones", target, RATE)(others).tolist()
+    assert min(pitch, timbre, course) > 0.05
+    assert same < 1e-4
+
+
+@pytest.mark.parametrize("semitones", [2, 3, 4])
+def test_a_part_of_tones_is_almost_blind_to_pitch(semitones: int) -> None:
+    """Beside another timbre, it hears less of a pitch some semitones away than a spectrum does."""
+    target, timbre, pitch = harmonics(220.0, 6.0), harmonics(220.0, 12.0), harmonics(220.0 * 2 ** (semitones / 12), 6.0)
+    tones, mel = Tones(target, RATE), Mel(target, RATE)
+
+    def ratio(features: Callable[[Tensor], Tensor]) -> float:
+        with torch.no_grad():
+            here, other, moved = (features(x[None]) for x in (target, timbre, pitch))
+        return float((moved - here).abs().mean() / (other - here).abs().mean())
+
+    assert ratio(tones.shape) < 0.8 * ratio(mel.features)

@@ -67,3 +67,24 @@ def test_mutations_repeat_with_the_seed() -> None:
     first, again, other = (Mutation(TEN, seed).mutated(point, 0.1) for seed in (4, 4, 5))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_crossovers_take_some_parameters_of_one_place() -> None:
+    random = np.random.default_rng(0)
+    point, places = random.uniform(size=10), random.uniform(size=(3, 10))
+    crossed = Mutation(TEN, seed=0, places=places).crossed(point, 200)
+    assert crossed.shape == (200, 10)
+    taken = crossed != point
+    origins = [
+        [i for i, place in enumerate(places) if np.array_equal(row[own], place[own])]
+        for row, own in zip(crossed, taken, strict=True)
+    ]
+    assert all(origins)  # nothing that neither the point nor a place has
+    assert {0, 1, 2} == {origin[0] for origin, own in zip(origins, taken, strict=True) if own.any()}
+    counts = taken.sum(1)
+    assert 1 in counts
+    assert counts.max() > 5
+
+
+def test_without_places_nothing_is_crossed() -> None:
+    assert Mutation(TEN, seed=0).crossed(np.full(10, 0.5), 8).shape == (0, 10)

@@ -1,0 +1,41 @@
+"""`make instruments`: run what is missing of the bench, and write its page."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks.instruments import page, rows
+from benchmarks.instruments.cells import cells, measure
+from benchmarks.instruments.tasks import INSTRUMENTS
+
+
+def main(
+    instruments: Annotated[str, typer.Option(help="Names, with commas between them.")] = ",".join(INSTRUMENTS),
+    seeds: Annotated[int, typer.Option(help="The most runs of each task.")] = 3,
+    processes: Annotated[int, typer.Option(help="Runs at a time.")] = 2,
+    results: Annotated[Path, typer.Option(help="The file of rows; it goes on from there.")] = rows.COMMITTED,
+    write: Annotated[Path | None, typer.Option(help="Write the results into this page, and reports beside it.")] = None,
+) -> None:
+    console = Console(stderr=True)
+    done = {(row["task"], row["method"], row["seed"]) for row in rows.read(results)}
+    wanted = cells(instruments.split(","), seeds)
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        runs = [pool.submit(measure, cell, done) for cell in wanted]
+        for number, finished in enumerate(as_completed(runs), 1):
+            row = finished.result()
+            if row is not None:
+                rows.append(results, row)
+                ratio = row["loss"] / row["default"]
+                console.print(f"{number}/{len(wanted)} {row['task']}, {row['method']}, seed {row['seed']}: {ratio:.3f}")
+    if write is not None:
+        page.write(write, rows.read(results))
+
+
+if __name__ == "__main__":
+    typer.run(main)
