@@ -37,7 +37,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all fuzz bench estimators recovery style-speed compatibility compatibility-all tutorial style-weights mutants lint format docs wheel plugins plugins-ci plugins-all browser constraints clean distclean
+.PHONY: help demo test test-all fuzz bench estimators recovery amount style-speed compatibility compatibility-all tutorial style-weights mutants lint format docs wheel plugins plugins-ci plugins-all browser constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ estimators: $(INSTALLED)-bench plugins ## measure estimators on the tasks of the
 
 recovery: $(INSTALLED)-bench plugins ## look for hidden settings with match, and write docs/measured/match-recovery.md
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/recovery.py --page docs/measured/match-recovery.md $(ARGS)
+
+amount: $(INSTALLED)-bench plugins ## measure how the sound moves with --amount, and write docs/measured/amount.md
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/amount.py $(ARGS)
 
 style-speed: $(INSTALLED)-bench plugins ## measure training and matching of style matching, and write docs/measured/style-speed.md
 	$(BIN)/python benchmarks/style_speed.py $(ARGS)

@@ -16,6 +16,7 @@ from blackbox_grad.dependencies import lazy_names, missing_dependency
 
 if TYPE_CHECKING:
     from blackbox_grad.cli.arguments import Address as Address
+    from blackbox_grad.cli.arguments import Amount as Amount
     from blackbox_grad.cli.arguments import EffectName as EffectName
     from blackbox_grad.cli.arguments import EffectPlace as EffectPlace
     from blackbox_grad.cli.arguments import HostOption as HostOption
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 #: What adapters build their commands from. Loaded at first use, as typer and rich may not be installed.
 _HOME = {
     "Address": "arguments",
+    "Amount": "arguments",
     "EffectName": "arguments",
     "EffectPlace": "arguments",
     "HostOption": "arguments",

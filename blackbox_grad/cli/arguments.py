@@ -64,6 +64,15 @@ Set: TypeAlias = Annotated[
         autocompletion=set_names,
     ),
 ]
+Amount: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        min=0.0,
+        max=1.5,
+        metavar="0..1.5",
+        help="How much of the settings: 0 is neutral, where the effect does nothing or least, 1.5 past them.",
+    ),
+]
 Preset: TypeAlias = Annotated[
     str | None,
     typer.Option(

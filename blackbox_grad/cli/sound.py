@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +14,13 @@ from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.notes import Notes
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.errors import AudioError
+from blackbox_grad.parameters.units import NUMBER_WITH_UNIT, UNITS
 
 #: Of files that hold notes, in lower case.
 MIDI_SUFFIXES = (".mid", ".midi", ".smf")
+
+#: The longest tail, seconds.
+MOST_TAIL = 600.0
 
 #: Hz of a render of notes, and seconds of one note, if nothing else is asked for.
 _RATE, _SECONDS = 44100.0, 1.0
@@ -51,9 +57,23 @@ class Sound:
             raise AudioError(f"{info.spec.address} is an effect: give it an audio file, not {self.source}")
 
 
-def placed(source: Path | None, result: Path | None, note: str | None) -> tuple[Path | None, Path]:
-    """IN and OUT of the command line; with --note there is no IN."""
-    given = [path for path in (source, result) if path is not None]
+def several(files: Sequence[Path] | None, output: str | None, note: str | None) -> tuple[list[Path], Path] | None:
+    """The files and the folder of a command line that has them; None for one file. Of `output`, a "/" at its end makes a folder."""
+    if output is None or note is not None or not files:
+        if files and len(files) > 2:
+            raise typer.BadParameter(f"{len(files)} files are given; write EFFECT IN OUT, or EFFECT IN IN … -o FOLDER")
+        return None
+    folder = os.path.isdir(output) or output.endswith(("/", os.sep))
+    if len(files) == 1 and not folder:
+        return None
+    if Path(output).suffix.lower() in audio_files.WRITTEN and not folder:
+        raise typer.BadParameter(f"-o {output} is one file, and there are {len(files)}; name a folder: -o {Path(output).stem}/")
+    return list(files), Path(output)
+
+
+def placed(files: Sequence[Path] | None, output: str | None, note: str | None) -> tuple[Path | None, Path]:
+    """IN and OUT of the command line, OUT also as `output`; with --note there is no IN."""
+    given = [*(files or []), *([] if output is None else [Path(output)])]
     if note is not None:
         if len(given) != 1:
             raise typer.BadParameter("--note stands in the place of IN; write EFFECT OUT --note C4")
@@ -78,6 +98,16 @@ def notes_of(file: Path | None, note: str | None, seconds: float | None) -> Note
     if note is not None:
         return one_note(note, seconds)
     return None if file is None else Notes.from_midi(file)
+
+
+def seconds_of(text: str, option: str) -> float:
+    """A time on the command line: "3s", "500ms", or a number of seconds."""
+    found = NUMBER_WITH_UNIT.match(text)
+    base, factor = UNITS.get(found[2].lower() or "s", ("", 0.0)) if found else ("", 0.0)
+    seconds = float(found[1]) * factor if found and base == "s" else -1.0
+    if not 0.0 <= seconds <= MOST_TAIL:
+        raise typer.BadParameter(f"{option} {text!r} must be a time from 0 to {MOST_TAIL:g} s, such as 3s or 500ms")
+    return seconds
 
 
 def sound_of(source: Path | None, note: str | None, seconds: float | None, sample_rate: float | None) -> Sound:

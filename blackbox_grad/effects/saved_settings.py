@@ -52,20 +52,20 @@ class SavedSettings:
             ParameterError: it holds no settings.
         """
         try:
-            found: Any = json.loads(text_of(path))
-            rate = found.get("sample_rate")
-            rows = tuple(
-                {**row, "name": str(row["name"]), "normalised": float(row["normalised"])} for row in found["parameters"]
-            )
-            rate = None if rate is None else float(rate)
+            return cls.of(json.loads(text_of(path)), os.fspath(path))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             if isinstance(error, BlackboxGradError):
                 raise
             raise ParameterError(
                 f"{os.fspath(path)} holds no settings; give a file that `blackbox-grad match --parameters` wrote"
             ) from error
-        address = found.get("effect") or found.get("address") or ""
-        return cls(rows, os.fspath(path), str(address), str(found.get("version") or ""), rate)
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any], source: str = "") -> SavedSettings:
+        """From what `saved_settings` returned, or a file holds."""
+        rate, address = found.get("sample_rate"), found.get("effect") or found.get("address") or ""
+        rows = tuple({**row, "name": str(row["name"]), "normalised": float(row["normalised"])} for row in found["parameters"])
+        return cls(rows, source, str(address), str(found.get("version") or ""), None if rate is None else float(rate))
 
     def fixed(self, info: EffectInfo, but: Mapping[str, float | str] | None = None) -> dict[str, float | str]:
         """Values for `EffectSpec.of(…, fixed=…)`, by name: the saved native values in the effect as it is opened now.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from blackbox_grad.inspection.examination import inspect_effect
+from blackbox_grad.inspection.neutral import Neutral, find_neutral
 from blackbox_grad.inspection.renders import InspectionProgress
 from blackbox_grad.inspection.results import Agreement, Curve, Inspection, ParameterInspection, Region
 from blackbox_grad.inspection.scanning import Scanned, scan
@@ -12,9 +13,11 @@ __all__ = [
     "Curve",
     "Inspection",
     "InspectionProgress",
+    "Neutral",
     "ParameterInspection",
     "Region",
     "Scanned",
+    "find_neutral",
     "inspect_effect",
     "scan",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from blackbox_grad.parameters.amount import blend
 from blackbox_grad.parameters.knots import Knot, Shape
 from blackbox_grad.parameters.names import plain_name
 from blackbox_grad.parameters.parameter import TOLERANCE, FloatArray, Kind, Parameter, Scale
@@ -22,6 +23,7 @@ __all__ = [
     "Scale",
     "Selection",
     "Shape",
+    "blend",
     "carried",
     "differing",
     "digits",

@@ -9,6 +9,7 @@ import typer
 
 from blackbox_grad import audio_files
 from blackbox_grad.cli import (
+    Amount,
     EffectName,
     EffectPlace,
     HostOption,
@@ -62,6 +63,7 @@ def match(
         Path | None, typer.Option(metavar="FILE", help="Write an HTML report to listen to.", show_default=False)
     ] = None,
     refine: Annotated[int, typer.Option(min=0, metavar="N", help="Renders to spend on better settings.")] = 0,
+    amount: Amount = 1.0,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the refinement.")] = 0,
     host: HostOption = None,
     json: Json = False,
@@ -72,6 +74,7 @@ def match(
     Examples:
       blackbox-grad style match Overdrive dry.wav radio.wav -o wet.wav
       blackbox-grad style match --effect Overdrive --input dry.wav --reference radio.wav -o wet.wav
+      blackbox-grad style match Overdrive dry.wav radio.wav -o wet.wav --amount 0.6
       blackbox-grad style match --model runs/delay dry.wav echo.flac --report report.html
     """
     names = {"EFFECT": effect_name, "INPUT": input_name, "REFERENCE": reference_name}
@@ -92,7 +95,7 @@ def match(
             matcher = StyleMatcher.load(model or effect or "", rendering, effect=effect)
             if refine:  # which takes a while
                 err().print(_begun(matcher, refine), soft_wrap=True)
-            found = matcher.match(audio, wanted, rate, reference_rate, refine=refine, seed=seed)
+            found = matcher.match(audio, wanted, rate, reference_rate, refine=refine, seed=seed, amount=amount)
         command, data = command_line(), found.to_json()
 
         def page(path: Path) -> None:
@@ -121,6 +124,8 @@ def _print(found: StyleMatch, interrupt: Interrupt) -> None:
         rows.add_row(row["name"], row["native"], f"{row['normalised']:.4f}")
     out().print(rows)
     say("")
+    if found.amount != 1.0:
+        say(f"amount {found.amount:g} of the settings that the network chose; 0 is where the effect does nothing, or least")
     if found.interrupted:
         say((f"Stopped by {interrupt.name}; these are the best settings so far.", "yellow"))
     say(

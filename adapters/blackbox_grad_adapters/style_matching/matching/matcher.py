@@ -17,8 +17,9 @@ from blackbox_grad import EffectSpec, Host
 from blackbox_grad.audio_files import resample
 from blackbox_grad.effects import Audio, EffectInfo, check_audio, locator_path, saved_settings
 from blackbox_grad.errors import AudioError, ParameterError
+from blackbox_grad.inspection import find_neutral
 from blackbox_grad.interrupts import deferred_interrupts
-from blackbox_grad.parameters import carried, differing
+from blackbox_grad.parameters import blend, carried, differing
 from blackbox_grad_adapters.style_matching.data.excerpts import loudest
 from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath
 from blackbox_grad_adapters.style_matching.matching.refinement import refined
@@ -52,6 +53,7 @@ class StyleMatch:
         distance, distance_before: between the encoder's traits of the reference and of the input through the effect, and of the
             dry input; 1 is usual for two parts of one recording.
         interrupted: Ctrl-C or SIGTERM ended the refinement; these are the best settings so far.
+        amount: how much of the settings that were found `p` is: 0 is neutral.
     """
 
     y: NDArray[np.float32]
@@ -63,6 +65,7 @@ class StyleMatch:
     distance: float
     distance_before: float
     interrupted: bool = False
+    amount: float = 1.0
 
     def settings(self) -> dict[str, str]:
         """The effect's own texts of the free parameters, by name."""
@@ -80,6 +83,7 @@ class StyleMatch:
             "distance": self.distance,
             "distance_before": self.distance_before,
             "interrupted": self.interrupted,
+            "amount": self.amount,
         }
 
 
@@ -176,6 +180,7 @@ class StyleMatcher:
         *,
         refine: int = 0,
         seed: int = 0,
+        amount: float = 1.0,
     ) -> StyleMatch:
         """Set the effect so that `x` sounds like `reference`.
 
@@ -185,6 +190,7 @@ class StyleMatcher:
             reference_rate: Hz, of the reference, if it differs.
             refine: renders to spend on better settings.
             seed: of the refinement.
+            amount: how much of the settings found: 0 is neutral, where the effect does nothing or least; 1.5 the most, past them.
 
         Ctrl-C or SIGTERM ends the refinement with the best settings so far; the second one raises `KeyboardInterrupt`.
 
@@ -202,6 +208,8 @@ class StyleMatcher:
         with deferred_interrupts() as interrupt:  # there are settings: they are not lost any more
             if refine:
                 p = self.refine(dry[0], goal_audio[0], p[0], refine, seed)[None]
+            if amount != 1.0:
+                p = self._blended(p, amount)
             with torch.no_grad():
                 goal = self.encoder.traits(goal_audio)
                 distances = [
@@ -223,10 +231,18 @@ class StyleMatcher:
             distance=distances[0],
             distance_before=distances[1],
             interrupted=interrupt.pressed,
+            amount=amount,
         )
 
     def _resampled(self, audio: Audio, rate: float) -> Audio:
         return audio if rate == self.encoder.sample_rate else resample(audio, rate, self.encoder.sample_rate)
+
+    def _blended(self, p: Tensor, amount: float) -> Tensor:
+        """`[1, P]`: so much of these settings."""
+        effect = self.path.effect
+        liked = p[0].double().numpy()
+        neutral = find_neutral(effect.host, effect.info, liked)
+        return torch.from_numpy(blend(effect.parameter_space, neutral.point, liked, amount)).to(p)[None]
 
     def _at(self, rate: float) -> EffectPath:
         """The path at another sample rate (Hz)."""
