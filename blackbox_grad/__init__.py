@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from blackbox_grad.estimators import FiniteDifference as FiniteDifference
     from blackbox_grad.estimators import Inspected as Inspected
     from blackbox_grad.estimators import Problem as Problem
+    from blackbox_grad.estimators import Segments as Segments
     from blackbox_grad.estimators import StraightThrough as StraightThrough
     from blackbox_grad.hosts import Host as Host
     from blackbox_grad.hosts import InProcessHost as InProcessHost
@@ -91,6 +92,7 @@ _HOME = {
     "ProcessPool": "hosts",
     "Renderer": "layer",
     "SPSA": "estimators",
+    "Segments": "estimators",
     "StraightThrough": "estimators",
     "chain": "effects",
     "default_host": "hosts",

@@ -17,6 +17,7 @@ from blackbox_grad.estimators.finite_difference import FiniteDifference
 from blackbox_grad.estimators.inspected import Inspected
 from blackbox_grad.estimators.lti import LTI
 from blackbox_grad.estimators.problem import Problem, ProblemEffect, ProblemLoss
+from blackbox_grad.estimators.segments import Segments
 from blackbox_grad.estimators.spsa import SPSA
 from blackbox_grad.estimators.steps import USUAL_STEP, Step, check_step, check_steps, reach
 from blackbox_grad.estimators.straight_through import StraightThrough
@@ -36,6 +37,7 @@ __all__ = [
     "ProblemEffect",
     "ProblemLoss",
     "Promises",
+    "Segments",
     "Step",
     "StraightThrough",
     "check_step",

@@ -35,6 +35,8 @@ class Promises:
         probes: probes of each item.
         exact_audio: `Estimate.audio` is exact for effects that are linear and time-invariant, and `EstimatorError` is raised for
             others.
+        segments: for curves, it is exact on effects that are affine in their settings and forget within `memory` seconds, an
+            attribute of the estimator; probes are then as many as there are groups of knots, at most `samples`.
     """
 
     exact_degree: int = 0
@@ -42,6 +44,7 @@ class Promises:
     order: int | None = None
     probes: int | None = None
     exact_audio: bool = False
+    segments: bool = False
 
 
 class Estimator(Protocol):

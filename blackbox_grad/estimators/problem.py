@@ -23,6 +23,9 @@ ProbeSounds: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
 #: `[B, C, T] -> [B]`
 LossOf: TypeAlias = Callable[[Tensor], Tensor]
 
+#: `[K, B, P], [S + 1] -> [K, B, S]`
+Segments: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
 #: `f(x: [N, C, T], p: [N, P]) -> [N, C, T]`
 Render: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
@@ -40,17 +43,25 @@ class ProblemEffect:
         find_cotangent: what `cotangent` calls.
         render: what the effect makes of other audio: `[N, C, T], [N, P] -> [N, C, T]`, any `N` and `T`, the `C` of `input`. Each
             of the `N` items is one render; an item is NaN where the effect gave NaN or infinity.
+        sample_rate: Hz; None if nobody knows it.
+        find_segments: what `Problem.probe_segments` calls; None where probes cannot be taken apart.
     """
 
     input: Tensor
     output: Tensor = field(repr=False)
     find_cotangent: Callable[[], Tensor] = field(repr=False)
     render: Render = field(repr=False)
+    sample_rate: float | None = None
+    find_segments: Segments | None = field(default=None, repr=False)
 
     @functools.cached_property
     def cotangent(self) -> Tensor:
         """`ȳ: [B, C, T]`; for a loss probe the gradient of the loss at the forward render."""
         return self.find_cotangent()
+
+    def products(self, bounds: Tensor) -> Tensor:
+        """`⟨ȳ, f(x, point)⟩` of each segment, `[S + 1] -> [B, S]`, from the forward render."""
+        return segments_of(self.output, self.cotangent, bounds)
 
 
 @dataclass
@@ -126,6 +137,28 @@ class Problem:
         self.seen.append(values)
         return values
 
+    def probe_segments(self, points: Tensor, bounds: Tensor) -> Tensor:
+        """Cotangent probes in segments of the audio: `⟨ȳ, f(x, p)⟩` from sample `bounds[s]` to `bounds[s + 1]`.
+
+        They are cotangent probes also where the loss is probed: their differences are those of the loss for small steps only.
+
+        Args:
+            points: `[K, B, P] in [0, 1]`.
+            bounds: `[S + 1] int64`, samples, in order.
+
+        Returns:
+            `[K, B, S] float64`, from `K·B` renders; NaN where the effect gave NaN or infinity.
+        """
+        if self.effect is None or self.effect.find_segments is None:
+            raise EstimatorError("the probes of this problem have no segments: there is no effect behind it")
+        points = self._counted(points)
+        if not len(points):
+            return points.new_zeros(0, self.batch, len(bounds) - 1)
+        parts = self.effect.find_segments(points, bounds)
+        if self.loss is None:
+            self.seen.append(parts.sum(dim=-1))
+        return parts
+
     @property
     def flat(self) -> bool:
         """Whether no probe differs from `value`, those that are not finite aside."""
@@ -180,7 +213,7 @@ class Problem:
             space=self.space.select(names),
             evaluate=lambda points: self.probe(whole(points)),
             find_value=lambda: self.value,
-            effect=None if self.effect is None else replace(self.effect, render=_no_render),
+            effect=None if self.effect is None else replace(self.effect, render=_no_render, find_segments=None),
             loss=None if loss is None else replace(loss, find_sounds=lambda points: self.probe_sounds(whole(points))),
             probes=0,
             seen=[],
@@ -216,15 +249,26 @@ class Problem:
         return cls(point, space, generator, evaluate, lambda: evaluate(point[None])[0])
 
     @classmethod
-    def of_effect(cls, effect: Render, audio: Tensor, point: Tensor, cotangent: Tensor, seed: int = 0) -> Problem:
-        """A problem with an effect written in torch, to try an estimator of the audio's gradient on.
+    def of_effect(
+        cls,
+        effect: Render,
+        audio: Tensor,
+        point: Tensor,
+        cotangent: Tensor,
+        seed: int = 0,
+        space: ParameterSpace | None = None,
+        sample_rate: float | None = None,
+    ) -> Problem:
+        """A problem with an effect written in torch, to try an estimator on that looks at audio, or at segments of it.
 
         Args:
             effect: `f(x: [B, C, T], p: [B, P]) -> [B, C, T]`.
             audio: `x: [B, C, T]`.
-            point: `[B, P]` in [0, 1]; all parameters are continuous.
+            point: `[B, P]` in [0, 1].
             cotangent: `ȳ: [B, C, T]`.
             seed: of the generator.
+            space: kinds of the parameters; all continuous by default.
+            sample_rate: Hz, if it matters.
 
         >>> x, p, weight = torch.ones(1, 1, 8), torch.tensor([[0.5]]), torch.ones(1, 1, 8)
         >>> Problem.of_effect(lambda x, p: x * p[:, :, None], x, p, weight).value
@@ -237,8 +281,19 @@ class Problem:
         def product(p: Tensor) -> Tensor:
             return (render(audio, p).double() * cotangent.double()).sum((-2, -1))
 
-        problem = cls.of_function(lambda points: torch.stack([product(p) for p in points]), point, seed=seed)
-        return replace(problem, effect=ProblemEffect(audio, render(audio, problem.point), lambda: cotangent, render))
+        def segments(points: Tensor, bounds: Tensor) -> Tensor:
+            return torch.stack([segments_of(render(audio, p), cotangent, bounds) for p in points])
+
+        problem = cls.of_function(lambda points: torch.stack([product(p) for p in points]), point, space, seed)
+        known = render(audio, problem.point)
+        return replace(problem, effect=ProblemEffect(audio, known, lambda: cotangent, render, sample_rate, segments))
+
+
+def segments_of(output: Tensor, cotangent: Tensor, bounds: Tensor) -> Tensor:
+    """`⟨ȳ, y⟩` of each segment: two `[B, C, T]`, `[S + 1] -> [B, S] float64`."""
+    y, weights = (audio.detach().cpu().double() for audio in (output, cotangent))
+    sums = torch.nn.functional.pad((y * weights).sum(dim=1).cumsum(dim=1), (1, 0))
+    return sums[:, bounds].diff(dim=1)
 
 
 def _no_render(audio: Tensor, points: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from blackbox_grad.errors import BlackboxGradError
 from blackbox_grad.hosts.answering import answered
 from blackbox_grad.hosts.limits import check_memory, errors_of, limits_named
 from blackbox_grad.hosts.opened import OpenedEffects
-from blackbox_grad.hosts.rendering import check_batch, ignore_overflow, probe_value, render_into
+from blackbox_grad.hosts.rendering import check_batch, check_bounds, ignore_overflow, probe_segments, probe_value, render_into
 from blackbox_grad.parameters.parameter import FloatArray
 
 
@@ -77,6 +77,22 @@ class InProcessHost:
                 with _named(effect, item, points[index]):
                     products[index] = probe_value(effect, audio[item], values[index], cotangent[item])
         self._count(np.isfinite(products))
+        return products
+
+    def probe_segments(
+        self, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio, bounds: NDArray[np.int64]
+    ) -> FloatArray:
+        with self._lock, ignore_overflow():
+            effect = self._get(spec)
+            check_batch(effect, audio, points, cotangent)
+            check_bounds(effect, bounds, audio.shape[-1])
+            products = np.empty((*points.shape[:-1], len(bounds) - 1))
+            values = effect.parameters.complete_all(points)
+            for index in np.ndindex(products.shape[:-1]):
+                item = index[-1]
+                with _named(effect, item, points[index]):
+                    probe_segments(effect, audio[item], values[index], cotangent[item], bounds, products[index])
+        self._count(np.isfinite(products.sum(axis=-1)))
         return products
 
     def _count(self, finite: NDArray[np.bool_]) -> None:

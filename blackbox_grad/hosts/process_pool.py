@@ -18,7 +18,7 @@ from blackbox_grad.hosts.call import Call
 from blackbox_grad.hosts.dispatch import opened, render
 from blackbox_grad.hosts.limits import errors_of
 from blackbox_grad.hosts.members import Members
-from blackbox_grad.hosts.rendering import check_batch
+from blackbox_grad.hosts.rendering import check_batch, check_bounds
 from blackbox_grad.hosts.shared_memory import SharedMemory
 from blackbox_grad.hosts.table import Layout, Mode
 from blackbox_grad.parameters.parameter import FloatArray
@@ -113,6 +113,19 @@ class ProcessPool:
                 lent(shared)
             return self._call("probe", spec, memory, audio, points, shared).reshape(points.shape[:-1])
 
+    def probe_segments(
+        self, spec: EffectSpec, audio: Audio, points: FloatArray, cotangent: Audio, bounds: NDArray[np.int64]
+    ) -> FloatArray:
+        check_batch(self.open(spec), audio, points, cotangent)
+        check_bounds(self.open(spec), bounds, audio.shape[-1])
+        memory = self._own_members().memory
+        with errors_of(spec), memory.lending() as lent:
+            shared = memory.share(cotangent)
+            if shared is not cotangent:
+                lent(shared)
+            parts = self._call("probe", spec, memory, audio, points, shared, bounds)
+            return parts.reshape(*points.shape[:-1], len(bounds) - 1)
+
     def close(self) -> None:
         members = self._own_members()
         with members.free:  # no host is started once it has begun
@@ -134,11 +147,21 @@ class ProcessPool:
     # one call: copy the input, have it rendered, return the results
 
     def _call(
-        self, mode: Mode, spec: EffectSpec, memory: SharedMemory, audio: Audio, points: FloatArray, other: Audio
+        self,
+        mode: Mode,
+        spec: EffectSpec,
+        memory: SharedMemory,
+        audio: Audio,
+        points: FloatArray,
+        other: Audio,
+        bounds: NDArray[np.int64] | None = None,
     ) -> FloatArray:
+        """`[N]`, a value of each render; with `bounds: [S + 1]` `[N, S]`, one of each segment."""
         info = self.open(spec)
         probes, batch, parameters = points.shape
-        layout = Layout(mode, probes, batch, audio.shape[1], audio.shape[2], parameters)
+        layout = Layout(
+            mode, probes, batch, audio.shape[1], audio.shape[2], parameters, 0 if bounds is None else len(bounds) - 1
+        )
         members = self._own_members()
         limits = self.open_limit, self.time_limit
         with memory.lending() as lent:
@@ -146,6 +169,7 @@ class ProcessPool:
             table = layout.table(block.data)
             table.points[...] = points
             table.taken[...] = table.done[...] = 0
+            table.bounds[...] = 0 if bounds is None else bounds
             shared = memory.share(audio)
             if shared is not audio:
                 lent(shared)
@@ -153,7 +177,7 @@ class ProcessPool:
         with members.free:
             self.renders += layout.renders
             self.nonfinite += int(np.isnan(table.values).sum())
-        return table.values.copy()
+        return table.values.copy() if bounds is None else table.parts.copy()
 
     def _own_members(self) -> Members:
         """After a fork the hosts belong to the parent: the child starts its own."""

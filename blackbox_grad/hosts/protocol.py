@@ -21,8 +21,10 @@ class Host(Protocol):
     Over the host's life, `renders` counts its renders, and `nonfinite` counts those with NaN or infinity.
 
     Two attributes are optional. `closed`: whether it was closed; the default host is then replaced. `hosts`: how many renders it
-    makes at once. And a method: `ask(spec, question, arguments)` has an effect answer one of `answering.QUESTIONS`, as for its
-    presets. `blackbox_grad.testing.check_host` tests these promises.
+    makes at once. And two methods: `ask(spec, question, arguments)` has an effect answer one of `answering.QUESTIONS`, as for its
+    presets; `probe_segments(spec, audio, points, cotangent, bounds)` gives the cotangent probes of each part of the audio, from
+    sample `bounds[s]` to `bounds[s + 1]`, `[K, B, S] float64`; without it whole renders travel.
+    `blackbox_grad.testing.check_host` tests these promises.
     """
 
     renders: int

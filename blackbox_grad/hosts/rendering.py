@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import EffectInfo, SelectedEffect
@@ -55,6 +57,30 @@ def probe_value(effect: SelectedEffect, audio: Audio, values: FloatArray, cotang
     """`⟨ȳ, f(x, p)⟩`; NaN if the render is not finite."""
     value = inner_product(effect.render_at(audio, values), cotangent)
     return value if np.isfinite(value) else np.nan
+
+
+def probe_segments(
+    effect: SelectedEffect, audio: Audio, values: FloatArray, cotangent: Audio, bounds: NDArray[np.int64], out: FloatArray
+) -> float:
+    """`⟨ȳ, f(x, p)⟩` of each part of the audio from `bounds[s]` to `bounds[s + 1]`, into `out: [S]`; their sum.
+
+    NaN, all of them, if the render is not finite.
+    """
+    y = effect.render_at(audio, values)
+    for s, (begins, ends) in enumerate(itertools.pairwise(bounds.tolist())):
+        out[s] = inner_product(y[:, begins:ends], cotangent[:, begins:ends])
+    total = float(out.sum())
+    if not np.isfinite(total):
+        out[:] = total = np.nan
+    return total
+
+
+def check_bounds(effect: EffectInfo | SelectedEffect, bounds: NDArray[np.int64], samples: int) -> None:
+    """Raise `AudioError` unless `bounds: [S + 1]` are samples of the audio in order."""
+    if bounds.ndim != 1 or len(bounds) < 2 or bounds.dtype.kind != "i" or bounds[0] < 0 or bounds[-1] > samples:
+        raise AudioError(f"{effect.spec.address}: bounds of segments must be samples from 0 to {samples}, got {bounds}")
+    if (np.diff(bounds) < 0).any():
+        raise AudioError(f"{effect.spec.address}: bounds of segments must be in order, got {bounds}")
 
 
 def check_batch(effect: EffectInfo | SelectedEffect, audio: Audio, points: FloatArray, cotangent: Audio | None = None) -> None:

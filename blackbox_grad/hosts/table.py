@@ -26,6 +26,7 @@ class Layout:
     channels: int
     samples: int
     parameters: int
+    segments: int = 0
 
     @property
     def renders(self) -> int:
@@ -46,6 +47,8 @@ class Layout:
             "values": ((self.renders,), np.float64),
             "taken": ((self.renders,), np.int32),
             "done": ((self.renders,), np.uint8),
+            "bounds": ((self.segments + 1,), np.int64),
+            "parts": ((self.renders, self.segments), np.float64),
         }
 
     def _offsets(self) -> tuple[dict[str, int], int]:
@@ -76,9 +79,13 @@ class Table:
         values: `[N]`: the value of a probe; 0 for a render, or NaN where its audio is not finite.
         taken: `[N]`: 0, or the number of the host that has begun render `i`.
         done: `[N]`: 1 when render `i` has its result.
+        bounds: `[S + 1]`, samples: where the `S` segments of a probe begin and end; of other calls it has no meaning.
+        parts: `[N, S]`: the value of each segment of a probe.
     """
 
     points: FloatArray
     values: FloatArray
     taken: NDArray[np.int32] = field(repr=False)
     done: NDArray[np.uint8] = field(repr=False)
+    bounds: NDArray[np.int64] = field(repr=False)
+    parts: FloatArray = field(repr=False)

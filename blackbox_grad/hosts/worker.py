@@ -30,7 +30,7 @@ from blackbox_grad.hosts.limits import OUT_OF_SOMETHING, remedy
 from blackbox_grad.hosts.messages import Ask, Attachments, Open, Run, Subject, Tidy
 from blackbox_grad.hosts.opened import OpenedEffects
 from blackbox_grad.hosts.recent import Recent
-from blackbox_grad.hosts.rendering import ignore_overflow, probe_value, render_into
+from blackbox_grad.hosts.rendering import ignore_overflow, probe_segments, probe_value, render_into
 from blackbox_grad.hosts.shared_memory import Block
 from blackbox_grad.hosts.table import Table
 
@@ -196,6 +196,9 @@ class Worker:
                     with _alarm(work.time_limit):
                         if layout.mode == "render":
                             result = render_into(effect, audio[item], values[probe, item], other[probe, item])
+                        elif layout.segments:
+                            part = values[probe, item], other[item], table.bounds, table.parts[index]
+                            result = probe_segments(effect, audio[item], *part)
                         else:
                             result = probe_value(effect, audio[item], values[probe, item], other[item])
                     table.values[index] = result

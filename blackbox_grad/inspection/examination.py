@@ -17,13 +17,14 @@ from blackbox_grad.hosts.default import opened_host
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.inspection import audible, one_parameter, whole
 from blackbox_grad.inspection.effort import COARSEST, FULL, LOOK, Budget, Effort
+from blackbox_grad.inspection.memory import memory
 from blackbox_grad.inspection.renders import InspectionProgress, LimitMet, Renders
 from blackbox_grad.inspection.results import Inspection, ParameterInspection
 from blackbox_grad.parameters.parameter import Parameter
 from blackbox_grad.parameters.space import Selection
 
 #: Increases when measurements change, so that cached results of older code are not used.
-_METHOD = 3
+_METHOD = 4
 
 #: Libraries whose version may change what an effect does.
 _LIBRARIES = ("blackbox-grad", "pedalboard", "dawdreamer")
@@ -75,8 +76,8 @@ def inspect_effect(
         options: passed to the backend.
     """
     spec = as_spec(effect, sample_rate, parameters, **options)
-    memory, key, stamp = JsonCache("inspections"), spec.key, _stamp(spec)
-    known = None if again else _remembered(memory.get(key, stamp))
+    cache, key, stamp = JsonCache("inspections"), spec.key, _stamp(spec)
+    known = None if again else _remembered(cache.get(key, stamp))
     if known is not None and (not known.stopped or (known.time_limit >= time_limit and known.render_limit >= render_limit)):
         return known
     with contextlib.ExitStack() as stack:
@@ -85,7 +86,7 @@ def inspect_effect(
             alone = stack.enter_context(opened_host("processes:hosts=1", time_limit=_TIME_LIMIT))
         found = _examined(Renders(spec, renderer, alone, time_limit, render_limit, on_progress))
     if found.stopped != "interrupted":
-        memory.put(key, stamp, found.to_json())
+        cache.put(key, stamp, found.to_json())
     return found
 
 
@@ -158,6 +159,8 @@ def _stages(renders: Renders, found: Inspection) -> Iterator[Inspection]:
 
     # look at every parameter before refining the first: if time runs out, the looks matter more. The most audible ones come first
     order = heard.order()
+    found = replace(found, memory=memory(renders, order))
+    yield found
     space, signals, budget = renders.space, len(renders.signals), Budget(renders)
     efforts = list[Effort]()
     looked: dict[int, one_parameter.Looked] = {}

@@ -138,6 +138,13 @@ class Renders:
         y[~finite] = 0.0
         return y, finite
 
+    def of(self, spec: EffectSpec, points: FloatArray) -> tuple[Audio, NDArray[np.bool_]]:
+        """Render the first signal by another recipe of the effect, at its points `[K, P]`: `[K, C, T]`, and which are finite."""
+        self._charge(len(points))
+        y, finite = self.host.render_batch(spec, self.signals[:1], points[:, None])
+        self.tell()
+        return y[:, 0], finite[:, 0]
+
     def _charge(self, count: int) -> None:
         if self.seconds > self.time_limit:
             raise LimitMet("time")

@@ -128,6 +128,8 @@ class Inspection:
         nonfinite, silent: share of random settings without usable sound.
         loud: share of random settings whose peak is more than 60 dB above that of the input.
         bad_settings: one of them, name -> normalised.
+        memory: seconds after a change of a setting for which it is heard, of the parameter where that is longest; infinite if to
+            the end of the test signal. None: its settings cannot move, or nothing is heard.
         renders, seconds: what the inspection cost.
         stopped: why it ended early; empty if everything was measured.
         time_limit, render_limit: what it was allowed.
@@ -148,6 +150,7 @@ class Inspection:
     silent: float | None = None
     loud: float | None = None
     bad_settings: tuple[tuple[str, float], ...] = ()
+    memory: float | None = None
     renders: int = 0
     seconds: float = 0.0
     stopped: Stopped = ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from blackbox_grad.inspection.results import Inspection, ParameterInspection
 
 
@@ -19,6 +21,7 @@ def facts(found: Inspection) -> dict[str, str]:
         "latency": _latency(found),
         "one second of audio": _cost(found.seconds_per_second),
         "random settings": _failures(found),
+        **({} if found.memory is None else {"a change is heard": _memory(found.memory)}),
         "this inspection": f"{found.renders} renders, {found.seconds:.1f} s",
         **{f"note {n}": note for n, note in enumerate(found.notes, 1)},
     }
@@ -45,6 +48,12 @@ def _cost(seconds: float | None) -> str:
     return (
         "too slow to measure" if seconds is None else f"{1000 * seconds:.3g} ms ({1 / max(seconds, 1e-9):.0f} times real time)"
     )
+
+
+def _memory(seconds: float) -> str:
+    if math.isinf(seconds):
+        return "to the end of the test signal: knots of curves are probed one by one"
+    return f"for {1000 * seconds:.3g} ms more: curves are learnt from probes of many knots at once"
 
 
 def _failures(found: Inspection) -> str:

@@ -22,7 +22,7 @@ from blackbox_grad.effects.switches import named
 from blackbox_grad.errors import AudioError, DeadParameterWarning, EstimatorError, NonFiniteAudioError, ParameterError
 from blackbox_grad.estimators.base import Estimate, Estimator
 from blackbox_grad.estimators.by_name import estimator as find_estimator
-from blackbox_grad.estimators.problem import LossOf, Probe, Problem, ProblemEffect, ProblemLoss
+from blackbox_grad.estimators.problem import LossOf, Probe, Problem, ProblemEffect, ProblemLoss, segments_of
 from blackbox_grad.hosts.by_name import host as find_host
 from blackbox_grad.hosts.default import default_host
 from blackbox_grad.hosts.protocol import Host
@@ -228,7 +228,7 @@ class Renderer:
                 products = [inner_product(a, b) for a, b in zip(_audio_array(y), weights(), strict=True)]
             return torch.tensor(products, dtype=torch.float64)
 
-        return self._problem(x, p, y, finite, value, cotangent, generator, evaluate)
+        return self._problem(x, p, y, finite, value, cotangent, generator, evaluate, shared)
 
     @in_own_work
     def loss_problem(
@@ -275,7 +275,7 @@ class Renderer:
         cotangent = functools.cache(cotangent)  # a graph can be differentiated once
         recordings = [t.detach() for t in targets if t.shape == y.shape and t.is_floating_point()]
         part = ProblemLoss(next(iter(recordings), None), tuple(t.detach() for t in targets), loss_of, sounds)
-        return self._problem(x, p, y, finite, lambda: losses, cotangent, generator, evaluate or values, part)
+        return self._problem(x, p, y, finite, lambda: losses, cotangent, generator, evaluate or values, shared, part)
 
     def _problem(
         self,
@@ -287,6 +287,7 @@ class Renderer:
         cotangent: Callable[[], Tensor],
         generator: torch.Generator,
         evaluate: Probe,
+        shared: Callable[[], Audio],
         loss: ProblemLoss | None = None,
     ) -> Problem:
         def counted(points: Tensor) -> Tensor:
@@ -302,8 +303,26 @@ class Renderer:
             found = torch.where(finite, value().cpu().double(), torch.nan)  # the loss of silence says nothing about the effect
             return self.averages.value(found, counted, self.points(p))
 
-        effect = ProblemEffect(x, _nan_where_not(y.detach(), finite), cotangent, rendered)
+        def segments(points: Tensor, bounds: Tensor) -> Tensor:
+            return self._segments(shared(), points, self.share(cotangent()), bounds)
+
+        output = _nan_where_not(y.detach(), finite)
+        effect = ProblemEffect(x, output, cotangent, rendered, self.info.sample_rate, segments)
         return Problem(self.points(p), self.space, generator, mean, known, effect, loss)
+
+    def _segments(self, audio: Audio, points: Tensor, cotangent: Audio, bounds: Tensor) -> Tensor:
+        """`[K, B, S]`: where the host takes no products of segments, from whole renders, one probe of each item at a time."""
+        probe = getattr(self.host, "probe_segments", None)
+        if probe is not None:
+            parts = torch.from_numpy(probe(self.spec, audio, points.numpy(), cotangent, bounds.numpy()))
+        else:
+            rendered = (self.host.render_batch(self.spec, audio, point.numpy()) for point in points)
+            weights = torch.from_numpy(cotangent)
+            parts = torch.stack(
+                [segments_of(_nan_where_not(torch.from_numpy(y), torch.from_numpy(f)), weights, bounds) for y, f in rendered]
+            )
+        self._counted(parts.sum(dim=-1))
+        return parts
 
     def _counted(self, values: Tensor) -> Tensor:
         self.nonfinite += int(torch.isnan(values).sum())

@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from blackbox_grad.effects.curves import Curves
 from blackbox_grad.errors import EstimatorError
 from blackbox_grad.estimators.base import Estimator, Promises
 from blackbox_grad.estimators.by_name import estimator as find_estimator
 from blackbox_grad.estimators.problem import Problem
+from blackbox_grad.parameters.knots import Knot, Shape
 from blackbox_grad.parameters.parameter import Parameter
 from blackbox_grad.parameters.space import ParameterSpace
 from blackbox_grad.testing.examination import CheckFailed
@@ -307,6 +310,69 @@ def _exact_audio(estimator: Estimator, parameters: int) -> bool:
     return True
 
 
+def _knots_are_told_apart(estimator: Any, parameters: int) -> bool:
+    """Exact on a filter of known memory with two moving gains and a constant one, all knots in few probes."""
+    if not promises(estimator, parameters).segments:
+        return False
+    shapes: tuple[Shape, ...] = ("linear", "held")
+    for shape in shapes:
+        function, space, memory, groups = _filter_that_moves(shape)
+        point = 0.2 + 0.6 * torch.rand(2, len(space), generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+        x, cotangent = torch.randn(2, 2, 1, _SAMPLES, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+        free = point.clone().requires_grad_()
+        (expected,) = torch.autograd.grad((function(x, free) * cotangent).sum(), free)
+        other = copy.deepcopy(estimator)
+        other.memory, other.samples = memory, 10**6
+        problem = Problem.of_effect(function, x, point, cotangent, space=space, sample_rate=_RATE)
+        error = float((other.estimate(problem).gradient - expected).norm() / expected.norm())
+        if not error < 1e-6:
+            raise CheckFailed(
+                f"{estimator!r}: declared exact for {shape} curves of affine effects; the relative error is {error:g}"
+            )
+        if problem.probes != groups:
+            raise CheckFailed(f"{estimator!r}: {problem.probes} probes for {shape} curves of which {groups} suffice")
+        # with fewer probes it is right on average
+        draws = 400
+        other.samples, wide = 3, (t.repeat(draws, *(1,) * (t.ndim - 1)) for t in (x[:1], point[:1], cotangent[:1]))
+        audio, points, weights = wide
+        problem = Problem.of_effect(function, audio, points, weights, space=space, sample_rate=_RATE)
+        found = other.estimate(problem).gradient
+        off = (found.mean(0) - expected[0]).abs()
+        if (off > _SCORE * found.std(0) / math.sqrt(draws) + 1e-8).any():
+            raise CheckFailed(
+                f"{estimator!r}: with 3 probes, the mean of {draws} estimates for {shape} curves is off by {off.tolist()}"
+            )
+    return True
+
+
+#: Hz and samples of the effect of that law, and knots of its curves.
+_RATE, _SAMPLES, _KNOTS = 100.0, 120, 8
+
+
+def _filter_that_moves(shape: Shape) -> tuple[Callable[[Tensor, Tensor], Tensor], ParameterSpace, float, int]:
+    """`f(x, p)`, affine in its settings; its parameters, its memory in seconds, and the groups of knots that can be told apart."""
+    curves = Curves((), _KNOTS, _SAMPLES / _RATE, shape)
+    knots = [
+        Parameter(f"{name}{at}", knot=Knot(name, float(t), shape))
+        for name in "ab"
+        for at, t in zip(curves.names, curves.times, strict=True)
+    ]
+    space = ParameterSpace([*knots, Parameter("c")])
+    weights = torch.from_numpy(
+        curves.at_blocks(np.eye(_KNOTS), _SAMPLES, 1, _RATE)
+    )  # [M, T]: what each knot adds to each sample
+    response = torch.exp(-torch.arange(20, dtype=torch.float64) / 5.0)
+
+    def filtered(x: Tensor, p: Tensor) -> Tensor:
+        a, b, c = p[:, :_KNOTS] @ weights, p[:, _KNOTS:-1] @ weights, p[:, -1:]
+        inside = torch.nn.functional.pad(x * a[:, None], (len(response) - 1, 0))
+        wet = torch.nn.functional.conv1d(inside, response.flip(0)[None, None])
+        return wet + x * b[:, None] + x * c[:, None]
+
+    stride = math.ceil((len(response) - 1) / _RATE / curves.spacing - 0.1) + (2 if shape == "linear" else 1)
+    return filtered, space, (len(response) - 1) / _RATE, 2 * stride + 1
+
+
 ESTIMATOR_LAWS = (
     EstimatorLaw("the gradient is finite and probes stay in the box", _finite_and_inside),
     EstimatorLaw("equal seeds give equal gradients", _equal_seeds),
@@ -318,5 +384,6 @@ ESTIMATOR_LAWS = (
     EstimatorLaw("items of a batch are independent", _items_independent),
     EstimatorLaw("probes that are not finite are left out", _nonfinite_survived),
     EstimatorLaw("stepped parameters are probed at whole levels", _whole_levels),
+    EstimatorLaw("the knots of curves are told apart", _knots_are_told_apart),
     EstimatorLaw("its audio gradient is exact for filters, and an error for others", _exact_audio),
 )
