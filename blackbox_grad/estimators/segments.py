@@ -87,7 +87,7 @@ class Segments:
             controls, moving = [Row("", i) for i in range(problem.count)], []
         elif self.memory is None:
             self.memory = memory_of(problem, moving)
-        groups = _groups(controls, self.memory or 0.0)
+        groups = groups_of(controls, self.memory or 0.0)
         drawn = self._draw(problem, len(groups))  # [K, B]
         down, up = reach(problem, self.step)
         even = torch.isclose(up, -down, rtol=1e-6, atol=0.0)
@@ -128,7 +128,8 @@ def stride_of(row: Row, memory: float) -> int:
     return len(row.seconds) if math.isinf(memory) else min(len(row.seconds), math.ceil(memory / spacing - _SLIGHT) + beside)
 
 
-def _groups(controls: Sequence[Row], memory: float) -> list[Group]:
+def groups_of(controls: Sequence[Row], memory: float) -> list[Group]:
+    """The parameters that are moved together, for a memory in seconds: no two of a group are heard at the same time."""
     groups = []
     segments = max(len(row.seconds) for row in controls)
     for row in controls:

@@ -22,6 +22,7 @@ from blackbox_grad.hosts.default import default_host, opened_host
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.interrupts import Interrupt, deferred_interrupts
 from blackbox_grad.losses.by_name import Loss, loss_for, loss_name
+from blackbox_grad.matching.curve_search import CurveSearch
 from blackbox_grad.matching.descent import Descent
 from blackbox_grad.matching.driver import Driver
 from blackbox_grad.matching.leaving_out import without_silent
@@ -61,6 +62,8 @@ def match(
     **options: Any,
 ) -> Match:
     """Find the settings with which `effect` turns `audio` into `target`, or with which an instrument plays it.
+
+    Of `Automated(effect, …)` it finds the curves: on the whole recording, each knot by what is heard around it.
 
     Args:
         effect: an address, or a spec, which has its own `sample_rate`, `parameters`, `fixed` and options.
@@ -111,7 +114,8 @@ def match(
     if not (isinstance(seed, int) and abs(seed) < 2**63):
         raise EstimatorError(f"match: seed={seed!r} must be a whole number of 63 bits")
     spec = as_spec(effect, sample_rate, parameters, fixed, **options)
-    compared = comparison(audio, target, spec.sample_rate, excerpt)
+    # a curve is on the time of the whole recording
+    compared = comparison(audio, target, spec.sample_rate, None if spec.curves else excerpt)
     descent = None if estimator is None else Descent(find_estimator(estimator, spec), probe_kind)
     # a host that is made here is closed here
     with opened_host(default_host() if host is None else host) as rendering:
@@ -132,7 +136,9 @@ def match(
             reference = loss_for(loss, torch.from_numpy(compared.excerpt), spec.sample_rate)
             objective = Objective(spec, rendering, compared.searched, reference, compared.lead, renders - kept)
             driver = Driver(objective, renders, on_progress)
-            method = Method(descent, searcher, places, INSTRUMENTS if isinstance(audio, Notes) else StrategyNumbers())
+            numbers = INSTRUMENTS if isinstance(audio, Notes) else StrategyNumbers()
+            curves = CurveSearch(torch.from_numpy(compared.excerpt), spec.sample_rate, loss, seed) if spec.curves else None
+            method = Method(descent, searcher, places, numbers, curves)
             on_whole = WholeLoss(
                 spec, rendering, compared.x, compared.target, loss
             )  # a loss that refuses it does so before the search

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from blackbox_grad.errors import EstimatorError
+from blackbox_grad.matching.curve_search import CurveSearch
 from blackbox_grad.matching.descent import Descent
 from blackbox_grad.matching.driver import Driver
 from blackbox_grad.matching.objective import BudgetSpent
@@ -30,16 +31,23 @@ class Method:
         descent, searcher: one of these, or none for the usual strategy.
         places: `[N, P]`: starts, which are rendered before.
         numbers: of the usual strategy.
+        curves: takes the place of the usual strategy where settings move.
 
     Attributes:
         start: `[P]`: the best of the defaults and the starts.
     """
 
     def __init__(
-        self, descent: Descent | None, searcher: SearcherOf | None, places: FloatArray, numbers: StrategyNumbers
+        self,
+        descent: Descent | None,
+        searcher: SearcherOf | None,
+        places: FloatArray,
+        numbers: StrategyNumbers,
+        curves: CurveSearch | None = None,
     ) -> None:
         self._descent, self._searcher, self._places, self._numbers = descent, searcher, places, numbers
-        self._told: Descent | Strategy | Turns | None = descent
+        self._curves = curves
+        self._told: Descent | Strategy | Turns | CurveSearch | None = descent
         self.start = np.empty(0)
         self.searcher_name = ""
 
@@ -74,6 +82,9 @@ class Method:
             unnamed = type(searcher).__repr__ is object.__repr__
             self.searcher_name = type(searcher).__name__ if unnamed else repr(searcher)
             driver.drive(searcher)
+        elif self._curves is not None and len(space):
+            self._told = self._curves
+            self._curves.run(driver)
         elif len(space) <= TOGETHER:
             self._told = strategy = Strategy(space, seed, driver.objective.limit, start, self._numbers, self._places)
             driver.drive(strategy)

@@ -109,6 +109,14 @@ class Objective:
             losses, residuals = np.append(losses, self._note(chunk, of_chunk, finite)), [*residuals, *found]
         return losses, residuals
 
+    def sounds(self, points: FloatArray) -> tuple[Tensor, FloatArray]:
+        """At `points: [N, P]`: the renders `[N, C, T]`, and the losses `[N]`, infinite where a render is not finite."""
+        points = self.space.snap(points)
+        y, finite = self._render(points)
+        with torch.no_grad():
+            losses = torch.stack([self.loss(item[None, :, self.lead :])[0] for item in y])
+        return y, self._note(points, losses, finite)
+
     def problem(self, points: FloatArray, kind: ProbeKind, generator: torch.Generator) -> tuple[Problem, FloatArray]:
         """The estimator's problem at `points: [B, P]`, and the losses there, `[B]`."""
         points = self.space.snap(points)
