@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from blackbox_grad.layer import Renderer as Renderer
     from blackbox_grad.losses import FeatureLoss as FeatureLoss
     from blackbox_grad.matching import Match as Match
-    from blackbox_grad.matching import match as match
+    from blackbox_grad.matching.match import match as match
     from blackbox_grad.parameters import Parameter as Parameter
     from blackbox_grad.parameters import ParameterSpace as ParameterSpace
 
