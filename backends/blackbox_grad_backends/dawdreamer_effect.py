@@ -16,6 +16,7 @@ from blackbox_grad_backends import dawdreamer_controls
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph, cause_of_freeze
 from blackbox_grad_backends.dawdreamer_instruments import changes_when_created, create_often, refuse_generator
 from blackbox_grad_backends.dawdreamer_presets import stored_presets
+from blackbox_grad_backends.dawdreamer_saving import preset_files
 from blackbox_grad_backends.native.corners import WHOLE, Reach, narrowed, notes, touched
 from blackbox_grad_backends.native.determinism import zeroed_memory
 from blackbox_grad_backends.native.graveyard import undisturbed
@@ -202,6 +203,14 @@ class DawDreamerPluginEffect(PluginEffect):
         with undisturbed():
             return list(stored_presets(self, folder))
 
+    def preset_files(self, suffix: str, name: str, values: FloatArray) -> dict[str, bytes]:
+        if self._graph.closed:
+            raise RenderError(f"{self.name} has been closed; open it again to save a preset")
+        if cause := cause_of_freeze("saves a preset"):
+            raise RenderError(f"{self.name}: {cause}")
+        with undisturbed():
+            return preset_files(self, suffix, name, values)
+
     @property
     def processor(self) -> Any:
         """DawDreamer's object. Keep no reference to it."""
@@ -246,11 +255,11 @@ class DawDreamerPluginEffect(PluginEffect):
     def _run(self, audio: Audio, values: FloatArray, moves: Moves | None = None) -> Audio:
         """`[inputs, N]` -> `[outputs, N]` after a reset."""
         moving = () if moves is None else self._moving(moves)
-        result = self._graph.render(audio, zip(self.indices, self._numbers(values), strict=True), moving)
+        result = self._graph.render(audio, zip(self.indices, self.numbers(values), strict=True), moving)
         self._latencies.add(self._graph.processor.get_latency_samples())
         return result
 
-    def _numbers(self, values: FloatArray) -> list[float]:
+    def numbers(self, values: FloatArray) -> list[float]:
         """`[F]` -> `F` values of the plug-in's controls."""
         values = self._lows + values * self._spans
         values[self._held] = self._held_values

@@ -87,6 +87,11 @@ class DawDreamerPluginBackend:
 
     path_options = (*PLUGIN_OPTIONS, SIDECHAIN)
 
+    def preset_suffixes(self, locator: str) -> tuple[str, ...]:
+        if _is_lv2(locator):
+            return (".lv2",)
+        return (".vstpreset",) if locator.rstrip(os.sep).lower().endswith(".vst3") else (".fxp", ".fxb")
+
     def path(self, locator: str) -> str | None:
         return None if _is_lv2(locator) else path_in(locator, _SUFFIXES)
 

@@ -20,6 +20,7 @@ from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends.native.graveyard import undisturbed
 from blackbox_grad_backends.options import check_options
 from blackbox_grad_backends.pedalboard_blocks import CURVE_BLOCK, in_blocks, latency
+from blackbox_grad_backends.pedalboard_saving import snippet
 
 #: Highest corner frequency, as a fraction of the sample rate: filters degenerate at Nyquist (0.5).
 HIGHEST = 0.45
@@ -143,6 +144,9 @@ class PedalboardBuiltinBackend:
             raise EffectLoadError(f"pedalboard-builtin:{name} works at {rates} Hz, not at {sample_rate:g} Hz")
         return PedalboardBuiltinEffect(getattr(pedalboard, name), EFFECTS[name], sample_rate)
 
+    def preset_suffixes(self, locator: str) -> tuple[str, ...]:
+        return (".py",)
+
     def claims(self, locator: str) -> float:
         known = locator.strip().lower() in (name.lower() for name in EFFECTS)
         return 0.9 if known and importlib.util.find_spec("pedalboard") is not None else 0.0
@@ -219,6 +223,9 @@ class PedalboardBuiltinEffect(PluginEffect):
             return result
 
         return run
+
+    def preset_files(self, suffix: str, name: str, values: FloatArray) -> dict[str, bytes]:
+        return {"": snippet(self.name, self.arguments(values))}
 
     def arguments(self, values: FloatArray) -> dict[str, Any]:
         """Arguments for the library's constructor at a point of the box."""

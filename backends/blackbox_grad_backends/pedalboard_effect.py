@@ -21,6 +21,7 @@ from blackbox_grad_backends.native.repeatability import Method
 from blackbox_grad_backends.native.window_controls import hold_window_controls
 from blackbox_grad_backends.pedalboard_blocks import CURVE_BLOCK, in_blocks
 from blackbox_grad_backends.pedalboard_presets import stored_presets
+from blackbox_grad_backends.pedalboard_saving import preset_content
 
 #: Samples per block: from 1 024 on, larger blocks were not faster on the Zam plug-ins (ZamCompX2, 131 072 samples).
 BUFFER_SIZE = 4096
@@ -98,13 +99,13 @@ class PedalboardPluginEffect(PluginEffect):
         self.learnt = {"measured": measured.plain()}
         self._render: Method = getattr(self, measured.method)
         self.repeatability = measured.error
-        self._set(self.parameters.defaults)
+        self.set(self.parameters.defaults)
         self._use([shown[i] for i in measured.kept])
 
     def _find_reaches(self, everything: list[_Shown], gentle: bool) -> list[Reach]:
         def attempt(values: FloatArray) -> None:
             for point in (self.parameters.defaults, values):
-                self._set(point)
+                self.set(point)
                 self._run(self._silence(SETTLING))
 
         def renew() -> None:
@@ -151,6 +152,12 @@ class PedalboardPluginEffect(PluginEffect):
         with undisturbed():
             return list(stored_presets(self, folder))
 
+    def preset_files(self, suffix: str, name: str, values: FloatArray) -> dict[str, bytes]:
+        if "plugin" not in self._natives:
+            raise RenderError(f"{self.name} has been closed; open it again to save a preset")
+        with undisturbed():
+            return {"": preset_content(self, values)}
+
     @property
     def plugin(self) -> Any:
         """Pedalboard's object. Keep no reference to it."""
@@ -193,25 +200,25 @@ class PedalboardPluginEffect(PluginEffect):
 
     def render_settled(self, audio: Audio, values: FloatArray) -> Audio:
         self._on_reset("ClearsAudioOnReset")
-        self._set(values)
+        self.set(values)
         self._run(self._silence(SETTLING))
         return self._run_from_reset(audio)
 
     def render_recreated(self, audio: Audio, values: FloatArray) -> Audio:
         self._on_reset("PersistsAudioOnReset")
-        self._set(values)
+        self.set(values)
         # The new plug-in starts from the state that the old one has *processed*, and then ignores a parameter set to its default
         # (ZamTube: drive 0.9 -> 0.0 rendered 0.9). Rendering silence puts the values into that state.
         self._run(self._silence(SETTLING))
         with zeroed_memory():
             self._plugin.reset()
-        self._set(values)
+        self.set(values)
         return self._run_late(audio)
 
     def render_anew(self, audio: Audio, values: FloatArray) -> Audio:
         self._reopen()
         self._touch()
-        self._set(values)
+        self.set(values)
         self._run(self._silence(SETTLING))
         return self._run_late(audio)
 
@@ -266,7 +273,8 @@ class PedalboardPluginEffect(PluginEffect):
         controls = self._plugin._parameters
         self._controls = [controls[i] for i in self._indices]
 
-    def _set(self, values: FloatArray) -> None:
+    def set(self, values: FloatArray) -> None:
+        """Set the parameters."""
         controls = self._plugin._parameters
         for index, value in zip(self._indices, self._numbers(values), strict=True):
             controls[index].raw_value = value
@@ -282,7 +290,7 @@ class PedalboardPluginEffect(PluginEffect):
         """Move every parameter once: some start from a value that they never reach again (ZamEQ2's frequencies, by 3e-7)."""
         defaults = self.parameters.defaults
         for values in (np.where(defaults > 0.5, 0.0, 1.0), defaults):
-            self._set(values)
+            self.set(values)
             self._run(self._silence(SETTLING))
 
     def _find_channels(self) -> int:

@@ -71,6 +71,11 @@ class PedalboardPluginBackend:
 
     path_options = PLUGIN_OPTIONS
 
+    def preset_suffixes(self, locator: str) -> tuple[str, ...]:
+        return (
+            () if (path_in(locator, _SUFFIXES) or locator).partition("#")[0].lower().endswith(".component") else (".vstpreset",)
+        )
+
     def path(self, locator: str) -> str | None:
         return path_in(locator, _SUFFIXES)
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from blackbox_grad.cli.arguments import Json as Json
     from blackbox_grad.cli.arguments import Options as Options
     from blackbox_grad.cli.arguments import Preset as Preset
+    from blackbox_grad.cli.arguments import SavePreset as SavePreset
     from blackbox_grad.cli.arguments import Set as Set
     from blackbox_grad.cli.arguments import host_of as host_of
     from blackbox_grad.cli.arguments import options_of as options_of
@@ -59,6 +60,7 @@ _HOME = {
     "Json": "arguments",
     "Options": "arguments",
     "Preset": "arguments",
+    "SavePreset": "arguments",
     "Set": "arguments",
     "Outputs": "outputs",
     "attempted": "outputs",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -80,6 +81,15 @@ Preset: TypeAlias = Annotated[
         help="Start from a preset: the name of a factory preset (`inspect --presets`), or a file.",
         show_default=False,
         autocompletion=preset_names,
+    ),
+]
+SavePreset: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write a preset for a DAW: .vstpreset (VST3), .fxp or .fxb (VST2), .lv2 (a bundle), .py (Pedalboard's own effects); "
+        "of a chain, a folder.",
+        show_default=False,
     ),
 ]
 Options: TypeAlias = Annotated[

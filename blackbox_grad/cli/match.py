@@ -18,6 +18,7 @@ from blackbox_grad.cli.arguments import (
     Json,
     Options,
     Preset,
+    SavePreset,
     Set,
     host_of,
     options_of,
@@ -110,6 +111,7 @@ def match(
     host: HostOption = None,
     hosts: Hosts = None,
     preset: Preset = None,
+    save_preset: SavePreset = None,
     option: Options = None,
     json: Json = False,
 ) -> None:
@@ -139,7 +141,7 @@ def match(
     files = placed((effect_place, input_place, target_place), names)
     address, target = files["EFFECT"], Path(files["TARGET"])
     source = Path(files["INPUT"]) if played is None else notes
-    outputs = Outputs(output, report, parameters)
+    outputs = Outputs(output, report, parameters, save_preset)
     outputs.check(*[path for path in (source, target) if path is not None])
     where = host_of(host, hosts)
     fixed, options = values_of(settings), options_of(option, preset)
@@ -163,6 +165,7 @@ def match(
         # a render of the whole recording must not end a long search
         with opened_host(where, time_limit=60.0 + 10.0 * wanted.shape[1] / rate) as rendering:
             spec = EffectSpec.of(address, rate, selection_of(only, "trainable"), fixed, **options)
+            outputs.check_preset(spec)
             length = (wanted.shape[1] if isinstance(sound, Notes) else min(sound.shape[1], wanted.shape[1])) / rate
 
             def first() -> str:

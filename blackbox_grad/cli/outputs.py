@@ -16,6 +16,8 @@ import typer
 from blackbox_grad import audio_files
 from blackbox_grad.cli.console import complain, say, warn
 from blackbox_grad.effects.audio import Audio
+from blackbox_grad.effects.preset_files import check_preset_path
+from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import AudioError, BlackboxGradError
 from blackbox_grad.files import check_writable, is_device, replacing
 from blackbox_grad.interrupts import Interrupt
@@ -32,13 +34,13 @@ class Outputs:
     before what is large, and what other libraries write last.
     """
 
-    def __init__(self, audio: Path | None, report: Path | None, parameters: Path | None) -> None:
-        self.audio, self.report, self.parameters = audio, report, parameters
+    def __init__(self, audio: Path | None, report: Path | None, parameters: Path | None, preset: Path | None = None) -> None:
+        self.audio, self.report, self.parameters, self.preset = audio, report, parameters, preset
         self.written: list[Path] = []
 
     def paths(self) -> list[Path]:
         """Of all files that are wanted, in the order of writing."""
-        return [path for path in (self.parameters, self.audio, self.report) if path is not None]
+        return [path for path in (self.parameters, self.preset, self.audio, self.report) if path is not None]
 
     def check(self, *inputs: Path) -> None:
         """Before the work: raise unless every file can be written, and none is an input or another output."""
@@ -55,18 +57,31 @@ class Outputs:
         if len(set(names)) < len(names):
             raise typer.BadParameter("two outputs have the same name")
 
+    def check_preset(self, spec: EffectSpec) -> None:
+        """Before the work: raise unless the effect has presets of this kind, and one can be written."""
+        if self.preset is not None:
+            check_preset_path(spec, self.preset)
+
     def check_audio(self, channels: int, sample_rate: float) -> None:
         """Before the work, when the recordings have been read: raise if the file cannot hold such audio (Hz)."""
         if self.audio is not None:
             audio_files.check_written(self.audio, channels, sample_rate)
 
-    def write(self, settings: Mapping[str, Any], audio: Audio, sample_rate: float, page: Callable[[Path], None]) -> None:
+    def write(
+        self,
+        settings: Mapping[str, Any],
+        audio: Audio,
+        sample_rate: float,
+        page: Callable[[Path], None],
+        preset: Callable[[Path], object] = lambda path: None,
+    ) -> None:
         """Write the files. Say why one cannot be written, and write the others.
 
         Args:
             settings: what goes into the file of settings, as JSON.
             audio: `[C, T]`, at `sample_rate` Hz.
             page: writes the page.
+            preset: writes the preset.
         """
 
         def write_settings(path: Path) -> None:
@@ -77,13 +92,24 @@ class Outputs:
             audio_files.write(path, audio, sample_rate)
             warn_of_clipping(path, audio)
 
-        for path, write in ((self.parameters, write_settings), (self.audio, write_audio), (self.report, page)):
+        works: list[tuple[Path | None, Callable[[Path], object]]] = [
+            (self.parameters, write_settings),
+            (self.preset, preset),
+            (self.audio, write_audio),
+            (self.report, page),
+        ]
+        for path, write in works:
             if path is not None and attempted(path, write):
                 self.written.append(path)
 
     def print(self) -> None:
         """Name the files that were written."""
-        for name, path in (("audio", self.audio), ("settings", self.parameters), ("report", self.report)):
+        for name, path in (
+            ("audio", self.audio),
+            ("settings", self.parameters),
+            ("preset", self.preset),
+            ("report", self.report),
+        ):
             if path in self.written:
                 say((f"{name:<9}", "dim"), str(path))
 
@@ -118,7 +144,7 @@ def write_match(outputs: Outputs, found: Match, audio: Audio, target: Audio, tru
 
         match_report.write_report(path, found, audio, target, command=line, truth=truth)
 
-    outputs.write(found.to_json() | {"command": line}, found.audio, found.sample_rate, page)
+    outputs.write(found.to_json() | {"command": line}, found.audio, found.sample_rate, page, found.save_preset)
 
 
 def command_line() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from blackbox_grad.cli.arguments import (
     Json,
     Options,
     Preset,
+    SavePreset,
     Set,
     host_of,
     options_of,
@@ -27,7 +29,9 @@ from blackbox_grad.cli.console import print_json, say
 from blackbox_grad.cli.outputs import refuse_overwriting, warn_of_clipping
 from blackbox_grad.cli.rendering import Rendering, print_settings, render_many
 from blackbox_grad.cli.sound import placed, seconds_of, several
+from blackbox_grad.effects.preset_files import check_preset_path
 from blackbox_grad.effects.saved_settings import SavedSettings, saved_settings
+from blackbox_grad.hosts.answering import save_preset_in
 from blackbox_grad.hosts.default import opened_host
 
 
@@ -67,6 +71,7 @@ def render(
         typer.Option(metavar="TIME", help="Render on after the end, for reverbs and echoes: 3s, 500ms.", show_default=False),
     ] = None,
     preset: Preset = None,
+    save_preset: SavePreset = None,
     option: Options = None,
     host: HostOption = None,
     hosts: Hosts = None,
@@ -82,6 +87,7 @@ def render(
       blackbox-grad render pedalboard-builtin:Reverb in.wav out.wav --set damping=0.8
       blackbox-grad render ZamDelay.vst3 in.flac out.ogg --set 'Time=350ms'
       blackbox-grad render ZamTube.vst3 in.wav out.wav --parameters found.json
+      blackbox-grad render ZamDelay.vst3 in.wav out.wav --set 'Time=350ms' --save-preset slap.vstpreset
       blackbox-grad render Reverb stems/*.wav -o processed/ --parameters found.json --tail 3s --amount 0.7
       blackbox-grad render dawdreamer:http://drobilla.net/plugins/mda/JX10 riff.mid out.wav
       blackbox-grad render dawdreamer:http://drobilla.net/plugins/mda/DX10 out.wav --note C4 --seconds 2
@@ -92,18 +98,28 @@ def render(
     where = host_of(host, hosts)
     if (many := several(files, output, note)) is None:
         source, result = placed(files, output, note)
-        _render_one(rendering, source, result, where, json)
+        _render_one(rendering, source, result, save_preset, where, json)
+    elif save_preset is not None:
+        raise typer.BadParameter("--save-preset goes with one file; all files have the same settings")
     else:
         render_many(rendering, *many, where, json)
 
 
-def _render_one(rendering: Rendering, source: Path | None, result: Path, where: str | None, json: bool) -> None:
+def _render_one(
+    rendering: Rendering, source: Path | None, result: Path, save_preset: Path | None, where: str | None, json: bool
+) -> None:
     refuse_overwriting(result, *([] if source is None else [source]))
     audio_files.check_written(result)
+    if save_preset is not None:
+        check_preset_path(rendering.chosen.spec(44100.0), save_preset)
+        if os.path.realpath(save_preset) in map(os.path.realpath, filter(None, (source, result))):
+            raise typer.BadParameter(f"--save-preset {save_preset} is another file of the command; name another")
     sound = rendering.sound_of(source)
     audio_files.check_written(result, sound.audio.shape[0], sound.sample_rate)
     with opened_host(where, hosts=1, time_limit=60.0 + 10.0 * sound.seconds) as host:
         info, rendered = rendering.render(host, sound)
+        if save_preset is not None:
+            save_preset_in(host, info.spec, save_preset)
     remember_parameters(info)
     audio_files.write(result, rendered, sound.sample_rate)
     warn_of_clipping(result, rendered)
@@ -115,6 +131,7 @@ def _render_one(rendering: Rendering, source: Path | None, result: Path, where: 
                 **rendering.amount_as_json(),
                 "input": sound.source,
                 "output": str(result),
+                "preset": None if save_preset is None else str(save_preset),
                 "channels": sound.audio.shape[0],
                 "seconds": sound.seconds,
                 "peak_db": audio_files.peak_decibels(rendered),
@@ -124,3 +141,5 @@ def _render_one(rendering: Rendering, source: Path | None, result: Path, where: 
         print_settings(info, rendering.chosen)
         what = f"{sound.seconds:.2f} s, {sound.audio.shape[0]} channels, {sound.sample_rate:g} Hz"
         say(f"{result}: {what}, through {info.name}")
+        if save_preset is not None:
+            say(("preset   ", "dim"), str(save_preset))

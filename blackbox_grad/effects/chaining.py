@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -11,9 +12,11 @@ from numpy.typing import ArrayLike
 
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.curves import blocks_of, check_table
+from blackbox_grad.effects.preset_files import preset_names
 from blackbox_grad.effects.presets import StoredPreset
 from blackbox_grad.effects.protocols import Closing, Effect, Takes
-from blackbox_grad.parameters.parameter import Parameter
+from blackbox_grad.effects.spec import EffectSpec, chain
+from blackbox_grad.parameters.parameter import FloatArray, Parameter
 from blackbox_grad.parameters.space import ParameterSpace
 
 
@@ -22,6 +25,15 @@ class Part(Effect, Protocol):
 
     def stored_presets(self, folder: str | None = None) -> list[StoredPreset]:
         """The presets that `presets` makes points of."""
+        ...
+
+    @property
+    def spec(self) -> EffectSpec:
+        """The recipe."""
+        ...
+
+    def preset_files(self, suffix: str, name: str, point: ArrayLike) -> dict[str, bytes]:
+        """A preset at `point: [P]`."""
         ...
 
 
@@ -78,6 +90,20 @@ class ChainedEffect(Closing):
                 notes += [f"{effect.name}: {', '.join(held)}: held in the chain"] * bool(held and preset.name)
                 values = {places[i]: value for i, value in preset.values.items() if i in places}
                 yield StoredPreset(preset.name and f"{effect.name}: {preset.name}", values, tuple(notes))
+
+    def preset_files(self, suffix: str, name: str, values: FloatArray) -> dict[str, bytes]:
+        """A preset of each part, in files of the names that `preset_names` gives."""
+        files: dict[str, bytes] = {}
+        start = 0
+        for part, effect, count in zip(self.preset_names, self._effects, self._counts, strict=True):
+            own = effect.preset_files(os.path.splitext(part)[1], name, values[start : start + count])
+            files |= {os.path.join(part, file) if file else part: content for file, content in own.items()}
+            start += count
+        return files
+
+    @property
+    def preset_names(self) -> tuple[str, ...]:
+        return preset_names(chain(*(effect.spec for effect in self._effects)))
 
     def close(self) -> None:
         for effect in self._effects:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -21,6 +22,7 @@ from blackbox_grad.effects.float_mode import float_mode_kept
 from blackbox_grad.effects.notes import Notes
 from blackbox_grad.effects.packing import is_packed, unpacked
 from blackbox_grad.effects.plugin import PluginEffect
+from blackbox_grad.effects.preset_files import check_preset_path, write_preset
 from blackbox_grad.effects.presets import Presets, StoredPreset, preset_name, presets_of, starting_from
 from blackbox_grad.effects.protocols import Closing, Effect, Takes
 from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
@@ -302,6 +304,35 @@ class SelectedEffect(Closing):
         """What `presets` makes points of."""
         with self._errors_named(), float_mode_kept():
             return list(_stored(self._effect, None if folder is None else os.fspath(check_readable_folder(folder))))
+
+    def save_preset(self, path: str | os.PathLike[str], p: ArrayLike | None = None, *, name: str | None = None) -> Path:
+        """Write the settings as a preset that a DAW loads, and return its path.
+
+        Args:
+            path: `.vstpreset` for VST3, `.fxp` or `.fxb` for VST2, `.lv2` (a bundle, which is a folder) for LV2, `.py` for
+                Pedalboard's own effects, and a folder for a chain, with a preset of each part. Written whole or not at all.
+            p: `[P]`; by default the effect's defaults. Parameters that are held are saved as they are.
+            name: of the preset; by default that of the file.
+
+        Raises:
+            AudioError: another suffix, or there can be no such file.
+            EffectLoadError: the effect saves no presets, or does not load the preset with the same values.
+        """
+        path = Path(path)
+        check_preset_path(self.spec, path)
+        write_preset(
+            path, self.preset_files(path.suffix.lower(), name or path.stem, self.parameters.defaults if p is None else p)
+        )
+        return path
+
+    def preset_files(self, suffix: str, name: str, point: ArrayLike) -> dict[str, bytes]:
+        """What `save_preset` writes: name of a file -> its content; "" is the preset that is one file."""
+        with self._errors_named(), float_mode_kept():
+            save = getattr(self._effect, "preset_files", None)
+            if save is None:
+                raise EffectLoadError(f"{self.spec.address} saves no presets")
+            files: dict[str, bytes] = save(suffix, name, self.parameters.complete(point))
+            return files
 
     def render(self, audio: Audio | Notes, point: ArrayLike) -> Audio:
         """`audio: [C, T]`, or `Notes` for an instrument, and `point: [P]` -> `[C, T]`."""

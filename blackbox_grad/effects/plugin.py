@@ -15,7 +15,7 @@ from blackbox_grad.effects.layout import dealt, through
 from blackbox_grad.effects.packing import packed, unpacked
 from blackbox_grad.effects.presets import StoredPreset
 from blackbox_grad.effects.protocols import Closing, Takes
-from blackbox_grad.errors import AudioError, RenderError
+from blackbox_grad.errors import AudioError, EffectLoadError, RenderError
 from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import ParameterSpace
 
@@ -79,6 +79,13 @@ class PluginEffect(Closing, ABC):
     def stored_presets(self, folder: str | None) -> Iterable[StoredPreset]:
         """The plug-in's own presets, or those of a folder. A backend whose effects have some has `has_presets = True`."""
         return ()
+
+    def preset_files(self, suffix: str, name: str, values: FloatArray) -> dict[str, bytes]:
+        """A preset at `values: [F]`: name of a file -> its content; "" is the preset that is one file.
+
+        A backend whose effects save some has `preset_suffixes(locator)`, the suffixes that are possible.
+        """
+        raise EffectLoadError(f"{self.name} saves no presets")
 
     @property
     def layout(self) -> str:

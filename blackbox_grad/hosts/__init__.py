@@ -8,6 +8,7 @@ from blackbox_grad.dependencies import lazy_names
 
 if TYPE_CHECKING:
     from blackbox_grad.hosts.answering import presets_in as presets_in
+    from blackbox_grad.hosts.answering import save_preset_in as save_preset_in
     from blackbox_grad.hosts.by_name import host as host
     from blackbox_grad.hosts.by_name import host_names as host_names
     from blackbox_grad.hosts.default import default_host as default_host
@@ -31,6 +32,7 @@ _HOME = {
     "new_host": "default",
     "opened_host": "default",
     "presets_in": "answering",
+    "save_preset_in": "answering",
     "usable_cores": "process_pool",
 }
 

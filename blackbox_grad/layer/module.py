@@ -10,9 +10,11 @@ import copy
 import os
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from blackbox_grad.effects.first_look import warn_of_dead
@@ -21,7 +23,7 @@ from blackbox_grad.effects.presets import Presets
 from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
 from blackbox_grad.estimators.base import Estimator
 from blackbox_grad.estimators.by_name import estimator as find_estimator
-from blackbox_grad.hosts.answering import presets_in
+from blackbox_grad.hosts.answering import presets_in, save_preset_in
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.layer.loss_function import LossFunction, LossPerItem, expanded
 from blackbox_grad.layer.operators import EstimatedLoss, LossMode, Rendered, draw_seed, register, render, seeded
@@ -148,6 +150,11 @@ class DifferentiableEffect(nn.Module):
     def presets(self, folder: str | os.PathLike[str] | None = None) -> Presets:
         """The plug-in's factory presets, or those of a folder, as points `p: [P]` of the layer; see `SelectedEffect.presets`."""
         return presets_in(self.host, self.spec, folder)
+
+    def save_preset(self, path: str | os.PathLike[str], p: ArrayLike | Tensor, *, name: str | None = None) -> Path:
+        """Write settings `p: [P]` as a preset that a DAW loads; see `SelectedEffect.save_preset`."""
+        point = p.detach().cpu().double().numpy() if isinstance(p, Tensor) else p
+        return save_preset_in(self.host, self.spec, path, point, name=name)
 
     def extra_repr(self) -> str:
         return f"{self.spec.address!r}, parameters={list(self.parameter_space.names)}, estimator={self.estimator!r}"

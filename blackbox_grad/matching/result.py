@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.saved_settings import saved_settings
 from blackbox_grad.effects.spec import EffectSpec
+from blackbox_grad.hosts.answering import save_preset_in
+from blackbox_grad.hosts.default import opened_host
+from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.parameters.travel import setting
 
 #: Settings in a `repr`.
@@ -127,6 +130,17 @@ class Match:
         page = import_module("blackbox_grad.matching.report")
         page.write_report(path, self, self.input, self.target, command=command, truth=truth)
         return Path(path)
+
+    def save_preset(self, path: str | os.PathLike[str], *, name: str | None = None, host: str | Host | None = None) -> Path:
+        """Write the settings as a preset that a DAW loads, and return its path; see `SelectedEffect.save_preset`.
+
+        Args:
+            path: its suffix is that of the plug-in's format; a folder for a chain.
+            name: of the preset; by default that of the file.
+            host: opens the effect for it; by default a process of its own.
+        """
+        with opened_host(host, hosts=1) as opening:
+            return save_preset_in(opening, self.info.spec, path, self.point, name=name)
 
     def plot(self) -> Any:
         """The distance over renders, and the settings beside their defaults, as a `matplotlib.figure.Figure`."""

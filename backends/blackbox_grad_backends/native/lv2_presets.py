@@ -18,6 +18,7 @@ from blackbox_grad_backends.native.lv2_bundles import stamp_of
 from blackbox_grad_backends.native.lv2_description import Port
 from blackbox_grad_backends.native.lv2_parameters import HostRange
 from blackbox_grad_backends.native.lv2_reading import LV2, RDF, RDFS, local_file
+from blackbox_grad_backends.native.plugin_parameters import HALF_STEP
 from blackbox_grad_backends.native.turtle import Graph, Node, read
 
 PRESETS = "http://lv2plug.in/ns/ext/presets#"
@@ -130,7 +131,9 @@ class PresetPort:
         if parameter.levels is not None:
             return parameter.snap((inside - reach.low) / (reach.high - reach.low)), note
         ends = sorted((parameter.to_native(0.0), parameter.to_native(1.0)))
-        return parameter.to_normalised(min(max(inside, ends[0]), ends[1])), note
+        value = parameter.to_normalised(min(max(inside, ends[0]), ends[1]))
+        # a default need not lie on the grid of values, and means exactly the host's own value
+        return (parameter.default if abs(value - parameter.default) <= HALF_STEP else value), note
 
 
 def stored(

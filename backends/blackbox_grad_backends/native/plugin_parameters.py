@@ -29,6 +29,9 @@ _TABLE_POINTS = 33
 #: Values are multiples of about a millionth of the range: 2^-20.
 _GRID = 2.0**20
 
+#: Half the distance of two values on the grid.
+HALF_STEP = 0.5 / _GRID
+
 #: Controls that the host sets, not the user. "P001" and "MIDI CC 1|7" are numbered for the automation of MIDI. "Synchronize to
 #: Channel" ties RoomEncoder to the other instances in the process, by a timer: its renders then depend on them, and on the clock.
 _OF_THE_HOST = re.compile(

@@ -53,6 +53,14 @@ def trouble(plugin: Path) -> str:
         return f"{library.name} cannot be read ({error.strerror})"
 
 
+def library_of(plugin: Path) -> Path:
+    """The shared library of a plug-in that `trouble` has let through: its file, or the one in its bundle."""
+    if not plugin.is_dir():
+        return plugin
+    inside = {"darwin": "MacOS", "win32": "x86_64-win"}.get(sys.platform, f"{platform.machine()}-linux")
+    return next(entry for entry in sorted((plugin / "Contents" / inside).iterdir()) if entry.is_file())
+
+
 def _trouble_in_elf(library: Path) -> str:
     with library.open("rb") as file, open("/proc/self/exe", "rb") as this_program:
         header, our_header = file.read(_HEADER), this_program.read(_HEADER)

@@ -42,3 +42,26 @@ def _program(content: bytes, start: int) -> Program:
     count = min(count, (len(content) - start - HEADER) // 4)
     name = content[start + 28 : start + HEADER].partition(b"\0")[0].decode("utf-8", "replace").strip()
     return Program(name, struct.unpack_from(f">{count}f", content, start + HEADER))
+
+
+def program_file(bank: bytes, name: str) -> bytes:
+    """An `.fxp` of a bank that JUCE has saved with one program in use: its values, or its opaque part.
+
+    Args:
+        bank: an `.fxb`.
+        name: for people; as much of it as 27 bytes hold.
+    """
+    kind, identity, version = bank[8:12], bank[16:20], bank[20:24]
+    label = name.encode("utf-8")[:27].decode("utf-8", "ignore").encode("utf-8")
+    if kind == b"FxBk":
+        found = list(programs(bank))
+        (current,) = struct.unpack_from(">I", bank, 28)
+        values = found[current if current < len(found) else 0].values
+        body = struct.pack(">4sI4s4sI28s", b"FxCk", 1, identity, version, len(values), label)
+        body += struct.pack(f">{len(values)}f", *values)
+    else:
+        (size,) = struct.unpack_from(">I", bank, BANK_HEADER)
+        part = bank[BANK_HEADER + 4 : BANK_HEADER + 4 + size]
+        (count,) = struct.unpack_from(">I", bank, 24)
+        body = struct.pack(">4sI4s4sI28sI", b"FPCh", 1, identity, version, count, label, len(part)) + part
+    return struct.pack(">4sI", b"CcnK", len(body)) + body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 
 import numpy as np
 import pytest
@@ -196,7 +197,7 @@ def test_the_command_writes_audio_settings_and_report(model, files):
     outputs = files / "out.wav", files / "out.json", files / "out.html"
     done = call(
         "match", "--model", model, "--input", files / "in.wav", "--reference", files / "ref.flac", "-o", outputs[0],
-        "--parameters", outputs[1], "--report", outputs[2], "--refine", 10,
+        "--parameters", outputs[1], "--report", outputs[2], "--refine", 10, "--save-preset", files / "out.py",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "drive_db" in done.output
@@ -205,6 +206,11 @@ def test_the_command_writes_audio_settings_and_report(model, files):
     settings = json.loads(outputs[1].read_text())
     assert settings["parameters"][0]["name"] == "drive_db"
     assert settings["effect"] == DRIVE
+    normalised = settings["parameters"][0]["normalised"]
+    with load(DRIVE, parameters=["drive_db"]) as effect:
+        assert runpy.run_path(str(files / "out.py"))["effect"].drive_db == pytest.approx(
+            effect.parameters.to_native([normalised])["drive_db"]
+        )
     assert self_contained(outputs[2])
     assert outputs[2].read_text().count("<audio") == 3
 

@@ -17,6 +17,7 @@ from blackbox_grad.cli import (
     InputPlace,
     Json,
     Outputs,
+    SavePreset,
     command_line,
     err,
     importing,
@@ -62,6 +63,7 @@ def match(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write an HTML report to listen to.", show_default=False)
     ] = None,
+    save_preset: SavePreset = None,
     refine: Annotated[int, typer.Option(min=0, metavar="N", help="Renders to spend on better settings.")] = 0,
     amount: Amount = 1.0,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the refinement.")] = 0,
@@ -80,7 +82,7 @@ def match(
     names = {"EFFECT": effect_name, "INPUT": input_name, "REFERENCE": reference_name}
     given = placed((effect_place, input_place, reference_place), names, optional="" if model is None else "EFFECT")
     effect, source, reference = given.get("EFFECT"), Path(given["INPUT"]), Path(given["REFERENCE"])
-    outputs = Outputs(output, report, parameters)
+    outputs = Outputs(output, report, parameters, save_preset)
     outputs.check(source, reference)
     audio, rate = audio_files.read(source)
     wanted, reference_rate = audio_files.read(reference)
@@ -93,6 +95,7 @@ def match(
     with deferred_interrupts(lambda: found is not None) as interrupt:
         with opened_host(host, hosts=1, time_limit=60.0 + 10.0 * audio.shape[1] / rate) as rendering:
             matcher = StyleMatcher.load(model or effect or "", rendering, effect=effect)
+            outputs.check_preset(matcher.path.spec)
             if refine:  # which takes a while
                 err().print(_begun(matcher, refine), soft_wrap=True)
             found = matcher.match(audio, wanted, rate, reference_rate, refine=refine, seed=seed, amount=amount)
@@ -103,7 +106,7 @@ def match(
 
             write_match_report(path, found, audio, wanted, reference_rate, command)
 
-        outputs.write(data | {"command": command}, found.y, rate, page)
+        outputs.write(data | {"command": command}, found.y, rate, page, found.save_preset)
         if json:
             print_json(data | {"files": [str(path) for path in outputs.written]})
         else:

@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from blackbox_grad import EffectSpec, Host
 from blackbox_grad.audio_files import resample
 from blackbox_grad.effects import Audio, EffectInfo, check_audio, locator_path, saved_settings
 from blackbox_grad.errors import AudioError, ParameterError
+from blackbox_grad.hosts import opened_host, save_preset_in
 from blackbox_grad.inspection import find_neutral
 from blackbox_grad.interrupts import deferred_interrupts
 from blackbox_grad.parameters import blend, carried, differing
@@ -71,6 +73,14 @@ class StyleMatch:
         """The effect's own texts of the free parameters, by name."""
         space = self.info.parameters
         return {parameter.name: parameter.text(float(value)) for parameter, value in zip(space, self.p, strict=True)}
+
+    def save_preset(self, path: str | os.PathLike[str], *, name: str | None = None, host: str | Host | None = None) -> Path:
+        """Write the settings as a preset that a DAW loads, and return its path; see `SelectedEffect.save_preset`.
+
+        The effect received the input `gain` dB louder; a preset does not hold that.
+        """
+        with opened_host(host, hosts=1) as opening:
+            return save_preset_in(opening, self.info.spec, path, self.p, name=name)
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the audio, ready for `json.dumps`."""
