@@ -14,7 +14,7 @@ from blackbox_grad.errors import EffectLoadError, RenderError
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends import dawdreamer_controls
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph, cause_of_freeze
-from blackbox_grad_backends.dawdreamer_instruments import changes_when_created, create_often, refuse_generator
+from blackbox_grad_backends.dawdreamer_instruments import changes_when_created, create_often, hears_notes, refuse_generator
 from blackbox_grad_backends.dawdreamer_presets import stored_presets
 from blackbox_grad_backends.dawdreamer_saving import preset_files
 from blackbox_grad_backends.native.corners import WHOLE, Reach, narrowed, notes, touched
@@ -85,7 +85,9 @@ class DawDreamerPluginEffect(PluginEffect):
             raise EffectLoadError(
                 f"dawdreamer:{source} is an analyser, not an effect: it has {self.inputs} audio inputs and 0 outputs"
             )
-        self.takes = "audio" if self.inputs else "notes"
+        self.takes = "audio" if self.inputs and not (lv2 and lv2.plays_notes) else "notes"
+        if self.inputs and self.takes == "notes":
+            self.beside = "audio"
         if lv2 is not None and lv2.side_chain and len(lv2.of("audio")) == self.inputs:
             self.side_inputs = _side_inputs(lv2)
         refuse_unused(f"dawdreamer:{source}", self)
@@ -116,6 +118,8 @@ class DawDreamerPluginEffect(PluginEffect):
         self.latency = reported = self._latencies.pop()
         self._method: Method = self.render_reloaded
         self.side_copies = measured.side_copies if measured else needs_copies(self)
+        if self.takes == "audio" and lv2 and lv2.takes_midi:
+            self.beside = measured.beside if measured else hears_notes(self, self.render_reloaded)
         if measured is None:
             if self.takes == "notes":
                 refuse_generator(self, self.render_settled, f"dawdreamer:{source}")
@@ -129,11 +133,12 @@ class DawDreamerPluginEffect(PluginEffect):
                 pinned=tuple(self._pinned.items()),
                 keeps_first=lv2 is not None and self._keeps_first,
                 created_often=self._created_often,
+                beside=self.beside,
             )
         self._method = getattr(self, measured.method)
         if measured.latency is None:
             defaults, latency = self.parameters.defaults, reported
-            if self.takes == "audio":
+            if self.takes == "audio" and not self.beside:  # it may be silent without notes
                 latency = true_latency(lambda audio: self._method(self.filled(audio), defaults), width(self), reported)
             measured = replace(measured, latency=latency)
         self.learnt = {"measured": measured.plain()}

@@ -12,6 +12,8 @@ are meters, not parameters.
 A program without audio inputs and with a button `gate` is an instrument: its notes come as `freq` (Hz) or `key` (MIDI number),
 `gain` (0 to 1) or `vel` (0 to 127), and `gate`, which are no parameters. Each voice is a copy of `process`; `effect`, where the
 program defines it, takes their sum. Option: `voices=` (16), the most notes at a time; a further one takes the voice of another.
+With `voices=`, or with `declare options "[nvoices:8]";`, a program with audio inputs is an instrument too, and each voice gets
+the audio.
 """
 
 from __future__ import annotations
@@ -29,7 +31,16 @@ from blackbox_grad.errors import EffectLoadError, EffectNotFoundError, RenderErr
 from blackbox_grad.files import text_of
 from blackbox_grad.parameters import FloatArray, ParameterSpace
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph, cause_of_freeze
-from blackbox_grad_backends.faust_controls import Control, controls, describe, is_instrument, is_of_notes, of_voices, spelt
+from blackbox_grad_backends.faust_controls import (
+    Control,
+    controls,
+    declared_voices,
+    describe,
+    is_instrument,
+    is_of_notes,
+    of_voices,
+    spelt,
+)
 from blackbox_grad_backends.faust_files import check_files
 from blackbox_grad_backends.native.graveyard import opening, undisturbed
 from blackbox_grad_backends.native.output import quiet
@@ -114,10 +125,12 @@ class FaustEffect(PluginEffect):
             processor.set_dsp_string(spelt(source))
             processor.compile()
             listed = controls(spelt(source), folder)
-            if processor.get_num_input_channels() == 0 and is_instrument(listed):
-                self.takes = "notes"
+            hears = int(processor.get_num_input_channels()) > 0
+            wanted = voices or declared_voices(source)
+            if is_instrument(listed) and (wanted or not hears):
+                self.takes, self.beside = "notes", "audio" if hears else ""
                 listed |= controls(spelt(source), folder, "effect")
-                processor.num_voices = voices or VOICES
+                processor.num_voices = wanted or VOICES
                 with quiet():  # the compiler misses an `effect`, which need not be there
                     processor.compile()
         except RuntimeError as error:
@@ -132,7 +145,9 @@ class FaustEffect(PluginEffect):
                 + ("" if self.inputs else "; an instrument has a button 'gate' too, beside 'freq' and 'gain'")
             )
         if voices is not None and not plays:
-            raise EffectLoadError(f"{address}: voices= is for instruments, and this is an effect; leave it out")
+            raise EffectLoadError(
+                f"{address}: voices= is for instruments, and this is an effect, without a button 'gate'; leave it out"
+            )
         refuse_unused(address, self)
         described = [d | {"name": of_voices(d["name"])} for d in processor.get_parameters_description()]
         found = [

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from blackbox_grad.effects import Audio, unpacked
+from blackbox_grad.effects import Audio, is_packed, parted, unpacked
 from blackbox_grad.errors import RenderError
 from blackbox_grad.parameters import FloatArray
 from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
@@ -88,21 +88,22 @@ class Graph:
         `moving`: pairs of parameter (index of a plug-in's, name of a Faust program's) and its value in each block of `BLOCK`
         samples. DawDreamer reads automation at the beginning of its blocks. It stays until the parameter is set again.
 
-        A processor without inputs plays packed notes `[any, N]`.
+        Packed notes `[any, N]` are played with silence at the inputs, if there are any. Notes beside audio are one more channel,
+        the last one.
         """
         length = audio.shape[1]
         # Held until the end of the render: another thread may close the effect.
         engine, player, processor = (self.natives[name] for name in ("engine", "player", "processor"))
         try:
             # Exactly as many channels as the processor has: it drops more without an error.
-            plays = processor.get_num_input_channels() == 0
-            if plays:
-                self._give(processor, audio)
-            else:
-                player.set_data(audio)
+            inputs = processor.get_num_input_channels()
+            alone = inputs == 0 or is_packed(audio)
+            self._give(processor, audio if alone else parted(audio)[1])
+            if inputs:
+                player.set_data(np.zeros((inputs, length), np.float32) if alone else audio[:inputs])
             # In this order: loading the graph resets the parameters of an LV2 to their defaults, without an error.
             with zeroed_memory(small_blocks=self.remakes):
-                engine.load_graph([(processor, [])] if plays else [(player, []), (processor, ["audio"])])
+                engine.load_graph([(processor, [])] if not inputs else [(player, []), (processor, ["audio"])])
             for index, value in settings:
                 processor.set_parameter(index, value)
             for parameter, row in moving:
@@ -120,8 +121,13 @@ class Graph:
             )
         return result
 
-    def _give(self, processor: Any, notes: Audio) -> None:
-        """Have the processor play packed notes, which it keeps over resets until it gets others."""
+    def _give(self, processor: Any, notes: Audio | None) -> None:
+        """Have the processor play packed notes, or none. It keeps them over resets until it gets others."""
+        if notes is None:
+            if self._midi:
+                processor.clear_midi()
+            self._midi = b""
+            return
         midi = as_file(unpacked(notes, self.sample_rate), self.sample_rate)
         if midi == self._midi:
             return

@@ -1,12 +1,13 @@
-"""What opening an instrument in DawDreamer needs beyond what an effect needs."""
+"""What opening what plays or hears notes in DawDreamer needs beyond what an effect needs."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from blackbox_grad.effects import PluginEffect, relative_error
+from blackbox_grad.effects import PluginEffect, beside, relative_error, tune
+from blackbox_grad.effects.protocols import Beside
 from blackbox_grad.errors import EffectLoadError
-from blackbox_grad_backends.native.probing import silence, sound
+from blackbox_grad_backends.native.probing import silence, sound, width
 from blackbox_grad_backends.native.render_method import GOOD_ENOUGH, NEXT_TO_NOTHING
 from blackbox_grad_backends.native.repeatability import Method
 
@@ -14,6 +15,15 @@ from blackbox_grad_backends.native.repeatability import Method
 _TUNE, _LONG_TUNE, _SHORT = 8192, 65536, 512
 
 _LEVEL = 0.4
+
+#: Hz, a quarter tone from the nearest note.
+_VOICE = 226.5
+
+#: The lowest note of a tune whose notes are none of its neighbours.
+_AWAY = 49
+
+#: Relative error from which on notes are heard: more than an effect's last bits.
+_HEARD = 1e-6
 
 #: After so many creations of MDA's EPiano nothing changes any more; 200 were enough.
 _CREATIONS = 300
@@ -27,9 +37,22 @@ def refuse_generator(effect: PluginEffect, method: Method, address: str) -> None
         if not np.array_equal(played, nothing):
             return
     raise EffectLoadError(
-        f"{address} is a generator, not an effect or an instrument: it has no audio inputs, and no notes change its output. A "
+        f"{address} is a generator, not an effect or an instrument: no notes change its output. A "
         "sampler may lack its samples; a VST gets them from preset= or state="
     )
+
+
+def hears_notes(effect: PluginEffect, method: Method) -> Beside:
+    """ "notes" if an effect sounds different with notes beside the audio, at its defaults or in the middle of everything."""
+    noise = 0.1 * np.random.default_rng(0).standard_normal((width(effect), _LONG_TUNE))
+    voiced = np.arange(_LONG_TUNE) * _VOICE / effect.sample_rate % 1.0 - 0.5  # x42's fat1 corrects what has a pitch
+    alone = effect.filled((noise + voiced).astype(np.float32))
+    both = beside(alone, tune(_LONG_TUNE, 1, effect.sample_rate, lowest=_AWAY))
+    for values in (effect.parameters.defaults, np.full(len(effect.parameters), 0.5)):
+        plain, again, played = (method(audio, values) for audio in (alone, alone, both))
+        if relative_error(plain, played) > max(_HEARD, 10.0 * relative_error(plain, again)):
+            return "notes"
+    return ""
 
 
 def changes_when_created(effect: PluginEffect, created: Method) -> bool:

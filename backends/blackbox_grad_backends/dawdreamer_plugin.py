@@ -24,6 +24,7 @@ from blackbox_grad_backends.dawdreamer_effect import DawDreamerPluginEffect
 from blackbox_grad_backends.dawdreamer_graph import Graph, cause_of_freeze
 from blackbox_grad_backends.dawdreamer_presets import state_of
 from blackbox_grad_backends.native import lv2_bundles, plugin_folders
+from blackbox_grad_backends.native.display import without_windows
 from blackbox_grad_backends.native.graveyard import opening
 from blackbox_grad_backends.native.lv2_description import PluginDescription
 from blackbox_grad_backends.native.lv2_refusals import refusal
@@ -59,6 +60,7 @@ class DawDreamerPluginBackend:
         check_options(f"dawdreamer:{locator}", options, (*PLUGIN_OPTIONS, SIDECHAIN))
         import dawdreamer  # noqa: F401  (an ImportError becomes a hint how to install it)
 
+        without_windows()
         sidechain = take_sidechain(f"dawdreamer:{locator}", options, sample_rate)
         source = _locate(locator)
         lv2 = _described(source) if _is_lv2(source) else None

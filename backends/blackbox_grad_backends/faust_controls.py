@@ -137,6 +137,12 @@ def is_instrument(found: Mapping[str, Control]) -> bool:
     return any(address.endswith("/gate") for address in found)
 
 
+def declared_voices(source: str) -> int:
+    """What `declare options "[nvoices:8]"` says, at most 128; 0 without it."""
+    found = re.search(r'\bdeclare\s+options\s+"[^"]*\[nvoices:(\d{1,4})\]', source)
+    return min(128, int(found[1])) if found else 0
+
+
 def is_of_notes(address: str) -> bool:
     """Whether notes set this control of an instrument."""
     return address.rpartition("/")[2] in _OF_NOTES

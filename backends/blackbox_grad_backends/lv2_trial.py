@@ -20,7 +20,7 @@ from blackbox_grad.cache import JsonCache
 from blackbox_grad.effects import file_stamp
 
 #: Increases when the trial changes, so that what an older one found is not used.
-_METHOD = 3
+_METHOD = 4
 
 #: Seconds after which a trial is ended. It ends itself long before, but for an opening that is very slow.
 TIME_LIMIT = 120.0

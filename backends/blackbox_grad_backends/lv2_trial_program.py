@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from blackbox_grad.effects import tune
+from blackbox_grad.effects import accompanied, tune
 from blackbox_grad_backends.dawdreamer_plugin import DawDreamerPluginBackend
 from blackbox_grad_backends.native import lv2_bundles, render_method
 
@@ -55,6 +55,8 @@ def main() -> None:
             audio = (0.1 * rng.standard_normal((2, length))).astype(np.float32)
             if effect.takes == "notes":
                 audio = tune(length, 2, sample_rate)
+            elif effect.beside:
+                audio = accompanied(audio, sample_rate)
             effect.render(audio, rng.uniform(size=len(effect.parameters)))
         _end_after(_HUNG)
         effect.close()

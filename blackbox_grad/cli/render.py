@@ -53,6 +53,10 @@ def render(
     parameters: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Settings from `match --parameters`.", show_default=False)
     ] = None,
+    notes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A MIDI file beside IN, for an effect that hears notes.", show_default=False),
+    ] = None,
     note: Annotated[
         str | None, typer.Option(metavar="NOTE", help="In place of IN: one note, C4 (60) or 0 to 127.", show_default=False)
     ] = None,
@@ -91,10 +95,11 @@ def render(
       blackbox-grad render Reverb stems/*.wav -o processed/ --parameters found.json --tail 3s --amount 0.7
       blackbox-grad render dawdreamer:http://drobilla.net/plugins/mda/JX10 riff.mid out.wav
       blackbox-grad render dawdreamer:http://drobilla.net/plugins/mda/DX10 out.wav --note C4 --seconds 2
+      blackbox-grad render Filterclavier in.wav out.wav --notes riff.mid
     """
     saved = None if parameters is None else SavedSettings.read(parameters)
     chosen = Chosen(address, values_of(settings), saved, options_of(option, preset), amount)
-    rendering = Rendering(chosen, note, seconds, sample_rate, 0.0 if tail is None else seconds_of(tail, "--tail"))
+    rendering = Rendering(chosen, note, seconds, sample_rate, 0.0 if tail is None else seconds_of(tail, "--tail"), notes)
     where = host_of(host, hosts)
     if (many := several(files, output, note)) is None:
         source, result = placed(files, output, note)
@@ -115,7 +120,7 @@ def _render_one(
         if os.path.realpath(save_preset) in map(os.path.realpath, filter(None, (source, result))):
             raise typer.BadParameter(f"--save-preset {save_preset} is another file of the command; name another")
     sound = rendering.sound_of(source)
-    audio_files.check_written(result, sound.audio.shape[0], sound.sample_rate)
+    audio_files.check_written(result, sound.channels, sound.sample_rate)
     with opened_host(where, hosts=1, time_limit=60.0 + 10.0 * sound.seconds) as host:
         info, rendered = rendering.render(host, sound)
         if save_preset is not None:
@@ -132,14 +137,14 @@ def _render_one(
                 "input": sound.source,
                 "output": str(result),
                 "preset": None if save_preset is None else str(save_preset),
-                "channels": sound.audio.shape[0],
+                "channels": sound.channels,
                 "seconds": sound.seconds,
                 "peak_db": audio_files.peak_decibels(rendered),
             }
         )
     else:
         print_settings(info, rendering.chosen)
-        what = f"{sound.seconds:.2f} s, {sound.audio.shape[0]} channels, {sound.sample_rate:g} Hz"
+        what = f"{sound.seconds:.2f} s, {sound.channels} channels, {sound.sample_rate:g} Hz"
         say(f"{result}: {what}, through {info.name}")
         if save_preset is not None:
             say(("preset   ", "dim"), str(save_preset))

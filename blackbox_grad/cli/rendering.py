@@ -39,6 +39,7 @@ class Rendering:
         chosen: the effect.
         note, seconds, sample_rate: of a render of notes.
         tail: seconds of silence after the end of a recording.
+        notes: a MIDI file that goes beside every recording.
     """
 
     def __init__(
@@ -48,13 +49,17 @@ class Rendering:
         seconds: float | None = None,
         rate: float | None = None,
         tail: float = 0.0,
+        notes: Path | None = None,
     ) -> None:
-        self.chosen = chosen
+        self.chosen, self._notes = chosen, notes
         self._note, self._seconds, self._rate, self._tail = note, seconds, rate, tail
 
     def sound_of(self, source: Path | None) -> Sound:
-        """A file with its tail, or the notes."""
-        sound = sound_of(source, self._note, self._seconds, self._rate)
+        """A file with its tail and the notes beside it, or the notes."""
+        sound = self._with_tail(sound_of(source, self._note, self._seconds, self._rate))
+        return sound if self._notes is None else sound.accompanied(self._notes)
+
+    def _with_tail(self, sound: Sound) -> Sound:
         if not self._tail:
             return sound
         if sound.takes == "notes":
@@ -77,7 +82,7 @@ class Rendering:
             space = info.parameters
             setting = ", ".join(f"{p.name}={p.text(v)}" for p, v in zip(space.everything, space.held, strict=True))
             raise NonFiniteAudioError(f"{info.spec.address} returned NaN or infinity at {setting}; choose other settings")
-        return info, rendered[0]
+        return info, rendered[0, : sound.channels]
 
     def amount_as_json(self) -> dict[str, Any]:
         """What is said of an amount other than 1."""
@@ -101,7 +106,7 @@ def render_many(rendering: Rendering, sources: Sequence[Path], folder: Path, whe
 
         def work(job: Job) -> Outcome:
             sound = rendering.sound_of(job.source)
-            audio_files.check_written(job.result, sound.audio.shape[0], sound.sample_rate)
+            audio_files.check_written(job.result, sound.channels, sound.sample_rate)
             info, rendered = rendering.render(host, sound)
             audio_files.write(job.result, rendered, sound.sample_rate)
             warn_of_clipping(job.result, rendered)

@@ -13,6 +13,7 @@ from blackbox_grad import audio_files
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.notes import Notes
 from blackbox_grad.effects.opening import EffectInfo
+from blackbox_grad.effects.packing import parted
 from blackbox_grad.errors import AudioError
 from blackbox_grad.parameters.units import NUMBER_WITH_UNIT, UNITS
 
@@ -28,12 +29,12 @@ _RATE, _SECONDS = 44100.0, 1.0
 
 @dataclass(frozen=True)
 class Sound:
-    """Audio `[C, T]` or packed notes, which take the same shape.
+    """Audio `[C, T]`, packed notes, which take the same shape, or both, `[C + 1, T]`.
 
     Attributes:
         audio: the array.
         sample_rate: Hz.
-        takes: "audio" or "notes".
+        takes: "audio", "notes" or "both".
         source: what it is, for people.
     """
 
@@ -46,8 +47,25 @@ class Sound:
     def seconds(self) -> float:
         return float(self.audio.shape[1] / self.sample_rate)
 
+    @property
+    def channels(self) -> int:
+        """Of the audio that comes out."""
+        return len(parted(self.audio)[0])
+
+    def accompanied(self, file: Path) -> Sound:
+        """With the notes of a MIDI file beside the audio."""
+        if self.takes != "audio":
+            raise typer.BadParameter("--notes go beside the audio of IN, and IN holds notes itself; leave --notes out")
+        both = Notes.from_midi(file).beside(self.audio, self.sample_rate)
+        return Sound(both, self.sample_rate, "both", f"{self.source} with the notes of {file}")
+
     def check(self, info: EffectInfo) -> None:
         """Raise `AudioError` if an instrument would get audio, or an effect notes."""
+        if self.takes == "both":
+            if not info.beside:
+                way = "leave --notes out" if info.takes == "audio" else "give the MIDI file in place of IN"
+                raise AudioError(f"{info.spec.address} does not take notes beside audio; {way}")
+            return
         if info.takes == "notes" != self.takes:
             raise AudioError(
                 f"{info.spec.address} is an instrument: give it a MIDI file in place of {self.source}, or one note: "

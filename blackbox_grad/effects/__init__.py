@@ -11,7 +11,7 @@ from blackbox_grad.effects.first_look import FirstLook, warn_of_dead
 from blackbox_grad.effects.float_mode import float_mode_kept
 from blackbox_grad.effects.notes import Note, Notes
 from blackbox_grad.effects.opening import EffectInfo, SelectedEffect, load
-from blackbox_grad.effects.packing import Messages, packed, unpacked
+from blackbox_grad.effects.packing import Messages, beside, is_packed, packed, parted, unpacked
 from blackbox_grad.effects.plugin import ANY, PluginEffect
 from blackbox_grad.effects.presets import Preset, Presets, StoredPreset
 from blackbox_grad.effects.protocols import Backend, Effect
@@ -19,7 +19,7 @@ from blackbox_grad.effects.repeatability import relative_error
 from blackbox_grad.effects.saved_settings import SavedSettings, saved_settings
 from blackbox_grad.effects.spec import HIGHEST_RATE, AnyEffect, EffectSpec, as_spec, chain, split_chain
 from blackbox_grad.effects.switches import Switch
-from blackbox_grad.effects.tunes import tune
+from blackbox_grad.effects.tunes import accompanied, tune
 
 __all__ = [
     "ANY",
@@ -45,17 +45,21 @@ __all__ = [
     "SelectedEffect",
     "StoredPreset",
     "Switch",
+    "accompanied",
     "as_spec",
     "backend",
     "backend_names",
     "backends",
+    "beside",
     "chain",
     "check_audio",
     "file_stamp",
     "float_mode_kept",
+    "is_packed",
     "load",
     "locator_path",
     "packed",
+    "parted",
     "relative_error",
     "resolve_address",
     "saved_settings",

@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 
 from blackbox_grad.effects.audio import Audio
-from blackbox_grad.effects.protocols import Takes
+from blackbox_grad.effects.protocols import Beside, Takes
 from blackbox_grad.effects.repeatability import relative_error
-from blackbox_grad.effects.tunes import tune
+from blackbox_grad.effects.tunes import accompanied, tune
 from blackbox_grad.parameters.parameter import FloatArray, Parameter
 from blackbox_grad.parameters.space import ParameterSpace
 
@@ -52,11 +52,13 @@ class Ears:
         channels: int,
         repeatability: float,
         takes: Takes = "audio",
+        beside: Beside = "",
     ) -> None:
         self._render, self.space = render, space
         self.noise = repeatability
-        signal = tune if takes == "notes" else _signal
-        self.few, self.short, self.long = (signal(n, channels, sample_rate) for n in (_FEW, _SHORT, round(_LONG * sample_rate)))
+        signal = tune if takes == "notes" and not beside else _signal
+        signals = (signal(n, channels, sample_rate) for n in (_FEW, _SHORT, round(_LONG * sample_rate)))
+        self.few, self.short, self.long = (accompanied(s, sample_rate) if beside else s for s in signals)
         self._renders = 0
         self._until = 0.0
         #: Parameters at which a render failed.

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.curves import Curves, blocks_of
 from blackbox_grad.effects.presets import StoredPreset
-from blackbox_grad.effects.protocols import Closing, Effect, Takes
+from blackbox_grad.effects.protocols import Beside, Closing, Effect, Takes
 from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
 from blackbox_grad.errors import EffectLoadError, ParameterError
 from blackbox_grad.parameters.knots import Knot, Shape
@@ -119,6 +119,7 @@ class AutomatedEffect(Closing):
         self.effect, self.curves = effect, curves
         self.name, self.sample_rate, self.latency, self.layout = effect.name, effect.sample_rate, effect.latency, effect.layout
         self.takes: Takes = getattr(effect, "takes", "audio")
+        self.beside: Beside = getattr(effect, "beside", "")
         self.curve_block = 0  # its parameters are knots: nothing is left to move
         every = f"its settings move every {effect.curve_block} samples ({1000 * effect.curve_block / self.sample_rate:.1f} ms)"
         self.notes: tuple[str, ...] = (*getattr(effect, "notes", ()), every)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike
 
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.curves import blocks_of, check_table
+from blackbox_grad.effects.packing import beside, packed, parted, unpacked
 from blackbox_grad.effects.preset_files import preset_names
 from blackbox_grad.effects.presets import StoredPreset
-from blackbox_grad.effects.protocols import Closing, Effect, Takes
+from blackbox_grad.effects.protocols import Beside, Closing, Effect, Takes
 from blackbox_grad.effects.spec import EffectSpec, chain
 from blackbox_grad.parameters.parameter import FloatArray, Parameter
 from blackbox_grad.parameters.space import ParameterSpace
@@ -38,7 +39,7 @@ class Part(Effect, Protocol):
 
 
 class ChainedEffect(Closing):
-    """Effects in series, as one."""
+    """Effects in series, as one. Notes go to each one that takes them."""
 
     def __init__(self, effects: Sequence[Part]) -> None:
         self._effects = list(effects)
@@ -48,6 +49,10 @@ class ChainedEffect(Closing):
         self.latency = sum(e.latency for e in effects)
         self.layout = " | ".join(e.layout for e in effects)
         self.takes: Takes = getattr(effects[0], "takes", "audio")
+        self._listens = [getattr(e, "beside", "") == "notes" for e in effects]
+        self.beside: Beside = "notes" if any(self._listens) else ""
+        if self.takes == "notes":
+            self.beside = getattr(effects[0], "beside", "")
         self.notes = tuple(f"{e.name}: {note}" for e in effects for note in getattr(e, "notes", ()))
         self.parameters = ParameterSpace(_prefixed(effects))
         own = [getattr(e, "curve_block", 0) for e in effects]
@@ -60,23 +65,37 @@ class ChainedEffect(Closing):
 
     def render(self, audio: Audio, point: ArrayLike) -> Audio:
         values = self.parameters.check(point)
+
+        def one(effect: Part, audio: Audio, own: slice) -> Audio:
+            return effect.render(audio, values[own])
+
+        return self._in_turn(audio, one)
+
+    def _in_turn(self, audio: Audio, render: Callable[[Part, Audio, slice], Audio]) -> Audio:
+        """`render`: of one effect, with its own of the chain's parameters."""
+        given, (audio, notes) = audio, parted(audio)
         start = 0
-        for effect, count in zip(self._effects, self._counts, strict=True):
-            audio = effect.render(audio, values[start : start + count])
+        for k, (effect, count) in enumerate(zip(self._effects, self._counts, strict=True)):
+            own = notes if self._listens[k] or (k == 0 and self.takes == "notes") else None
+            result = render(effect, audio if own is None else beside(audio, own), slice(start, start + count))
+            if k == 0 and notes is None and self.takes == "notes" and any(self._listens) and audio.shape[1]:
+                notes = packed(unpacked(audio, self.sample_rate), audio.shape[1], 1, self.sample_rate)
+            audio = result if own is None else result[:-1]
             start += count
-        return audio
+        return audio if len(audio) == len(given) else np.concatenate([audio, np.zeros_like(audio[:1])])
 
     def render_curves(self, audio: Audio, values: ArrayLike) -> Audio:
         """Each effect gets the settings at the beginning of each of its own blocks."""
         length = audio.shape[1]
         table = check_table(values, len(self.parameters), length, self.curve_block)
-        start = 0
-        for effect, count in zip(self._effects, self._counts, strict=True):
-            own = getattr(effect, "curve_block", 0)
-            columns = np.arange(blocks_of(length, own)) * own // self.curve_block
-            audio = effect.render_curves(audio, table[start : start + count, columns])  # type: ignore[attr-defined]
-            start += count
-        return audio
+
+        def one(effect: Part, audio: Audio, own: slice) -> Audio:
+            block = getattr(effect, "curve_block", 0)
+            columns = np.arange(blocks_of(length, block)) * block // self.curve_block
+            result: Audio = effect.render_curves(audio, table[own, columns])  # type: ignore[attr-defined]
+            return result
+
+        return self._in_turn(audio, one)
 
     def stored_presets(self, folder: str | None) -> Iterator[StoredPreset]:
         """Those of each part, which leave the others as they are: "JX10: Fifth Sweep Pad"."""

@@ -17,7 +17,7 @@ from typing import Any
 from blackbox_grad.cache import JsonCache, digest
 from blackbox_grad.effects.addresses import file_stamp
 from blackbox_grad.effects.audibility import Ears, Render, Spent, settings_to_try
-from blackbox_grad.effects.protocols import Takes
+from blackbox_grad.effects.protocols import Beside, Takes
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.effects.switches import MOST_NAMED, Switch, Switches, named
 from blackbox_grad.errors import DeadParameterWarning
@@ -147,6 +147,7 @@ def first_look(
     repeatability: float,
     pinned: Collection[str] = (),
     takes: Takes = "audio",
+    beside: Beside = "",
 ) -> FirstLook:
     """Find the free parameters of `space` that cannot be heard, and switches that wake them.
 
@@ -157,13 +158,13 @@ def first_look(
         channels: of the audio.
         repeatability: relative error between equal renders.
         pinned: names of held parameters that are no switches: the caller wants them so.
-        takes: what the effect renders.
+        takes, beside: what the effect renders.
     """
     free = sorted(space.free)
     names = [p.name for p in space.everything]
     if not free:
         return FirstLook()
-    ears = Ears(render, space, sample_rate, channels, repeatability, takes)
+    ears = Ears(render, space, sample_rate, channels, repeatability, takes, beside)
     ears.allow(_BUDGET)
     left, finished = list(free), False
     with contextlib.suppress(Spent, Exception):  # an effect that fails at its defaults says so when it is rendered

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from blackbox_grad.effects.audio import Audio
-from blackbox_grad.effects.packing import MOST_EVENTS, Messages, packed
+from blackbox_grad.effects.packing import MOST_EVENTS, Messages, beside, packed
 from blackbox_grad.errors import AudioError
 
 #: Channels of a render of notes.
@@ -178,6 +178,10 @@ class Notes:
         """`[channels, samples]` for `Host.render_batch` and other callers that carry arrays. It is no audio."""
         count = self.samples(sample_rate) if samples is None else samples
         return packed(self.messages(sample_rate), count, channels, sample_rate)
+
+    def beside(self, audio: Audio, sample_rate: float) -> Audio:
+        """`[C + 1, T]` from `audio: [C, T]`, for `Host.render_batch`: these notes are its last channel, which comes back silent."""
+        return beside(audio, self.packed(sample_rate, 1, audio.shape[1]))
 
 
 def packed_batch(notes: Sequence[Notes], sample_rate: float, channels: int = CHANNELS) -> Audio:

@@ -20,11 +20,11 @@ from blackbox_grad.effects.curves import Curves, check_table
 from blackbox_grad.effects.first_look import LOOK, FirstLook, first_look, remembered_look, warn_of_dead
 from blackbox_grad.effects.float_mode import float_mode_kept
 from blackbox_grad.effects.notes import Notes
-from blackbox_grad.effects.packing import is_packed, unpacked
+from blackbox_grad.effects.packing import is_packed, parted, unpacked
 from blackbox_grad.effects.plugin import PluginEffect
 from blackbox_grad.effects.preset_files import check_preset_path, write_preset
 from blackbox_grad.effects.presets import Presets, StoredPreset, preset_name, presets_of, starting_from
-from blackbox_grad.effects.protocols import Closing, Effect, Takes
+from blackbox_grad.effects.protocols import Beside, Closing, Effect, Takes
 from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
 from blackbox_grad.errors import AudioError, BlackboxGradError, EffectLoadError, ParameterError, RenderError
 from blackbox_grad.files import check_readable_folder
@@ -41,8 +41,8 @@ GENTLE = "gentle"
 class EffectInfo:
     """A description of an opened effect that does not hold it: a host's answer to `open`. Fields as in `Effect`.
 
-    `takes` is "audio", or "notes" for an instrument. `notes` are sentences on how it was opened, such as a parameter that is kept
-    from values at which the plug-in fails.
+    `takes` is "audio", or "notes" for an instrument, and `beside` what it takes beside that. `notes` are sentences on how it was
+    opened, such as a parameter that is kept from values at which the plug-in fails.
 
     `spec` opens the effect again, with what its backend learnt.
     """
@@ -56,6 +56,7 @@ class EffectInfo:
     spec: EffectSpec = field(repr=False)
     notes: tuple[str, ...] = ()
     takes: Takes = "audio"
+    beside: Beside = ""
 
     @property
     def look(self) -> FirstLook | None:
@@ -215,6 +216,7 @@ class SelectedEffect(Closing):
         self.layout = effect.layout
         self.notes: tuple[str, ...] = (*getattr(effect, "notes", ()), *notes)
         self.takes: Takes = getattr(effect, "takes", "audio")
+        self.beside: Beside = getattr(effect, "beside", "")
 
     def __repr__(self) -> str:
         free, everything = len(self.parameters), len(self.parameters.everything)
@@ -284,7 +286,9 @@ class SelectedEffect(Closing):
         channels = 1 if getattr(self._effect, "outputs", 2) == 1 else 2
         names = [p.name for p in self.parameters.everything]
         pinned = [names[find_fixed(name, value, names)[0]] for name, value in self.spec.fixed]
-        return first_look(render, self.parameters, self.sample_rate, channels, self.repeatability, pinned, self.takes)
+        return first_look(
+            render, self.parameters, self.sample_rate, channels, self.repeatability, pinned, self.takes, self.beside
+        )
 
     def presets(self, folder: str | os.PathLike[str] | None = None) -> Presets:
         """The plug-in's factory presets as points of the space; empty if it has none.
@@ -334,26 +338,49 @@ class SelectedEffect(Closing):
             files: dict[str, bytes] = save(suffix, name, self.parameters.complete(point))
             return files
 
-    def render(self, audio: Audio | Notes, point: ArrayLike) -> Audio:
-        """`audio: [C, T]`, or `Notes` for an instrument, and `point: [P]` -> `[C, T]`."""
+    def render(self, audio: Audio | Notes, point: ArrayLike | None = None, notes: Notes | None = None) -> Audio:
+        """`[C, T]`, as `audio` is.
+
+        Args:
+            audio: `[C, T]`, or `Notes` for an instrument.
+            point: `[P]`; by default the parameters' defaults.
+            notes: beside the audio, for an effect that listens to notes or an instrument with audio inputs.
+        """
         with self._errors_named():
-            values = self.parameters.complete(point)
-        return self.render_at(audio.packed(self.sample_rate) if isinstance(audio, Notes) else audio, values)
+            values = self.parameters.complete(self.parameters.defaults if point is None else point)
+            if notes is not None:
+                if isinstance(audio, Notes):
+                    raise AudioError("notes go in once: write render(notes, point), or render(audio, point, notes=notes)")
+                audio = notes.beside(check_audio(audio), self.sample_rate)
+        sound = audio.packed(self.sample_rate) if isinstance(audio, Notes) else audio
+        result = self.render_at(sound, values)
+        return result if notes is None else result[:-1]
 
     def render_at(self, audio: Audio, values: FloatArray) -> Audio:
         """`render` at `values: [F]`, as `parameters.complete(point)` gives them."""
         with self._errors_named(), float_mode_kept():
-            checked = check_audio(audio)
-            if self.takes == "notes" and checked.shape[1]:
-                unpacked(checked, self.sample_rate)
-            elif self.takes != "notes" and is_packed(checked):
-                raise AudioError(f"{self.name} is an effect, and takes audio; give the notes to an instrument")
-            return self._render(checked, values)
+            return self._render(self._checked(audio), values)
+
+    def _checked(self, audio: Audio) -> Audio:
+        """Raises `AudioError` where notes, audio or both do not go into this."""
+        checked = check_audio(audio)
+        if not checked.shape[1]:
+            return checked
+        notes = parted(checked)[1]
+        if notes is not None and not self.beside:
+            only = "plays notes, and takes no audio" if self.takes == "notes" else "takes audio, and no notes"
+            raise AudioError(f"{self.name} {only} beside; give it one of the two")
+        if notes is not None or self.takes == "notes":
+            unpacked(checked if notes is None else notes, self.sample_rate)
+        elif is_packed(checked):
+            way = "as notes= beside it" if self.beside else "to an instrument"
+            raise AudioError(f"{self.name} is an effect, and takes audio; give the notes {way}")
+        return checked
 
     def render_curves(self, audio: Audio, values: ArrayLike) -> Audio:
         """`audio: [C, T]`, and the settings in each block of `curve_block` samples, `[P, N] in [0, 1]` -> `[C, T]`."""
         with self._errors_named(), float_mode_kept():
-            checked = check_audio(audio)
+            checked = self._checked(audio)
             if not self.curve_block:
                 raise RenderError(f"the settings of {self.name} cannot move")
             table = check_table(values, len(self.parameters), checked.shape[1], self.curve_block)

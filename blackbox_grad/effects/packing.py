@@ -3,6 +3,7 @@
 Hosts, shared memory, batches and estimators carry `[C, T] float32`. So a list of MIDI messages is written into an array of the
 shape of the render that it asks for: in order of channels, four numbers of a head (a mark, an edition, how many messages, the
 sample rate), and three for each message (its time as two numbers, its bytes as one). Each is an integer that float32 holds exactly.
+Notes beside audio are one more channel of it, the last one, `[C + 1, T]`, which comes back silent.
 """
 
 from __future__ import annotations
@@ -43,6 +44,18 @@ class Messages:
 def is_packed(audio: Audio) -> bool:
     """Whether this array holds notes."""
     return audio.size >= _HEAD and bool(audio.flat[0] == _MARK)
+
+
+def beside(audio: Audio, notes: Audio) -> Audio:
+    """`[C, T]`, and packed notes `[1, T]`, as one array `[C + 1, T]`. Hosts render it, too."""
+    return np.concatenate([audio, notes])
+
+
+def parted(audio: Audio) -> tuple[Audio, Audio | None]:
+    """What `beside` has put together; None in place of notes for audio alone, and for notes alone."""
+    if len(audio) > 1 and audio.shape[1] and audio[-1, 0] == _MARK and audio[0, 0] != _MARK:
+        return audio[:-1], audio[-1:]
+    return audio, None
 
 
 def packed(messages: Messages, samples: int, channels: int, sample_rate: float) -> Audio:

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.effects.curves import Moves, check_table, moves_of
 from blackbox_grad.effects.layout import dealt, through
-from blackbox_grad.effects.packing import packed, unpacked
+from blackbox_grad.effects.packing import packed, parted, unpacked
 from blackbox_grad.effects.presets import StoredPreset
-from blackbox_grad.effects.protocols import Closing, Takes
+from blackbox_grad.effects.protocols import Beside, Closing, Takes
 from blackbox_grad.errors import AudioError, EffectLoadError, RenderError
 from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import ParameterSpace
@@ -34,6 +34,8 @@ class PluginEffect(Closing, ABC):
 
     Attributes:
         takes: "audio", or "notes".
+        beside: what else `process` takes: "notes" of an effect, "audio" of an instrument; "" for nothing. It then may get one more
+            channel than inputs, the last one, with packed notes.
         side_inputs: positions of the inputs that do not take the audio: side chains, a vocoder's carrier. None: the plug-in does
             not say; then they are the inputs beyond the number of outputs.
         sidechain: the recording `[S, N]` that they take. It starts with the audio, and is cut or followed by silence.
@@ -45,6 +47,7 @@ class PluginEffect(Closing, ABC):
     """
 
     takes: Takes = "audio"
+    beside: Beside = ""
     name: str
     parameters: ParameterSpace
     sample_rate: float
@@ -90,7 +93,7 @@ class PluginEffect(Closing, ABC):
     @property
     def layout(self) -> str:
         if self.takes == "notes":
-            return f"notes in, {self.outputs} out"
+            return f"notes{f' + {self.inputs}' if self.beside else ''} in, {self.outputs} out"
         if self.inputs == ANY:
             return "any number in, as many out"
         side = len(self.sides)
@@ -120,11 +123,19 @@ class PluginEffect(Closing, ABC):
 
     def render_checked(self, audio: Audio, values: FloatArray, moves: Moves | None = None) -> Audio:
         """`render` with `audio` as `check_audio` and `values: [F]` as `ParameterSpace.complete` return them."""
+        if not self.beside:
+            return self._rendered(audio, values, moves)
+        main, notes = parted(audio)
+        result = self._rendered(main, values, moves, notes)
+        return result if notes is None else np.concatenate([result, np.zeros_like(notes)])
+
+    def _rendered(self, audio: Audio, values: FloatArray, moves: Moves | None, notes: Audio | None = None) -> Audio:
+        """`notes: [1, T]`: packed, beside the audio."""
         channels, length = audio.shape
         if length == 0:
             return audio.copy()
         if self.takes == "notes":
-            return self._played(audio, values, moves)
+            return self._played(audio, values, moves, notes)
         if self.side_inputs is None and channels == self.inputs > 2 * self.outputs and channels > 2:
             raise AudioError(
                 f"{channels} channels go into {self.name} and {self.outputs} come out, and an effect here returns as many "
@@ -132,9 +143,11 @@ class PluginEffect(Closing, ABC):
             )
         late = self.latency_at(values)
         padded = np.pad(audio, ((0, 0), (0, late))) if late else audio
+        row = None if notes is None else self._longer(notes, late)
 
         def process(main: Audio) -> Audio:
-            result = self._processed(self.filled(main), values, moves, late)
+            given = self.filled(main)
+            result = self._processed(given if row is None else np.concatenate([given, row]), values, moves, late)
             expected = (self.outputs or channels, main.shape[1])
             if result.shape != expected:
                 raise RenderError(f"the effect returned {result.shape} for audio of shape {main.shape} [C, T], not {expected}")
@@ -151,13 +164,22 @@ class PluginEffect(Closing, ABC):
             return self.process(audio, values)
         return self.process_curves(audio, values, moves.later(late, audio.shape[1]) if late else moves)
 
-    def _played(self, notes: Audio, values: FloatArray, moves: Moves | None) -> Audio:
-        """`[C, T]` from packed notes of that shape."""
+    def _longer(self, notes: Audio, late: int) -> Audio:
+        """The same packed notes in so many samples more."""
+        if not late:
+            return notes
         channels, length = notes.shape
+        return packed(unpacked(notes, self.sample_rate), length + late, channels, self.sample_rate)
+
+    def _played(self, sound: Audio, values: FloatArray, moves: Moves | None, notes: Audio | None) -> Audio:
+        """`[C, T]` from packed notes of that shape, or from `notes` beside audio of that shape."""
+        channels, length = sound.shape
         late = self.latency_at(values)
-        if late:
-            notes = packed(unpacked(notes, self.sample_rate), length + late, channels, self.sample_rate)
-        result = self._processed(notes, values, moves, late)
+        if notes is None:
+            given = self._longer(sound, late)
+        else:
+            given = np.concatenate([np.pad(dealt(sound, self.inputs), ((0, 0), (0, late))), self._longer(notes, late)])
+        result = self._processed(given, values, moves, late)
         if result.shape != (self.outputs, length + late):
             raise RenderError(f"the instrument returned {result.shape} for {length + late} samples of {self.outputs} channels")
         return np.ascontiguousarray(dealt(result[:, late:], channels), dtype=np.float32)

@@ -15,13 +15,19 @@ from blackbox_grad.parameters.space import ParameterSpace
 Takes: TypeAlias = Literal["audio", "notes"]
 
 
+#: What goes in beside that, if the caller wants it: notes for an effect that listens to MIDI, audio for an instrument with inputs.
+Beside: TypeAlias = Literal["", "notes", "audio"]
+
+
 class Effect(Protocol):
     """An opened effect.
 
     `render` is a *pure function*: the same audio and point give the same bits, after any history. It changes no argument, keeps
     the length, and takes reported latency out. `repeatability` says how well the effect keeps this.
 
-    An instrument has `takes = "notes"`: what goes into its `render` is the array of `Notes.packed`.
+    An instrument has `takes = "notes"`: what goes into its `render` is the array of `Notes.packed`. What takes notes and audio at
+    once has `beside`, "notes" or "audio", and its `render` also takes the array of `Notes.beside`, whose last channel comes back
+    silent.
 
     An effect whose settings may move has `curve_block`, samples, and `render_curves(audio: [C, T], values: [P, N]) -> [C, T]`: a
     render in which block `n` has the settings `values[:, n]`. It is as pure as `render`, and equal to it where nothing moves.

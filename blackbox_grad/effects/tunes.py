@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.notes import Note, Notes
+from blackbox_grad.effects.packing import beside
 
 #: Start and length as shares of the signal, semitones above the lowest note, and share of the velocity. Then nothing, in which
 #: all may fade.
@@ -18,3 +19,8 @@ def tune(samples: int, channels: int, sample_rate: float, velocity: int = 100, l
         for start, length, above, share in _TUNE
     ]
     return Notes(notes, seconds).packed(sample_rate, channels, samples)
+
+
+def accompanied(audio: Audio, sample_rate: float) -> Audio:
+    """`[C, T]` -> `[C + 1, T]`: with a tune beside it, for an effect that listens to notes."""
+    return beside(audio, tune(audio.shape[1], 1, sample_rate))

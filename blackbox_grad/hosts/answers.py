@@ -93,7 +93,7 @@ Answer: TypeAlias = "Ready | Opening | Opened | Done | Failed | Told | Descripti
 
 _KINDS: dict[str, Any] = {
     "name": str, "parameters": ParameterSpace, "sample_rate": Real, "latency": int, "repeatability": Real, "layout": str,
-    "notes": tuple, "takes": str,
+    "notes": tuple, "takes": str, "beside": str,
 }  # fmt: skip
 
 

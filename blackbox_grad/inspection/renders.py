@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
-from blackbox_grad.effects.tunes import tune
+from blackbox_grad.effects.tunes import accompanied, tune
 from blackbox_grad.errors import AudioError
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.inspection.listening import SECONDS, signals
@@ -77,14 +77,19 @@ class Renders:
         self.space: ParameterSpace = self.info.parameters
         self.signals, self.note = self._fitting_signals()
         self.references = self.signals
+        self._beside = bool(self.info.beside)
+        if self._beside:
+            self.signals = np.stack([accompanied(signal, spec.sample_rate) for signal in self.signals])
         if self.info.takes == "notes":
             self.references = self(self.space.defaults[None])[0][0]
 
     def _fitting_signals(self) -> tuple[Audio, str]:
         """Stereo, or mono for an effect that two channels do not fit."""
-        if self.info.takes == "notes":
+        if self.info.takes == "notes" and not self.info.beside:
             return np.stack([self._tune(lowest, velocity) for lowest, velocity in _TUNES]), ""
         stereo = signals(self.spec.sample_rate, 2)
+        if self.info.takes == "notes":
+            return stereo
         try:
             self.host.render_batch(self.spec, stereo[0][:1, :, :64], self.space.defaults[None])
         except AudioError:
@@ -136,7 +141,7 @@ class Renders:
             start += rows
         y, finite = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         y[~finite] = 0.0
-        return y, finite
+        return (y[:, :, :-1] if self._beside else y), finite
 
     def of(self, spec: EffectSpec, points: FloatArray) -> tuple[Audio, NDArray[np.bool_]]:
         """Render the first signal by another recipe of the effect, at its points `[K, P]`: `[K, C, T]`, and which are finite."""

@@ -90,7 +90,7 @@ def measured_latency(renders: Renders) -> int | None:
     if renders.info.takes == "notes":
         return None
     y, finite = renders(renders.space.defaults[None])
-    dry, wet = renders.signals[-1].mean(axis=0, dtype=np.float64), y[0, -1].mean(axis=0, dtype=np.float64)
+    dry, wet = renders.references[-1].mean(axis=0, dtype=np.float64), y[0, -1].mean(axis=0, dtype=np.float64)
     size = 2 * dry.size
     correlation = np.fft.irfft(np.fft.rfft(wet, size) * np.conj(np.fft.rfft(dry, size)), size)
     peak = int(np.argmax(np.abs(correlation)))

@@ -16,19 +16,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
+from torch.nn import functional
 
 from blackbox_grad.effects.first_look import warn_of_dead
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.presets import Presets
 from blackbox_grad.effects.spec import AnyEffect, EffectSpec, as_spec
+from blackbox_grad.errors import EstimatorError
 from blackbox_grad.estimators.base import Estimator
 from blackbox_grad.estimators.by_name import estimator as find_estimator
+from blackbox_grad.estimators.straight_through import StraightThrough
 from blackbox_grad.hosts.answering import presets_in, save_preset_in
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.layer.loss_function import LossFunction, LossPerItem, expanded
 from blackbox_grad.layer.operators import EstimatedLoss, LossMode, Rendered, draw_seed, register, render, seeded
 from blackbox_grad.layer.renderer import DEFAULT_ESTIMATOR, OnNonfinite, Renderer, check_on_nonfinite
-from blackbox_grad.layer.sound_of_notes import Sound
+from blackbox_grad.layer.sound_of_notes import AnyNotes, Sound, with_notes
 from blackbox_grad.parameters.space import ParameterSpace, Selection
 from blackbox_grad.torch_state import state_as_now
 
@@ -145,7 +148,7 @@ class DifferentiableEffect(nn.Module):
 
     if TYPE_CHECKING:
 
-        def __call__(self, x: Sound, p: Tensor) -> Tensor: ...
+        def __call__(self, x: Sound, p: Tensor, notes: AnyNotes | None = None) -> Tensor: ...
 
     def presets(self, folder: str | os.PathLike[str] | None = None) -> Presets:
         """The plug-in's factory presets, or those of a folder, as points `p: [P]` of the layer; see `SelectedEffect.presets`."""
@@ -159,7 +162,7 @@ class DifferentiableEffect(nn.Module):
     def extra_repr(self) -> str:
         return f"{self.spec.address!r}, parameters={list(self.parameter_space.names)}, estimator={self.estimator!r}"
 
-    def forward(self, x: Sound, p: Tensor) -> Tensor:
+    def forward(self, x: Sound, p: Tensor, notes: AnyNotes | None = None) -> Tensor:
         """Render.
 
         Args:
@@ -168,6 +171,8 @@ class DifferentiableEffect(nn.Module):
             p: parameters `[B, P]` in [0, 1]. `B` may be 1 for several recordings at one setting. For `Automated` it may be
                 `[B, controls, M]`, the knots of each control's curve; of a control that does not move, the mean of its `M` values
                 counts.
+            notes: beside the audio, for an effect that listens to MIDI or an instrument with audio inputs (`info.beside`):
+                `Notes`, or a list of `B` of them. Without notes such an effect plays as without MIDI.
 
         Returns:
             `[B, C, T]` on the device of `x`, in its type (of notes: `float32`, where `p` is); rendered in float32, also
@@ -178,10 +183,31 @@ class DifferentiableEffect(nn.Module):
             NonFiniteAudioError: the effect returned NaN or infinity.
             RenderError: the effect failed, or took too long.
         """
-        x, p = self.renderer.check(_differentiable(x), _differentiable(p))
-        return render(self.renderer, self._handle, x, p, self._needs_seed(x, p))
+        dtype = x.dtype if isinstance(x, Tensor) else torch.float32
+        x, p = self.renderer.check(self._with(notes, _differentiable(x)), _differentiable(p))
+        y = render(self.renderer, self._handle, x, p, self._needs_seed(x, p))
+        return y if notes is None else y[:, :-1].to(dtype)
 
-    def loss(self, x: Sound, p: Tensor, loss_fn: LossFunction, *targets: Tensor) -> Tensor:
+    def _with(self, notes: AnyNotes | None, x: Sound) -> Sound:
+        """`x` with the notes in a channel of their own, which comes back silent."""
+        if notes is None:
+            return x
+        if self.audio_gradient is not None and not isinstance(self.audio_gradient, StraightThrough):
+            raise EstimatorError(
+                f"{self.spec.address}: audio_gradient={self.audio_gradient!r} has no notes beside the audio; choose "
+                "'straight-through' or 'none'"
+            )
+        both: Tensor = with_notes(self.info, x, notes)
+        return both
+
+    def loss(
+        self,
+        x: Sound,
+        p: Tensor,
+        loss_fn: LossFunction,
+        *targets: Tensor,
+        notes: AnyNotes | None = None,
+    ) -> Tensor:
         """`loss_fn(layer(x, p), *targets)`, its gradient estimated from differences of the *loss itself*.
 
         Where a parameter moves phase (delay times, oscillators), a vector-Jacobian product at the current waveform says almost
@@ -192,16 +218,19 @@ class DifferentiableEffect(nn.Module):
             loss_fn: `loss_fn(y, *targets)` -> `[B]`, one loss an item. One that returns a single number (the mean over its
                 batch, as most do) is called for one item at a time.
             targets: tensors `[B, …]` for `loss_fn`.
+            notes: as for `forward`.
 
         Returns:
             The mean over the batch, a scalar. It carries estimated gradients for `p`, and exact ones for the targets and weights
             inside `loss_fn`. `x` gets what `audio_gradient` says. `torch.compile` leaves it as it is.
         """
-        estimated: Tensor = torch.compiler.disable(self._loss)(x, p, loss_fn, *targets)
+        estimated: Tensor = torch.compiler.disable(self._loss)(x, p, loss_fn, *targets, notes=notes)
         return estimated
 
-    def _loss(self, x: Sound, p: Tensor, loss_fn: LossFunction, *targets: Tensor) -> Tensor:
-        x, p = self.renderer.check(_differentiable(x), _differentiable(p))
+    def _loss(self, x: Sound, p: Tensor, loss_fn: LossFunction, *targets: Tensor, notes: AnyNotes | None = None) -> Tensor:
+        x, p = self.renderer.check(self._with(notes, _differentiable(x)), _differentiable(p))
+        if notes is not None:
+            loss_fn = _without_notes(loss_fn)
         targets = tuple(expanded(_differentiable(t), x.shape[0]) for t in targets)
         sound = x.detach(), p.detach(), self.renderer, self._needs_seed(x, p)
         y, finite, seed, kept, audio = Rendered.apply(*sound)  # type: ignore[no-untyped-call]
@@ -219,6 +248,7 @@ class DifferentiableEffect(nn.Module):
         cotangent: Tensor,
         y: Tensor | None = None,
         seed: int | None = None,
+        notes: AnyNotes | None = None,
     ) -> Tensor:
         """The vector-Jacobian product `ȳᵀ ∂f/∂p`, `[B, P]`, without autograd.
 
@@ -227,9 +257,13 @@ class DifferentiableEffect(nn.Module):
             cotangent: `ȳ: [B, C, T]`.
             y: `f(x, p)`, where it is known already; rendered otherwise.
             seed: of the estimator's randomness; from torch's default generator otherwise.
+            notes: as for `forward`.
         """
         renderer = self.renderer
-        x, p = renderer.check(x.detach() if isinstance(x, Tensor) else x, p.detach())
+        x, p = renderer.check(self._with(notes, x.detach() if isinstance(x, Tensor) else x), p.detach())
+        if notes is not None:
+            cotangent = functional.pad(cotangent, (0, 0, 0, 1))
+            y = None if y is None else functional.pad(y, (0, 0, 0, 1))
         audio = renderer.share(x)
         y, finite = renderer.render(x, p, audio) if y is None else (y, torch.ones(x.shape[0], dtype=torch.bool, device="cpu"))
         generator = seeded(draw_seed() if seed is None else torch.tensor(seed, device="cpu"))
@@ -268,6 +302,11 @@ class DifferentiableEffect(nn.Module):
         memo[id(self.renderer.own_host)] = self.renderer.own_host
         duplicate.__setstate__(copy.deepcopy(self.__getstate__(), memo))
         return duplicate
+
+
+def _without_notes(loss_fn: LossFunction) -> LossFunction:
+    """The loss of renders whose last channel stands for notes."""
+    return lambda y, *targets: loss_fn(y[:, :-1], *targets)
 
 
 def _differentiable(tensor: Any) -> Any:

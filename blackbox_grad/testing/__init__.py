@@ -15,6 +15,7 @@ from blackbox_grad.dependencies import lazy_names
 
 if TYPE_CHECKING:
     from blackbox_grad.testing import strategies as strategies
+    from blackbox_grad.testing.beside import BESIDE_LAWS as BESIDE_LAWS
     from blackbox_grad.testing.curves import CURVE_LAWS as CURVE_LAWS
     from blackbox_grad.testing.effects import EFFECT_LAWS as EFFECT_LAWS
     from blackbox_grad.testing.effects import EffectCheck as EffectCheck
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from blackbox_grad.testing.pytest_items import parametrize_with_checks as parametrize_with_checks
 
 _HOME = {
+    "BESIDE_LAWS": "beside",
     "CURVE_LAWS": "curves",
     "CheckFailed": "examination",
     "EFFECT_LAWS": "effects",

@@ -22,6 +22,7 @@ from blackbox_grad.effects.protocols import Effect
 from blackbox_grad.effects.repeatability import REPEATABLE
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import AudioError, ParameterError
+from blackbox_grad.testing.beside import BESIDE_LAWS, Accompanied, accompanied_for_laws
 from blackbox_grad.testing.curves import CURVE_LAWS, moves
 from blackbox_grad.testing.examination import SLACK, Examination, Law, relative_error
 from blackbox_grad.testing.instruments import INSTRUMENT_LAWS
@@ -300,7 +301,8 @@ def _spec_reopens_the_same_effect(exam: Examination) -> None:
     effect, spec = exam.effect, getattr(exam.effect, "spec", None)
     if spec is None:
         return
-    twin = load(pickle.loads(pickle.dumps(spec)))
+    opened = load(pickle.loads(pickle.dumps(spec)))
+    twin = Accompanied(opened) if isinstance(effect, Accompanied) else opened
     try:
         exam.require(twin.parameters == effect.parameters, f"its twin has {twin.parameters}, it has {effect.parameters}")
         audio = exam.noise(2, exam.samples)
@@ -339,12 +341,12 @@ def check_effect(
     Args:
         effect: an opened effect; or an address or a spec, which is opened (an address with all its parameters free), and closed at
             the end.
-        laws: names from `EFFECT_LAWS`, `INSTRUMENT_LAWS` and `CURVE_LAWS`; if None, all of the first, for an instrument the second
-            too, and for `Automated` the third.
+        laws: names from `EFFECT_LAWS`, `INSTRUMENT_LAWS`, `BESIDE_LAWS` and `CURVE_LAWS`; if None, all of the first, for an
+            instrument the second too, for what takes notes beside audio the third, and for `Automated` the fourth.
         seconds: length of the test signal.
         seed: of the test signal and the points.
     """
-    known = dict(EFFECT_LAWS + INSTRUMENT_LAWS + CURVE_LAWS)
+    known = dict(EFFECT_LAWS + INSTRUMENT_LAWS + BESIDE_LAWS + CURVE_LAWS)
     chosen = None if laws is None else list(laws)
     unknown = [law for law in chosen or () if law not in known]
     if unknown:
@@ -354,7 +356,11 @@ def check_effect(
         dead: list[str] = []
         if chosen is None:
             plays = getattr(opened, "takes", "audio") == "notes"
-            chosen = [name for name, _ in EFFECT_LAWS + INSTRUMENT_LAWS * plays + CURVE_LAWS * moves(opened)]
+            both = bool(getattr(opened, "beside", ""))
+            laws_of = EFFECT_LAWS + INSTRUMENT_LAWS * plays + BESIDE_LAWS * both + CURVE_LAWS * moves(opened)
+            chosen = [name for name, _ in laws_of]
+        if not moves(opened):
+            opened = accompanied_for_laws(opened)
         for law in chosen:
             rng = np.random.default_rng(seed)
             exam = Examination(opened, law, rng, max(64, round(seconds * opened.sample_rate)))

@@ -86,7 +86,7 @@ def test_a_range_in_multiples_of_the_sample_rate_reaches_the_plugin_in_hz(
     assert (cut.minimum, cut.maximum, cut.unit) == (0.001 * sample_rate, 0.25 * sample_rate, "Hz")
     point = effect.parameters.point({"LPF": 1.0})
     effect._run(np.zeros((1, 64), np.float32), point)
-    text = effect._graph.processor.get_parameter_text(effect._indices[effect.parameters.index("LPF")])
+    text = effect._graph.processor.get_parameter_text(effect.indices[effect.parameters.index("LPF")])
     assert float(text) == pytest.approx(0.25 * sample_rate, rel=1e-4)
     effect.close()
 
@@ -97,7 +97,7 @@ def test_a_range_in_multiples_of_the_sample_rate_reaches_the_plugin_in_hz(
         ("lv2:requiredFeature lv2:inPlaceBroken", r"requires the host feature .*lv2core#inPlaceBroken, which DawDreamer"),
         ('lv2:port [ a lv2:CVPort , lv2:InputPort ; lv2:index 99 ; lv2:symbol "pitch_cv" ]', r"it has CV ports \(pitch_cv\)"),
         ('lv2:port [ a lv2:MorphPort , lv2:InputPort ; lv2:index 99 ; lv2:symbol "odd" ]', r"ports of a kind .* \(odd\)"),
-        ("a lv2:InstrumentPlugin", "is no effect: it needs notes beside the audio"),
+        ("a lv2:InstrumentPlugin", "is no instrument: it has no audio output, or takes no MIDI"),
     ],
 )
 def test_what_dawdreamer_cannot_run_is_refused_before_it_is_loaded(

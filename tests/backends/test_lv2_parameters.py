@@ -155,7 +155,7 @@ def test_the_plugin_receives_the_native_value_that_the_parameter_shows(uri: str)
     for point in (np.zeros(len(space)), np.ones(len(space)), space.defaults, *rng.uniform(size=(3, len(space)))):
         values = space.complete(point)
         effect._run(np.zeros((effect.inputs, 64), np.float32), values)
-        for index, parameter, value in zip(effect._indices, space, values, strict=True):
+        for index, parameter, value in zip(effect.indices, space, values, strict=True):
             text = _mended(processor.get_parameter_text(index))
             assert re.sub(r" \d+$", "", parameter.name) == re.sub(r" \d+$", "", described[index]["name"].strip())
             if parameter.choices or parameter.kind == "toggle":

@@ -132,14 +132,18 @@ class PluginDescription:
     @property
     def is_instrument(self) -> bool:
         """Whether it plays notes: its class says so, or it takes MIDI and no audio."""
-        takes_midi = any(port.takes_midi and port.is_input for port in self.ports)
-        return bool(self.classes & _INSTRUMENTS) or (takes_midi and not self.of("audio"))
+        return bool(self.classes & _INSTRUMENTS) or (self.takes_midi and not self.of("audio"))
 
     @property
     def plays_notes(self) -> bool:
-        """Whether it makes sound of MIDI alone."""
-        takes_midi = any(port.takes_midi and port.is_input for port in self.ports)
-        return takes_midi and not self.of("audio") and bool(self.of("audio", is_input=False))
+        """Whether it makes sound of MIDI, and needs no audio for it, though it may take some."""
+        alone = not self.of("audio") or "InstrumentPlugin" in self.classes
+        return self.takes_midi and alone and bool(self.of("audio", is_input=False))
+
+    @property
+    def takes_midi(self) -> bool:
+        """Whether it takes MIDI."""
+        return any(port.takes_midi and port.is_input for port in self.ports)
 
     @property
     def is_effect(self) -> bool:

@@ -25,8 +25,6 @@ OFFERED = frozenset(
 def refusal(plugin: PluginDescription) -> str:
     """One sentence without its subject, the plug-in; empty if nothing speaks against opening it."""
     if plugin.is_instrument and not plugin.plays_notes:
-        if plugin.of("audio"):
-            return "is no effect: it needs notes beside the audio, and a render has one or the other"
         return "is no instrument: it has no audio output, or takes no MIDI"
     if plugin.ports and not plugin.plays_notes:
         inputs, outputs = len(plugin.of("audio")), len(plugin.of("audio", is_input=False))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blackbox_grad.effects import Audio, Messages, PluginEffect, packed, tune
+from blackbox_grad.effects import Audio, Messages, PluginEffect, accompanied, packed, tune
 
 #: All sound off, controllers back, all notes off: what a host sends to end everything.
 _ENDINGS = (120, 121, 123)
@@ -21,9 +21,12 @@ def width(effect: PluginEffect) -> int:
 
 
 def sound(effect: PluginEffect, noise: NDArray[np.floating[Any]]) -> Audio:
-    """For `process`: `noise: [width, N]` with what other inputs take; for an instrument a tune as loud."""
+    """For `process`: `noise: [width, N]` with what other inputs take, and notes; for an instrument a tune as loud."""
     if effect.takes == "audio":
-        return effect.filled(noise.astype(np.float32))
+        audio = effect.filled(noise.astype(np.float32))
+        return accompanied(audio, effect.sample_rate) if effect.beside else audio
+    if effect.beside:
+        return accompanied(np.resize(noise, (effect.inputs, noise.shape[1])).astype(np.float32), effect.sample_rate)
     level = float(np.sqrt(np.mean(np.square(noise)))) if noise.size else 0.0
     velocity = min(127, round(256 * level))
     return tune(noise.shape[1], _CHANNELS, effect.sample_rate, velocity, 36 + velocity // 6)

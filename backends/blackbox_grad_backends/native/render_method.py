@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from blackbox_grad.effects import Audio, PluginEffect, relative_error
+from blackbox_grad.effects.protocols import Beside
 from blackbox_grad.effects.repeatability import REPEATABLE
 from blackbox_grad.parameters import FloatArray, Parameter
 from blackbox_grad_backends.native.determinism import reseed
@@ -65,6 +66,7 @@ class Measured:
         latency: at the defaults, as `native.latency` found it; None before it is known.
         pinned: index in the host and value of the controls that the caller held (`native.pinned`). It is true for these only.
         created_often: whether an instrument must be created many times before it sounds the same each time.
+        beside: as in `PluginEffect`.
         keeps_first: whether the first instance must not be freed (`native.lv2_freeing`).
     """
 
@@ -80,6 +82,7 @@ class Measured:
     pinned: tuple[tuple[int, float], ...] = ()
     keeps_first: bool = False
     created_often: bool = False
+    beside: Beside = ""
 
     def plain(self) -> dict[str, Any]:
         """For `PluginEffect.learnt`: a host process sends plain values only."""
