@@ -27,7 +27,7 @@ def results(tutorial):
     import write_results
 
     yield write_results
-    del sys.modules["write_results"]
+    del sys.modules["write_results"], sys.modules["set_a_synth"]
 
 
 def assert_learnt(run):
@@ -82,6 +82,15 @@ def test_a_band_that_cannot_be_heard_is_named(tutorial):
     assert run.verdict(len(run.names) - 1) == "cannot be heard"
 
 
+@pytest.mark.plugins
+def test_a_network_learns_to_set_a_synthesiser_for_tones_that_it_never_heard(monkeypatch):
+    monkeypatch.syspath_prepend(str(TUTORIALS))
+    import set_a_synth
+
+    found = set_a_synth.learn(steps=25)
+    assert found.trained < 0.7 * min(found.untrained, found.middle)
+
+
 def test_leeway_is_the_largest_error_that_is_not_heard(tutorial):
     run = tutorial.learn("pedalboard-builtin:Gain | pedalboard-builtin:LadderFilter", steps=0)
     level, jacobian = 1e-3, run.jacobian.double()
@@ -96,16 +105,16 @@ def test_leeway_is_the_largest_error_that_is_not_heard(tutorial):
 
 def test_results_are_written_into_the_page_and_kept(results, tmp_path, monkeypatch):
     page = tmp_path / "page.md"
-    marks = "".join(f"<!-- {mark} -->\nprevious\n<!-- end -->\n" for mark in ("learnt", "hard", "errors of Filter"))
+    marks = "".join(f"<!-- {mark} -->\nprevious\n<!-- end -->\n" for mark in ("learnt", "hard", "errors of Filter", "synth"))
     page.write_text(f"before\n{marks}after")
     places = {"PAGE": page, "FIGURES": tmp_path, "KEPT": tmp_path / "kept", "SEEDS": (0,)}
-    for name, value in (places | {"LEARNT": {"Filter": BUILTIN}, "HARD": {}}).items():
+    for name, value in (places | {"LEARNT": {"Filter": BUILTIN}, "HARD": {}, "synth": lambda: "of a synthesiser"}).items():
         monkeypatch.setattr(results, name, value)
     results.main()
     written = page.read_text()
     assert "previous" not in written
     assert (written[:6], written[-5:]) == ("before", "after")
-    assert all(text in written for text in ("| Filter | 0 |", "3 of 3", "| cutoff_hz |"))
+    assert all(text in written for text in ("| Filter | 0 |", "3 of 3", "| cutoff_hz |", "of a synthesiser"))
     assert (tmp_path / "learn-filter.svg").exists()
     monkeypatch.setattr(results, "learn", None)  # not called again
     results.main()

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.instruments import page, rows
-from benchmarks.instruments.cells import cells, measure
+from benchmarks.instruments.cells import cells, measure, report
 from benchmarks.instruments.tasks import INSTRUMENTS
 
 
@@ -20,7 +20,8 @@ def main(
     seeds: Annotated[int, typer.Option(help="The most runs of each task.")] = 3,
     processes: Annotated[int, typer.Option(help="Runs at a time.")] = 2,
     results: Annotated[Path, typer.Option(help="The file of rows; it goes on from there.")] = rows.COMMITTED,
-    write: Annotated[Path | None, typer.Option(help="Write the results into this page, and reports beside it.")] = None,
+    write: Annotated[Path | None, typer.Option(help="Write the results into this page.")] = None,
+    reports: Annotated[Path | None, typer.Option(help="Write three reports to listen to into this folder.")] = None,
 ) -> None:
     console = Console(stderr=True)
     done = {(row["task"], row["method"], row["seed"]) for row in rows.read(results)}
@@ -33,8 +34,13 @@ def main(
                 rows.append(results, row)
                 ratio = row["loss"] / row["default"]
                 console.print(f"{number}/{len(wanted)} {row['task']}, {row['method']}, seed {row['seed']}: {ratio:.3f}")
+    found = page.Results(rows.read(results))
     if write is not None:
-        page.write(write, rows.read(results))
+        page.write(write, found)
+    if reports is not None:
+        for name, task in page.examples(found).items():
+            console.print(f"report of {task}")
+            report(task, reports / f"instrument-{name}.html")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
+from pathlib import Path
 
 from benchmarks.instruments import rows
-from benchmarks.instruments.methods import SEARCHERS, run
+from benchmarks.instruments.methods import MATCH, SEARCHERS, found_by, run
 from benchmarks.instruments.tasks import INSTRUMENTS, Task, tasks_of
 from blackbox_grad import Host
 from blackbox_grad.hosts import InProcessHost
@@ -37,6 +38,13 @@ def cells(instruments: list[str], seeds: int) -> list[Cell]:
     ]
     methods = list(SEARCHERS)
     return sorted(every, key=lambda cell: 1 + methods.index(cell[2]) if cell[3] else 0)
+
+
+def report(name: str, path: Path) -> None:
+    """Match a task again, with the first seed, and write the page that plays start, target and match."""
+    task = next(task for task in _tasks(name.split(" / ")[0]) if task.name == name)
+    names = _host().open(INSTRUMENTS[task.instrument].spec).parameters.names
+    found_by(task, MATCH, 0, _host()).report(path, truth=dict(zip(names, task.hidden.tolist(), strict=True)))
 
 
 def measure(cell: Cell, done: set[tuple[str, str, int]]) -> rows.Row | None:

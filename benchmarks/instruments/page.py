@@ -39,30 +39,30 @@ class Results:
         """Part of the tasks on which `match` has a lower loss than each of these."""
         return float(np.mean([all(self.loss(t, MATCH) < self.loss(t, rival) for rival in rivals) for t in tasks]))
 
-    @property
-    def seeds(self) -> dict[str, int]:
-        """Instrument -> runs of each task by each method, at least."""
-        counts: dict[str, int] = {}
-        for task in self.tasks:
-            for method in SEARCHERS:
-                runs = sum(row["task"] == task and row["method"] == method for row in self.rows)
-                counts[instrument(task)] = min(counts.get(instrument(task), runs), runs)
-        return counts
+    def seeds(self, tasks: list[str], method: str) -> str:
+        """How many runs each of the tasks has: "3", or "1 to 3"."""
+        counts = {sum(row["task"] == task and row["method"] == method for row in self.rows) for task in tasks}
+        return " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
 
 
 def instrument(task: str) -> str:
     return task.split(" / ")[0]
 
 
-def write(page: Path, rows: list[Row]) -> None:
+def examples(results: Results) -> dict[str, str]:
+    """The tasks on which `match` leaves the least of the default patch's loss, a usual part, and the most."""
+    ranked = sorted(results.tasks, key=lambda task: results.loss(task, MATCH))
+    return {"best": ranked[0], "usual": ranked[len(ranked) // 2], "worst": ranked[-1]}
+
+
+def write(page: Path, results: Results) -> None:
     with replacing(page) as temporary:
-        temporary.write_text(text_of(Results(rows)), "utf-8")
+        temporary.write_text(text_of(results), "utf-8")
 
 
 def text_of(results: Results) -> str:
     tasks = results.tasks
     names = list(dict.fromkeys(map(instrument, tasks)))
-    seeds = ", ".join(f"{name} {results.seeds[name]}" for name in names)
     median, cma = (float(np.median(results.of(tasks, method))) for method in (MATCH, "CMA"))
     return _PAGE.format(
         renders=RENDERS,
@@ -70,7 +70,6 @@ def text_of(results: Results) -> str:
         presets=sum("/ preset" in task for task in tasks),
         random=sum("/ random" in task for task in tasks),
         instruments=", ".join(names),
-        seeds=seeds,
         rate=RATE,
         seconds=NOTES.seconds,
         median=median,
@@ -78,14 +77,14 @@ def text_of(results: Results) -> str:
         over_preset=100 * results.better(tasks, [PRESET]),
         over_all=100 * results.better(tasks, [method for method in METHODS if method != MATCH]),
         methods=_table("method", [(method, _method(results, method)) for method in METHODS], _METHOD_COLUMNS),
-        by_instrument=_table(
-            "instrument", [(name, _instrument(results, name)) for name in names], ("tasks", "seeds", *METHODS)
-        ),
+        by_instrument=_table("instrument", [(name, _instrument(results, name)) for name in names], ("tasks", *METHODS)),
+        examples="\n".join(_example(results, name, task) for name, task in examples(results).items()),
         by_task=_table("task", [(task, [f"{results.loss(task, m):.3f}" for m in METHODS]) for task in tasks], METHODS),
     )
 
 
 _METHOD_COLUMNS = (
+    "seeds",
     *(f"after {renders}" for renders in KEPT),
     f"after {RENDERS:_}".replace("_", " "),
     "lower quartile",
@@ -98,13 +97,18 @@ def _method(results: Results, method: str) -> list[str]:
     courses = [float(np.median(results.of(results.tasks, method, f"after {renders}"))) for renders in KEPT]
     final = results.of(results.tasks, method)
     beaten = "" if method == MATCH else f"{100 * results.better(results.tasks, [method]):.0f} %"
-    return [*(f"{v:.3f}" for v in (*courses, np.median(final), *np.percentile(final, (25, 75)))), beaten]
+    seeds = "" if method == PRESET else results.seeds(results.tasks, method)
+    return [seeds, *(f"{v:.3f}" for v in (*courses, np.median(final), *np.percentile(final, (25, 75)))), beaten]
 
 
 def _instrument(results: Results, name: str) -> list[str]:
     tasks = [task for task in results.tasks if instrument(task) == name]
     medians = (float(np.median(results.of(tasks, method))) for method in METHODS)
-    return [str(len(tasks)), str(results.seeds[name]), *(f"{median:.3f}" for median in medians)]
+    return [str(len(tasks)), *(f"{median:.3f}" for median in medians)]
+
+
+def _example(results: Results, name: str, task: str) -> str:
+    return f"- [{task}](../reports/instrument-{name}.html), the {name}: {results.loss(task, MATCH):.3f}"
 
 
 def _table(first: str, rows: list[tuple[str, list[str]]], columns: Iterable[str]) -> str:
@@ -127,12 +131,18 @@ searches of any of its tasks start from.
 Every searcher begins at the best of the default patch and the presets, whose renders count. CMA is nevergrad's, with its own
 defaults; DFO-LS gets the residuals of the loss, as `match` does, and begins again at random patches where it has converged;
 *random* renders Sobol points. *Nearest preset* is the best of the default patch and the presets, as it is. The loss is `tones`,
-relative to the default patch's. A number is the median over the seeds of a task ({seeds}), and then over tasks.
+relative to the default patch's. A number is the median over the seeds of a task, and then over tasks.
 
 {methods}
 
 The columns are medians over all tasks after so many renders, the quartiles after all, and the part of the tasks on which `match`
 leaves a lower loss.
+
+## Listen
+
+Three reports play the start, which is the nearest preset, the target, and the match in turn:
+
+{examples}
 
 ## By instrument
 

@@ -63,12 +63,16 @@ class Descent:
     method: str = "search"
     reason: str = "All renders went into the search for a start."
 
-    def run(self, driver: Driver, seed: int) -> None:
-        """Raises `BudgetSpent` where the renders do not suffice."""
+    def run(self, driver: Driver, seed: int, places: FloatArray, losses_there: FloatArray) -> None:
+        """Descend from the best of quasi-random settings and of `places: [N, P]`, whose losses `[N]` are known.
+
+        Raises `BudgetSpent` where the renders do not suffice.
+        """
         objective, numbers = driver.objective, self.numbers
         enough = numbers.enough * driver.start if np.isfinite(driver.start) else 0.0
         generator = torch.Generator().manual_seed(seed)
         points, losses = self._sampled(driver, seed)
+        points, losses = np.concatenate([points, places]), np.append(losses, losses_there)
         starts = distinct(points, losses, numbers.starts)
         kind = self._chosen_kind(driver, starts, generator)
         self.method = f"{self.estimator!r}, {kind} probes"

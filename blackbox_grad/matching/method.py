@@ -73,7 +73,7 @@ class Method:
             start = np.append(start[0], losses), [*start[1], *residuals]
             self.start = driver.objective.best_point
         if self._descent is not None and len(space):
-            self._descent.run(driver, seed)
+            self._descent.run(driver, seed, self._places, start[0][1:])
         elif self._searcher is not None and len(space):
             # it may begin at the defaults of its space
             searcher = self._searcher(ParameterSpace(space.everything, space.free, space.complete(self.start).tolist()), seed)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import learn_hidden_settings
 import matplotlib
+import set_a_synth
 import torch
 from learn_hidden_settings import Run, draw, learn
 
@@ -31,16 +34,35 @@ HARD = {
 }
 
 
-def kept_run(effect: str, seed: int) -> Run:
-    program = Path(learn_hidden_settings.__file__).read_bytes()
-    file = KEPT / (hashlib.sha256(program + f"{effect} {seed}".encode()).hexdigest() + ".pt")
+def kept(program: str | None, what: str, run: Callable[[], Any]) -> dict[str, Any]:
+    """What a run left, of a program that has not changed since."""
+    name = hashlib.sha256(Path(program or "").read_bytes() + what.encode()).hexdigest()
+    file = KEPT / f"{name}.pt"
     if not file.exists():
-        print(f"{effect}, seed {seed}", flush=True)
+        print(what, flush=True)
         KEPT.mkdir(parents=True, exist_ok=True)
-        run = learn(effect, seed=seed)
+        left = vars(run())
         with replacing(file) as temporary:
-            torch.save(vars(run), temporary)
-    return Run(**torch.load(file))
+            torch.save(left, temporary)
+    found: dict[str, Any] = torch.load(file)
+    return found
+
+
+def kept_run(effect: str, seed: int) -> Run:
+    return Run(**kept(learn_hidden_settings.__file__, f"{effect} {seed}", lambda: learn(effect, seed=seed)))
+
+
+def synth() -> str:
+    """A row for each seed."""
+    rows = []
+    for seed in SEEDS:
+        found = set_a_synth.Result(
+            **kept(set_a_synth.__file__, f"synth {seed}", lambda seed=seed: set_a_synth.learn(seed=seed))
+        )
+        distances = (found.middle, found.untrained, found.trained)
+        rows.append([str(seed), *(f"{distance:.3f}" for distance in distances), *(f"{error:.3f}" for error in found.errors)])
+    header = ["seed", "in the middle", "untrained", "trained", *(f"error of {name}" for name in set_a_synth.PARAMETERS)]
+    return table(header, rows)
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
@@ -89,6 +111,7 @@ def main() -> None:
     page = PAGE.read_text(encoding="utf-8")
     page = fill(page, "learnt", summary(learnt))
     page = fill(page, "hard", summary(hard))
+    page = fill(page, "synth", synth())
     for name, runs in learnt.items():
         page = fill(page, f"errors of {name}", errors(runs))
         draw(runs, FIGURES / f"learn-{name.split()[-1].lower()}.svg")

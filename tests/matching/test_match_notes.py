@@ -86,6 +86,13 @@ def test_a_searcher_begins_at_the_best_start(target: Audio) -> None:
     assert began == [[0.3, 0.6, 0.5]]
 
 
+def test_an_estimator_descends_from_the_best_start(target: Audio) -> None:
+    heard: list[Progress] = []
+    matched(target, renders=60, starts=[[0.32, 0.58, 0.42]], estimator="spsa", on_progress=heard.append)
+    near = next(p.loss for p in heard if p.phase == "starts")
+    assert next(p.loss for p in heard if p.phase == "descent") == pytest.approx(near, rel=1e-5)
+
+
 def test_of_too_many_starts_a_quarter_of_the_renders_is_tried(target: Audio) -> None:
     heard: list[Progress] = []
     starts = np.random.default_rng(0).uniform(size=(50, 3))
