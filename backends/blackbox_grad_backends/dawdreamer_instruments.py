@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from blackbox_grad.effects import PluginEffect, beside, relative_error, tune
-from blackbox_grad.effects.protocols import Beside
+from blackbox_grad.effects import Beside, PluginEffect, beside, relative_error, tune
 from blackbox_grad.errors import EffectLoadError
 from blackbox_grad_backends.native.probing import silence, sound, width
 from blackbox_grad_backends.native.render_method import GOOD_ENOUGH, NEXT_TO_NOTHING

@@ -14,8 +14,8 @@ from blackbox_grad.effects.opening import EffectInfo, SelectedEffect, load
 from blackbox_grad.effects.packing import Messages, beside, is_packed, packed, parted, unpacked
 from blackbox_grad.effects.plugin import ANY, PluginEffect
 from blackbox_grad.effects.presets import Preset, Presets, StoredPreset
-from blackbox_grad.effects.protocols import Backend, Effect
-from blackbox_grad.effects.repeatability import relative_error
+from blackbox_grad.effects.protocols import Backend, Beside, Effect
+from blackbox_grad.effects.repeatability import REPEATABLE, relative_error
 from blackbox_grad.effects.saved_settings import SavedSettings, saved_settings
 from blackbox_grad.effects.spec import HIGHEST_RATE, AnyEffect, EffectSpec, as_spec, chain, split_chain
 from blackbox_grad.effects.switches import Switch
@@ -24,10 +24,12 @@ from blackbox_grad.effects.tunes import accompanied, tune
 __all__ = [
     "ANY",
     "HIGHEST_RATE",
+    "REPEATABLE",
     "AnyEffect",
     "Audio",
     "Automated",
     "Backend",
+    "Beside",
     "ChainedEffect",
     "Curves",
     "Effect",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -162,6 +163,12 @@ def test_a_match_from_upload_to_download(visit, recordings, served):
     half, _ = audio_files.read(next(served[1].glob("blackbox-grad-app-*/jobs/*/amount.wav")))
     dry, _ = audio_files.read(recordings / "dry.wav")
     assert 0.0 < np.abs(half - dry).mean() < np.abs(matched - dry).mean()
+
+    page.page.get_by_role("button", name="Save a preset").click()
+    page.page.locator("#match-preset-files a").first.wait_for()
+    saved = runpy.run_path(str(page.download("preset.py")))["effect"]
+    assert type(saved).__name__ == "Distortion"
+    assert saved.drive_db != 25.0
 
     kept = list(served[1].glob("blackbox-grad-app-*/jobs/*/input/dry.wav"))
     assert len(kept) == 1

@@ -11,6 +11,7 @@ import gradio as gr
 
 from blackbox_grad_adapters.app import showing
 from blackbox_grad_adapters.app.jobs import Job, Jobs
+from blackbox_grad_adapters.app.presets import forget, packed, preset_of
 from blackbox_grad_adapters.app.running import QUEUE, downloads, files_box, visitor
 
 #: File of the settings of a job.
@@ -62,7 +63,7 @@ def amount_row(jobs: Jobs, tab: str, arguments: Callable[[Job, list[str]], list[
                 elem_id=f"{tab}-amount",
                 scale=3,
             )
-            preset = gr.Button("Save a preset for the DAW", scale=1, visible=False)
+            preset = gr.Button("Save a preset for the DAW", scale=1)
         said = gr.HTML()
         player = gr.Audio(label="At this amount", interactive=False, visible=False, elem_id=f"{tab}-amount-audio")
         saved = files_box(f"{tab}-preset", "Preset")
@@ -72,7 +73,8 @@ def amount_row(jobs: Jobs, tab: str, arguments: Callable[[Job, list[str]], list[
         if job is None or not (job.folder / SETTINGS).exists():
             yield [showing.error("There are no settings yet; run a match first."), gr.skip(), gr.skip()]
             return
-        options = [f"--amount={amount:g}", *[f"--save-preset={name}" for name in _presets_of(_address(job))] * save]
+        options = [f"--amount={amount:g}", *[f"--save-preset={preset_of(_address(job))}"] * save]
+        forget(job)
         for step in job.run(arguments(job, options)):
             yield [showing.bar(step), gr.skip(), gr.skip()]
         if job.complaint:
@@ -81,7 +83,7 @@ def amount_row(jobs: Jobs, tab: str, arguments: Callable[[Job, list[str]], list[
         yield [
             showing.words(f"Amount {amount:g}.") + showing.remarks(job.remarks),
             gr.update(value=str(job.folder / RENDERED), visible=True),
-            downloads(job, *_presets(job)),
+            downloads(job, *filter(None, [packed(job)])),
         ]
 
     queue: dict[str, Any] = {"concurrency_id": QUEUE, "concurrency_limit": 1, "show_progress": "hidden"}
@@ -105,19 +107,3 @@ def rendered(job: Job, options: list[str]) -> list[str]:
 
 def _address(job: Job) -> str:
     return str(json.loads((job.folder / SETTINGS).read_text("utf-8"))["effect"])
-
-
-def _presets_of(address: str) -> list[str]:
-    """The name of the preset file that the format of the plug-in has."""
-    path = address.partition("[")[0].lower()
-    if path.startswith("pedalboard-builtin:"):
-        return ["preset.py"]
-    if path.endswith(".vst3"):
-        return ["preset.vstpreset"]
-    if path.endswith(".so"):
-        return ["preset.fxp"]
-    return ["preset.lv2"]
-
-
-def _presets(job: Job) -> list[str]:
-    return sorted(path.name for path in job.folder.glob("preset.*"))

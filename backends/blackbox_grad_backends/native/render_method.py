@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from blackbox_grad.effects import Audio, PluginEffect, relative_error
-from blackbox_grad.effects.protocols import Beside
-from blackbox_grad.effects.repeatability import REPEATABLE
+from blackbox_grad.effects import REPEATABLE, Audio, Beside, PluginEffect, relative_error
 from blackbox_grad.parameters import FloatArray, Parameter
 from blackbox_grad_backends.native.determinism import reseed
 from blackbox_grad_backends.native.lv2_parameters import HostRange
