@@ -69,7 +69,8 @@ class PedalboardPluginEffect(PluginEffect):
         self.name = str(self._plugin.name)
         self.sample_rate = float(sample_rate)
         if self._plugin.is_instrument:
-            raise EffectLoadError(f"{self.name} is an instrument, not an effect: it takes notes and no audio")
+            way = f"; open it as {self._elsewhere}, which plays notes" if self._elsewhere else ""
+            raise EffectLoadError(f"{self.name} is an instrument, not an effect: it takes notes and no audio{way}")
         self.inputs = self.outputs = self._find_channels()
         controls = [c for c in self._plugin._parameters if not is_for_the_host(c)]
         hidden = sum(not c.is_automatable for c in controls)

@@ -47,7 +47,22 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         with ending(_OF_TYPER), warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: warn(str(message))
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except typer.BadParameter as error:
+                error.message = _plainly(error)
+                raise
+
+
+def _plainly(error: typer.BadParameter) -> str:
+    """The message with the value that was given: "Input should be greater than 0" names none."""
+    rule = error.message.removeprefix("Input should be ")
+    problems = getattr(error.__cause__, "errors", None)
+    if rule == error.message or problems is None:
+        return error.message
+    for long, short in (("greater than or equal to", "at least"), ("less than or equal to", "at most")):
+        rule = rule.replace(long, short)
+    return f"{problems()[0]['input']!r} must be {rule}"
 
 
 @functools.cache

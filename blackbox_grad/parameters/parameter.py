@@ -165,6 +165,8 @@ class Parameter:
         if not 0.0 <= number <= 1.0:
             if not unit and not self.choices:
                 self.to_normalised(number)  # raises where it is no native value either
+            if self.choices:
+                raise ParameterError(f"parameter {self.name!r}: {match[1]} is none of its settings; write one of {allowed}")
             raise ParameterError(
                 f"parameter {self.name!r}: {number:g} is a normalised value and must lie in [0, 1]; for the native "
                 f"value write {native!r} (allowed: {allowed})"

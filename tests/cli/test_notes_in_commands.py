@@ -96,3 +96,11 @@ def test_instruments_are_listed_and_found_by_name(capsys: Capture) -> None:
     assert "1 instrument with 'dx10' in name" in shown
     assert shown.splitlines()[2].split() == [DX10, "MDA", "DX10", "instrument"]
     assert EffectSpec.of("dx10").address == DX10
+
+
+def test_numbers_out_of_range_are_named(tmp_path: Path, capsys: Capture) -> None:
+    wav = tmp_path / "in.wav"
+    audio_files.write(wav, np.zeros((1, 64), np.float32), 44100.0)
+    assert "'0' must be at least 8" in fail_here(capsys, "match", "reference:gain", wav, wav, "--renders", "0", code=2)
+    arguments = ["pedalboard-builtin:LadderFilter", wav, tmp_path / "out.wav", "--set", "mode=9", "--host", "in-process"]
+    assert "'mode': 9 is none of its settings; write one of LPF12, " in fail_here(capsys, "render", *arguments)

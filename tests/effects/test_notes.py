@@ -133,3 +133,28 @@ def test_audio_is_no_notes():
     assert not is_packed(np.zeros((1, 2), np.float32))
     empty = Notes([(60, 0)]).packed(RATE)
     assert len(unpacked(empty, RATE).times) == 0, "a note of velocity 0 is silent"
+
+
+def test_files_whose_songs_or_times_are_of_another_kind_are_refused(tmp_path):
+    import mido
+
+    note = mido.Message("note_on", note=60)
+    mido.MidiFile(type=2, tracks=[mido.MidiTrack([note])]).save(tmp_path / "songs.mid")
+    with pytest.raises(AudioError, match=r"songs.mid holds songs that are not played together \(MIDI type 2\)"):
+        Notes.from_midi(tmp_path / "songs.mid")
+    mido.MidiFile(tracks=[mido.MidiTrack([note])]).save(tmp_path / "film.mid")
+    content = bytearray((tmp_path / "film.mid").read_bytes())
+    content[12:14] = (0xE7, 40)  # 25 frames a second, 40 ticks a frame
+    (tmp_path / "film.mid").write_bytes(content)
+    with pytest.raises(AudioError, match=r"film.mid counts time in frames of a film \(SMPTE\)"):
+        Notes.from_midi(tmp_path / "film.mid")
+
+
+def test_times_follow_the_changes_of_tempo_of_all_tracks(tmp_path):
+    import mido
+
+    tempi = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=1_000_000, time=480)])
+    notes = mido.MidiTrack([mido.Message("note_on", note=60, time=480), mido.Message("note_off", note=60, time=240)])
+    mido.MidiFile(tracks=[tempi, notes], ticks_per_beat=480).save(tmp_path / "slower.mid")
+    (note,) = Notes.from_midi(tmp_path / "slower.mid").notes
+    assert (note.start, note.length) == (0.5, 0.5)
