@@ -10,13 +10,17 @@ import shutil
 import signal
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mido import Message, MidiFile, MidiTrack
 
-from blackbox_grad import audio_files, load
+from blackbox_grad import Notes, audio_files, load
 from tests.command_line import PROGRAM
+
+DX10 = "dawdreamer:http://drobilla.net/plugins/mda/DX10"
 
 #: Of everything that waits for a page, milliseconds.
 PATIENCE = 240_000
@@ -214,6 +218,33 @@ def test_one_job_at_a_time_and_a_stop_keeps_the_best(visit, recordings):
     assert json.loads(first.download("settings.json").read_text("utf-8"))["finished"] == "interrupted"
     second.page.get_by_role("button", name="Stop").click()
     second.until("renders|Stopped")
+
+
+@pytest.mark.slow
+@pytest.mark.plugins
+def test_an_instrument_plays_a_midi_file_like_a_recording(visit, tmp_path):
+    riff = MidiFile(ticks_per_beat=480)
+    track = MidiTrack()
+    riff.tracks.append(track)
+    track += [Message("note_on", note=60, velocity=100), Message("note_off", note=60, time=480)]
+    riff.save(tmp_path / "riff.mid")
+    with load(DX10) as synth:
+        point = synth.parameters.point({"Mod Init": 0.8, "Mod Rel": 0.3})
+        audio_files.write(tmp_path / "sound.wav", synth.render(Notes.from_midi(tmp_path / "riff.mid"), point), 44100)
+    page = visit()
+    page.upload("match-input", tmp_path / "riff.mid")
+    page.upload("match-target", tmp_path / "sound.wav")
+    page.choose("DX10", DX10)
+    page.page.get_by_role("button", name="More").click()
+    page.page.get_by_label("Renders").fill("100")
+    page.page.get_by_label("Only").fill("Mod Init\nMod Rel")
+    page.match()
+    page.until(r"DX10: distance .* renders")
+    found = json.loads(page.download("settings.json").read_text("utf-8"))
+    assert found["loss"] < 0.3 * found["loss_start"]
+    page.page.get_by_role("button", name="Save a preset").click()
+    with zipfile.ZipFile(page.download("preset.lv2.zip")) as saved:
+        assert "preset.lv2/manifest.ttl" in saved.namelist()
 
 
 @pytest.mark.slow
