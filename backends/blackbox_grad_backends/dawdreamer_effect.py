@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from blackbox_grad.effects import Audio, Moves, PluginEffect, StoredPreset
+from blackbox_grad.effects import Audio, Moves, Notes, PluginEffect, StoredPreset
 from blackbox_grad.errors import EffectLoadError, RenderError
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends import dawdreamer_controls
@@ -233,6 +233,13 @@ class DawDreamerPluginEffect(PluginEffect):
         """A value in the whole range of a parameter, within its reach, and what became of it."""
         shown = self._shown[position]
         return shown.reach.inside(value, shown.parameter)
+
+    def sound(self, values: FloatArray) -> Audio:
+        """What it does to noise, or plays, at `values: [F]`."""
+        if self.takes == "notes":
+            return self._method(Notes.one("C4", 0.1).lasting(0.2).packed(self.sample_rate), values)
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, (self.inputs - len(self.sides), 2 * SETTLING)).astype(np.float32)
+        return self._method(self.filled(noise), values)
 
     def settle(self, settings: Sequence[tuple[int, float]]) -> None:
         """Render silence with these values of the host's parameters, the others as they are."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from blackbox_grad.effects import Audio
 from blackbox_grad.errors import EffectLoadError
 from blackbox_grad.parameters import FloatArray, Parameter
 from blackbox_grad_backends.dawdreamer_presets import state_of
@@ -29,6 +30,7 @@ class Saving(Protocol):
     source: str
     lv2: PluginDescription | None
     indices: list[int]
+    repeatability: float
 
     @property
     def processor(self) -> Any:
@@ -39,6 +41,12 @@ class Saving(Protocol):
 
     def numbers(self, values: FloatArray) -> list[float]:
         """The host's values of the parameters."""
+
+    def inside(self, position: int, value: float) -> tuple[float, str]:
+        """A value within the reach of a parameter, and what became of it."""
+
+    def sound(self, values: FloatArray) -> Audio:
+        """What it does to noise, or plays, at `values: [F]`."""
 
     def settle(self, settings: Sequence[tuple[int, float]]) -> None:
         """Render silence with these values of the host's parameters, the others as they are."""
@@ -74,6 +82,8 @@ def preset_files(effect: Saving, suffix: str, name: str, values: FloatArray) -> 
             _check(effect, suffix, content, state, numbers)
     finally:
         effect.renew()
+    if state[:4] == b"CcnK":
+        refuse_other_sound(effect, state, numbers, values)
     return {"": content}
 
 
@@ -108,6 +118,26 @@ def _check(effect: Saving, suffix: str, content: bytes, state: bytes, numbers: S
         raise EffectLoadError(
             f"{effect.source}: a preset of it does not hold {', '.join(names[i] for i in wrong[:4])}: the plug-in loads it with "
             f"another value; {way} in a file of parameters"
+        )
+
+
+def refuse_other_sound(effect: Saving, bank: bytes, numbers: Sequence[float], values: FloatArray) -> None:
+    """Raise if a VST2 stores other values than it was given (0.76 of a switch as 1), and they sound different."""
+    stored = next(programs(bank), None)
+    if stored is None:
+        return
+    own = np.array([stored.values[index] for index in effect.indices])
+    moved = np.flatnonzero(np.abs(own - np.asarray(numbers)) > _EQUAL)
+    if not moved.size:
+        return
+    other = values.copy()
+    other[moved] = [effect.inside(int(i), float(own[i]))[0] for i in moved]
+    one, two = effect.sound(values), effect.sound(other)
+    if np.abs(one - two).max() > max(_EQUAL, 2.0 * effect.repeatability) * np.abs(one).max():
+        parameters = [parameter for _, parameter, _, _ in effect.ports()]
+        shown = ", ".join(f"{parameters[i].name} {numbers[i]:.3g} as {own[i]:.3g}" for i in moved[:4])
+        raise EffectLoadError(
+            f"{effect.source}: its presets store {shown} (normalised), which sounds different; choose the values that it stores"
         )
 
 

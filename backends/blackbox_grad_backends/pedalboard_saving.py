@@ -50,7 +50,12 @@ def preset_content(effect: Saving, values: FloatArray) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "preset.vstpreset")
             file.write_bytes(content)
-            effect.plugin.load_preset(str(file))
+            try:
+                effect.plugin.load_preset(str(file))
+            except (RuntimeError, ValueError, OSError) as error:
+                raise EffectLoadError(
+                    f"{effect.name} does not load a preset of its own; keep its settings in a file of parameters"
+                ) from error
         effect.settle()
         if bytes(effect.plugin.raw_state) != state:
             _check(effect, held)

@@ -18,6 +18,8 @@ from blackbox_grad import Automated, EffectSpec, InProcessHost, Notes, ProcessPo
 from blackbox_grad.effects import SelectedEffect
 from blackbox_grad.errors import AudioError, EffectLoadError
 from blackbox_grad.hosts import save_preset_in
+from blackbox_grad.parameters import Parameter
+from blackbox_grad_backends.dawdreamer_saving import refuse_other_sound
 from blackbox_grad_backends.native import plugin_folders
 from blackbox_grad_backends.native.vst3_presets import preset_of_state
 
@@ -100,6 +102,40 @@ def test_a_vst2_program_or_bank_is_loaded_by_dawdreamer(suffix: str, option: str
         mono = there.render(audio().mean(axis=0, keepdims=True), there.parameters.defaults)
     assert np.array_equal(loaded, sound), "to the bit"
     assert np.allclose(engine.get_audio(), mono, atol=0.05 * np.abs(mono).max())
+
+
+def test_a_vst2_that_stores_another_sound_says_so() -> None:
+    """ZamDelay stores 0.6 of a switch as 1, and plays both alike. One that does not must not be saved."""
+
+    class Switch:
+        source, indices, repeatability = "echo.so", [0], 0.0
+
+        def __init__(self, threshold: float) -> None:
+            self.threshold = threshold
+
+        def ports(self):
+            yield None, Parameter("Mode"), None, 1.0
+
+        def inside(self, position, value):
+            return value, ""
+
+        def sound(self, values):
+            return np.array([[1.0 + (values[0] > self.threshold)]])
+
+    body = struct.pack(">4sI4sII28sf", b"FxCk", 1, b"ECHO", 1, 1, b"", 1.0)
+    program = struct.pack(">4sI", b"CcnK", len(body)) + body
+    refuse_other_sound(Switch(0.5), program, [0.6], np.array([0.6]))
+    with pytest.raises(
+        EffectLoadError, match=r"echo.so: its presets store Mode 0.6 as 1 \(normalised\), which sounds different"
+    ):
+        refuse_other_sound(Switch(0.8), program, [0.6], np.array([0.6]))
+
+
+def test_a_plugin_that_loads_no_preset_of_its_own_says_so(tmp_path: Path) -> None:
+    for library in ("pedalboard", "dawdreamer"):
+        failing = pytest.raises(EffectLoadError, match=r"ZamAutoSat.*does not load a preset of its own")
+        with load(f"{library}:ZamAutoSat.vst3") as effect, failing:
+            effect.save_preset(tmp_path / "a.vstpreset")
 
 
 @pytest.mark.parametrize("name", ["DX10", "Overdrive", "Detune"])
