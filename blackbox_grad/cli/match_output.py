@@ -10,6 +10,7 @@ from rich.text import Text
 
 from blackbox_grad.cli.console import err, out, say, table
 from blackbox_grad.cli.progress import Shown, progress
+from blackbox_grad.matching import sure_words as sure_words
 from blackbox_grad.matching import wording as wording
 
 if TYPE_CHECKING:
@@ -47,16 +48,17 @@ class Search:
 
 def print_match(found: Match, interrupt: Interrupt, truth: Mapping[str, str] | None = None) -> None:
     """Print the settings and the distances. `truth`: name -> the native text of the value that made the target."""
-    rows = table(
-        "parameter", "found", *(["hidden"] if truth else []), "default", "normalised", right=["normalised"], whole=["found"]
-    )
+    sure = sure_words.could_be(found)
+    columns = ["parameter", "found", *(["could be"] if sure else []), *(["hidden"] if truth else []), "default", "normalised"]
+    rows = table(*columns, right=["normalised"], whole=["found", "could be"])
     free = [row for row in found.settings() if row["free"]]
     defaults = {p.name: p.default for p in found.info.parameters.everything}
     moved = [row for row in free if abs(row["normalised"] - defaults[row["name"]]) > _MOVED]
     shown = moved if len(free) > _MOST_ROWS else free
     for row in shown:
         hidden = [truth.get(row["name"], "")] if truth else []
-        rows.add_row(row["name"], row["native"], *hidden, row["default"], f"{row['normalised']:.4f}")
+        could = [sure.get(row["name"], "")] if sure else []
+        rows.add_row(row["name"], row["native"], *could, *hidden, row["default"], f"{row['normalised']:.4f}")
     if free:
         out().print(rows)
     if len(shown) < len(free):
@@ -66,6 +68,8 @@ def print_match(found: Match, interrupt: Interrupt, truth: Mapping[str, str] | N
                 "dim",
             )
         )
+    if explained := sure_words.sentence(found):
+        say((explained, "dim"))
     if held := wording.held(found):
         say((held, "dim"))
     say("")

@@ -33,6 +33,7 @@ from blackbox_grad.matching.recordings import WholeLoss
 from blackbox_grad.matching.result import Match, Progress
 from blackbox_grad.matching.starts import as_starts, preset_starts
 from blackbox_grad.matching.strategy import INSTRUMENTS, StrategyNumbers
+from blackbox_grad.matching.sureness import Sureness, renders_for, sureness
 from blackbox_grad.parameters.space import Selection
 from blackbox_grad.torch_state import one_thread, own_work
 
@@ -134,7 +135,8 @@ def match(
         kept = _WHOLE + isinstance(audio, Notes)
         with one_thread():
             reference = loss_for(loss, torch.from_numpy(compared.excerpt), spec.sample_rate)
-            objective = Objective(spec, rendering, compared.searched, reference, compared.lead, renders - kept)
+            sure = renders_for(len(space), renders)
+            objective = Objective(spec, rendering, compared.searched, reference, compared.lead, renders - kept - sure)
             driver = Driver(objective, renders, on_progress)
             numbers = INSTRUMENTS if isinstance(audio, Notes) else StrategyNumbers()
             curves = CurveSearch(torch.from_numpy(compared.excerpt), spec.sample_rate, loss, seed) if spec.curves else None
@@ -151,6 +153,7 @@ def match(
                         f"{spec.address}: at none of {objective.renders} settings is the loss a finite number. The effect may "
                         f"return NaN or infinity at all of them, or the recordings are too loud: {peaks}"
                     )
+                how_sure, failure = _how_sure(objective, sure, finished, failure)
                 candidates = [objective.best_point] if compared.whole else [objective.best_point, space.defaults]
                 losses, rendered = zip(*(on_whole.at(point) for point in candidates), strict=True)
                 loss_dry = on_whole.dry()
@@ -179,7 +182,21 @@ def match(
             searched_seconds=compared.excerpt.shape[1] / spec.sample_rate,
             input=heard,
             target=compared.target,
+            sureness=how_sure if best == 0 else None,
         )
+
+
+def _how_sure(objective: Objective, kept: int, finished: str, failure: str) -> tuple[Sureness | None, str]:
+    """How sure the match is of its settings, from the renders that were kept for it; and the error of the search, or of this."""
+    if finished not in ("converged", "budget"):
+        return None, failure
+    objective.limit = objective.renders + kept
+    try:
+        return sureness(objective, kept), failure
+    except KeyboardInterrupt:
+        return None, failure
+    except RenderError as error:
+        return None, str(error)
 
 
 def _peaks(compared: Comparison) -> str:

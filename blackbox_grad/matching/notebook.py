@@ -10,6 +10,7 @@ import numpy as np
 from blackbox_grad.dependencies import library
 from blackbox_grad.errors import MissingDependencyError
 from blackbox_grad.markup import heading, player, table
+from blackbox_grad.matching import sure_words as sure_words
 from blackbox_grad.matching import wording
 from blackbox_grad.reports import flac
 
@@ -23,14 +24,19 @@ MOST_SECONDS = 10.0
 def html(found: Match) -> str:
     """The distances, the settings, and players of the three recordings."""
     rows = [[what, wording.number(a), wording.number(b), wording.remain(a, b)] for what, a, b in wording.distances(found)]
+    sure = sure_words.could_be(found)
     settings = [
-        [row["name"], row["native"], row["default"], f"{row['normalised']:.4f}"] for row in found.settings() if row["free"]
+        [row["name"], row["native"], *([sure.get(row["name"], "")] if sure else []), row["default"], f"{row['normalised']:.4f}"]
+        for row in found.settings()
+        if row["free"]
     ]
+    columns = ["parameter", "found", *(["could be"] if sure else []), "default", "normalised"]
     return "".join(
         (
             heading(f"Match: {found.info.name}", found.spec.address),
             table([f"distance ({found.loss_name}; 0 is equal)", "at the defaults", "found", "remain"], rows),
-            table(["parameter", "found", "default", "normalised"], settings),
+            table(columns, settings),
+            heading("", sure_words.sentence(found), "") if sure else "",
             heading("", wording.held(found), f"{found.renders} renders in {found.seconds:.1f} s. {wording.ended(found)}"),
             *players(found),
         )

@@ -65,6 +65,11 @@ class Objective:
         return self._renderer.space
 
     @property
+    def sample_rate(self) -> float:
+        """Hz."""
+        return self._renderer.spec.sample_rate
+
+    @property
     def renders(self) -> int:
         """So far."""
         return self._budget.renders

@@ -12,6 +12,7 @@ import numpy as np
 from blackbox_grad.dependencies import library
 from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.files import check_writable
+from blackbox_grad.matching import sure_words as sure_words
 from blackbox_grad.matching import wording as wording
 from blackbox_grad.matching.loss_curve import loss_curve
 from blackbox_grad.reports import figures
@@ -46,6 +47,7 @@ class Setting:
     default_text: str
     truth: float | None
     truth_text: str
+    could_be: str = ""
 
 
 def write_report(
@@ -99,6 +101,7 @@ def render_report(
         has_held=bool(wording.held(match)),
         settings=_settings(match, truth or {}),
         has_truth=bool(truth),
+        sure=sure_words.sentence(match),
         seconds=length / rate,
         cut=max(audio.shape[1], target.shape[1]) > length,
         gain=gain,
@@ -139,7 +142,7 @@ def _settings(match: Match, truth: Mapping[str, float]) -> list[Setting]:
     """One row per parameter, the free ones first."""
     space = match.info.parameters
     values = space.complete(match.point)
-    rows = []
+    rows, sure = [], sure_words.could_be(match)
     for i, parameter in enumerate(space.everything):
         value, known = float(values[i]), truth.get(parameter.name)
         text = "" if known is None else parameter.text(known)
@@ -155,6 +158,7 @@ def _settings(match: Match, truth: Mapping[str, float]) -> list[Setting]:
                 parameter.text(default),
                 known,
                 text,
+                sure.get(parameter.name, ""),
             )
         )
     return sorted(rows, key=lambda row: not row.free)

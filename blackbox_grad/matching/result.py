@@ -19,6 +19,7 @@ from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.hosts.answering import save_preset_in
 from blackbox_grad.hosts.default import opened_host
 from blackbox_grad.hosts.protocol import Host
+from blackbox_grad.matching.sureness import Sureness
 from blackbox_grad.parameters.travel import setting
 
 #: Settings in a `repr`.
@@ -72,6 +73,7 @@ class Match:
         searched_seconds: of the recording that were compared in the search; losses in `history` are theirs.
         input, target: `[C, T] float32`: the recordings, made comparable. An instrument has no input: this is how it plays the notes
             at the best of the defaults and the starts.
+        sureness: how far each setting could be off without being heard; None if the renders did not suffice, or it was stopped.
 
     A notebook shows it as tables and players.
     """
@@ -97,6 +99,7 @@ class Match:
     searched_seconds: float = 0.0
     input: NDArray[np.float32] = field(default_factory=lambda: np.zeros((1, 0), np.float32), repr=False)
     target: NDArray[np.float32] = field(default_factory=lambda: np.zeros((1, 0), np.float32), repr=False)
+    sureness: Sureness | None = None
 
     def __repr__(self) -> str:
         free = [row for row in self.settings() if row["free"]]
@@ -178,5 +181,6 @@ class Match:
             "notes": self.notes,
             "error": self.error,
             "searched_seconds": self.searched_seconds,
+            "sureness": None if self.sureness is None else self.sureness.to_json(self.info.parameters),
             "history": [progress(p) for p in self.history],
         }
