@@ -38,10 +38,12 @@ def sentence(found: Match) -> str:
         f"{JUST_HEARD:g} dB louder; {sure.renders} renders"
     )
     if sure.residual > 1.0:
-        text += f". The match itself is told from the target ({sure.residual:.3g} times as far), so the hidden settings may lie outside"
+        far = f"{sure.residual:.3g} times as far"
+        text += f". The match itself is told from the target ({far}), so the hidden settings may lie outside"
     if sure.trades:
-        groups = "; ".join(" with ".join(trade.names) for trade in sure.trades)
-        text += f". Settings that make up for each other: {groups}. What was found is one of many"
+        groups = dict.fromkeys(tuple(name for name in found.info.parameters.names if name in t.names) for t in sure.trades)
+        named = "; ".join(f"{', '.join(names[:-1])} and {names[-1]}" for names in groups)
+        text += f". Settings that make up for each other: {named}. What was found is one of many"
     return text
 
 

@@ -37,6 +37,7 @@ from blackbox_grad.effects import opening
 from blackbox_grad.errors import AudioError, EstimatorError, NonFiniteAudioError, RenderError
 from blackbox_grad.losses import Waveform, loss_for
 from blackbox_grad.matching import Progress
+from blackbox_grad.matching.sureness import renders_for
 
 Audio = NDArray[np.float32]
 SECONDS = 1.0
@@ -160,7 +161,9 @@ def test_a_few_settings_are_all_tried(guitar: tuple[Audio, float], stepped: str)
     result = match(EffectSpec(stepped, rate, ("Shape", "Halved")), audio, 0.3 * audio, host=InProcessHost())
     assert result.finished == "converged"
     assert result.method == "all settings"
-    assert result.renders == 1 + 4 * 2 + 1  # the defaults, all, and the best one once more
+    assert result.sureness is not None
+    # the defaults, all, how sure they are, and the best one once more
+    assert result.renders == 1 + 4 * 2 + result.sureness.renders + 1
 
 
 def test_the_same_seed_gives_the_same_bits_whatever_the_number_of_hosts(guitar: tuple[Audio, float]) -> None:
@@ -424,7 +427,8 @@ def test_a_searcher_of_a_third_party_drives_the_search(guitar: tuple[Audio, floa
     result = match("reference:soft-clip", audio, target, rate, searcher=NearestDefaults, renders=300, host="in-process")
     assert result.method == "NearestDefaults()"
     assert result.finished == "budget"
-    assert result.renders == 299
+    assert result.sureness is not None
+    assert result.renders == 299 - renders_for(2, 300) + result.sureness.renders
     assert result.point == pytest.approx([0.6, 0.3], abs=0.05)
 
 
