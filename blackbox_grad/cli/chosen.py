@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from blackbox_grad.effects.opening import EffectInfo
+from blackbox_grad.effects.saved_curves import SavedCurves
 from blackbox_grad.effects.saved_settings import SavedSettings, saved_settings
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.inspection.neutral import Neutral, find_neutral
 from blackbox_grad.parameters.amount import blend
 from blackbox_grad.parameters.names import find_fixed
+from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import ParameterSpace
 
 
@@ -26,6 +30,7 @@ class Chosen:
         saved: a file of settings.
         options: for the backend.
         amount: 0 is neutral, 1 the settings, 1.5 the most. The neutral settings are looked for once, at the first rate.
+        curves: a file of curves, which holds the other settings too.
 
     Attributes:
         names: of the parameters that are set, as they are spelt.
@@ -39,12 +44,15 @@ class Chosen:
         saved: SavedSettings | None = None,
         options: Mapping[str, Any] | None = None,
         amount: float = 1.0,
+        curves: SavedCurves | None = None,
     ) -> None:
         self._address, self._values, self._saved = address, dict(values), saved
         self._options, self.amount = dict(options or {}), amount
         self.names = set(self._values) | {row["name"] for row in (saved.rows if saved is not None else ())}
         self.neutral: Neutral | None = None
+        self._curves = curves
         self._opened: dict[float, EffectInfo] = {}
+        self._points: dict[float, FloatArray] = {}
         self._lock = threading.Lock()
 
     def spec(self, rate: float, values: Mapping[str, float | str] | None = None) -> EffectSpec:
@@ -52,7 +60,7 @@ class Chosen:
         return EffectSpec.of(self._address, rate, (), self._values if values is None else values, **self._options)
 
     def opened(self, host: Host, rate: float) -> EffectInfo:
-        """The effect at a sample rate (Hz), with its settings. Its `spec` renders it, at `[B, 0]`.
+        """The effect at a sample rate (Hz), with its settings. Its `spec` renders it, at `point(rate)`.
 
         Raises:
             ParameterError: a setting cannot be had at this rate.
@@ -62,8 +70,15 @@ class Chosen:
                 self._opened[rate] = self._open(host, rate)
             return self._opened[rate]
 
+    def point(self, rate: float) -> FloatArray:
+        """`[P]`, of the effect that was opened at this rate: the knots of its curves, or nothing."""
+        return self._points.get(rate, np.zeros(0))
+
     def _open(self, host: Host, rate: float) -> EffectInfo:
         info = host.open(self.spec(rate))
+        if self._curves is not None:
+            spec, self._points[rate] = self._curves.automated(info, self._values)
+            return host.open(spec)
         if self._saved is not None:
             info = host.open(self.spec(rate, self._saved.fixed(info, self._values) | self._values))
         if self.amount == 1.0 or self.neutral is not None:

@@ -28,6 +28,7 @@ from blackbox_grad.cli.arguments import (
 )
 from blackbox_grad.cli.completion import only_names, remember_parameters
 from blackbox_grad.cli.console import print_json
+from blackbox_grad.cli.curves import Automate, CurvesOut, Held, Knots, automated, check_options
 from blackbox_grad.cli.importing import importing
 from blackbox_grad.cli.outputs import Outputs, write_match
 from blackbox_grad.cli.sound import notes_of
@@ -86,6 +87,10 @@ def match(
         ),
     ] = None,
     settings: Set = None,
+    automate: Automate = None,
+    knots: Knots = None,
+    held: Held = False,
+    curves: CurvesOut = None,
     renders: Annotated[int, typer.Option(min=8, metavar="N", help="The most renders of the effect.")] = 2000,
     loss: Annotated[
         str | None,
@@ -129,6 +134,7 @@ def match(
       blackbox-grad match ZamTube.vst3 di.wav amp.wav --only Drive --only Bass
       blackbox-grad match ZamDelay.vst3 dry.wav wet.wav --set 'Feedback=0.2'
       blackbox-grad match 'a.vst3 | b.vst3' dry.wav wet.wav --report report.html
+      blackbox-grad match LadderFilter dry.wav sweep.wav --automate 'cutoff_hz,resonance' --knots 16 --curves sweep.json
       blackbox-grad match dawdreamer:http://drobilla.net/plugins/mda/DX10 --note C3 --seconds 2 bell.wav
       blackbox-grad match dawdreamer:http://drobilla.net/plugins/mda/JX10 --notes riff.mid riff.wav
     """
@@ -141,7 +147,10 @@ def match(
     files = placed((effect_place, input_place, target_place), names)
     address, target = files["EFFECT"], Path(files["TARGET"])
     source = Path(files["INPUT"]) if played is None else notes
-    outputs = Outputs(output, report, parameters, save_preset)
+    check_options(automate, knots, held, curves)
+    if automate and save_preset is not None:
+        raise typer.BadParameter("a preset holds settings that stay; write those that move with --curves FILE")
+    outputs = Outputs(output, report, parameters, save_preset, curves)
     outputs.check(*[path for path in (source, target) if path is not None])
     where = host_of(host, hosts)
     fixed, options = values_of(settings), options_of(option, preset)
@@ -164,9 +173,13 @@ def match(
     with deferred_interrupts(lambda: search.found) as interrupt:
         # a render of the whole recording must not end a long search
         with opened_host(where, time_limit=60.0 + 10.0 * wanted.shape[1] / rate) as rendering:
-            spec = EffectSpec.of(address, rate, selection_of(only, "trainable"), fixed, **options)
-            outputs.check_preset(spec)
             length = (wanted.shape[1] if isinstance(sound, Notes) else min(sound.shape[1], wanted.shape[1])) / rate
+            if automate:
+                spec = automated(address, rate, automate, knots, held, length, only, fixed, options)
+                excerpt = 0.0
+            else:
+                spec = EffectSpec.of(address, rate, selection_of(only, "trainable"), fixed, **options)
+            outputs.check_preset(spec)
 
             def first() -> str:
                 remember_parameters(opened := rendering.open(spec))

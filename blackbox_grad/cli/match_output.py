@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from blackbox_grad.cli.console import err, out, say, table
+from blackbox_grad.cli.curves import print_curves
 from blackbox_grad.cli.progress import Shown, progress
 from blackbox_grad.matching import sure_words as sure_words
 from blackbox_grad.matching import wording as wording
@@ -51,7 +52,10 @@ def print_match(found: Match, interrupt: Interrupt, truth: Mapping[str, str] | N
     sure = sure_words.could_be(found)
     columns = ["parameter", "found", *(["could be"] if sure else []), *(["hidden"] if truth else []), "default", "normalised"]
     rows = table(*columns, right=["normalised"], whole=["found", "could be"])
-    free = [row for row in found.settings() if row["free"]]
+    knots = {p.name for p in found.info.parameters if p.knot is not None}
+    if knots:
+        print_curves(found.info, found.point)
+    free = [row for row in found.settings() if row["free"] and row["name"] not in knots]
     defaults = {p.name: p.default for p in found.info.parameters.everything}
     moved = [row for row in free if abs(row["normalised"] - defaults[row["name"]]) > _MOVED]
     shown = moved if len(free) > _MOST_ROWS else free

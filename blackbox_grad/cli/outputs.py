@@ -17,6 +17,7 @@ from blackbox_grad import audio_files
 from blackbox_grad.cli.console import complain, say, warn
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.preset_files import check_preset_path
+from blackbox_grad.effects.saved_curves import write_curves
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import AudioError, BlackboxGradError
 from blackbox_grad.files import check_writable, is_device, replacing
@@ -34,13 +35,21 @@ class Outputs:
     before what is large, and what other libraries write last.
     """
 
-    def __init__(self, audio: Path | None, report: Path | None, parameters: Path | None, preset: Path | None = None) -> None:
-        self.audio, self.report, self.parameters, self.preset = audio, report, parameters, preset
+    def __init__(
+        self,
+        audio: Path | None,
+        report: Path | None,
+        parameters: Path | None,
+        preset: Path | None = None,
+        curves: Path | None = None,
+    ) -> None:
+        self.audio, self.report, self.parameters, self.preset, self.curves = audio, report, parameters, preset, curves
         self.written: list[Path] = []
 
     def paths(self) -> list[Path]:
         """Of all files that are wanted, in the order of writing."""
-        return [path for path in (self.parameters, self.preset, self.audio, self.report) if path is not None]
+        paths = (self.parameters, self.preset, self.curves, self.audio, self.report)
+        return [path for path in paths if path is not None]
 
     def check(self, *inputs: Path) -> None:
         """Before the work: raise unless every file can be written, and none is an input or another output."""
@@ -51,6 +60,8 @@ class Outputs:
             check_page_libraries()
         if self.parameters is not None:
             check_writable(self.parameters, ())
+        if self.curves is not None:
+            check_writable(self.curves, (".json", ".csv"))
         for path in self.paths():
             refuse_overwriting(path, *inputs)
         names = [path.absolute() if is_device(path) else os.path.realpath(path) for path in self.paths()]
@@ -74,6 +85,7 @@ class Outputs:
         sample_rate: float,
         page: Callable[[Path], None],
         preset: Callable[[Path], object] = lambda path: None,
+        curves: Callable[[Path], object] = lambda path: None,
     ) -> None:
         """Write the files. Say why one cannot be written, and write the others.
 
@@ -82,6 +94,7 @@ class Outputs:
             audio: `[C, T]`, at `sample_rate` Hz.
             page: writes the page.
             preset: writes the preset.
+            curves: writes the curves.
         """
 
         def write_settings(path: Path) -> None:
@@ -95,6 +108,7 @@ class Outputs:
         works: list[tuple[Path | None, Callable[[Path], object]]] = [
             (self.parameters, write_settings),
             (self.preset, preset),
+            (self.curves, curves),
             (self.audio, write_audio),
             (self.report, page),
         ]
@@ -108,6 +122,7 @@ class Outputs:
             ("audio", self.audio),
             ("settings", self.parameters),
             ("preset", self.preset),
+            ("curves", self.curves),
             ("report", self.report),
         ):
             if path in self.written:
@@ -144,7 +159,11 @@ def write_match(outputs: Outputs, found: Match, audio: Audio, target: Audio, tru
 
         match_report.write_report(path, found, audio, target, command=line, truth=truth)
 
-    outputs.write(found.to_json() | {"command": line}, found.audio, found.sample_rate, page, found.save_preset)
+    def curves(path: Path) -> None:
+        with replacing(path) as temporary:
+            write_curves(temporary, found.info, found.point, path.suffix)
+
+    outputs.write(found.to_json() | {"command": line}, found.audio, found.sample_rate, page, found.save_preset, curves)
 
 
 def command_line() -> str:

@@ -26,10 +26,12 @@ from blackbox_grad.cli.arguments import (
 from blackbox_grad.cli.chosen import Chosen
 from blackbox_grad.cli.completion import remember_parameters
 from blackbox_grad.cli.console import print_json, say
+from blackbox_grad.cli.curves import CurvesIn
 from blackbox_grad.cli.outputs import refuse_overwriting, warn_of_clipping
 from blackbox_grad.cli.rendering import Rendering, print_settings, render_many
 from blackbox_grad.cli.sound import placed, seconds_of, several
 from blackbox_grad.effects.preset_files import check_preset_path
+from blackbox_grad.effects.saved_curves import SavedCurves
 from blackbox_grad.effects.saved_settings import SavedSettings, saved_settings
 from blackbox_grad.hosts.answering import save_preset_in
 from blackbox_grad.hosts.default import opened_host
@@ -57,6 +59,7 @@ def render(
         Path | None,
         typer.Option(metavar="FILE", help="A MIDI file beside IN, for an effect that hears notes.", show_default=False),
     ] = None,
+    curves: CurvesIn = None,
     note: Annotated[
         str | None, typer.Option(metavar="NOTE", help="In place of IN: one note, C4 (60) or 0 to 127.", show_default=False)
     ] = None,
@@ -93,12 +96,16 @@ def render(
       blackbox-grad render ZamTube.vst3 in.wav out.wav --parameters found.json
       blackbox-grad render ZamDelay.vst3 in.wav out.wav --set 'Time=350ms' --save-preset slap.vstpreset
       blackbox-grad render Reverb stems/*.wav -o processed/ --parameters found.json --tail 3s --amount 0.7
+      blackbox-grad render LadderFilter in.wav out.wav --curves sweep.json
       blackbox-grad render dawdreamer:http://drobilla.net/plugins/mda/JX10 riff.mid out.wav
       blackbox-grad render dawdreamer:http://drobilla.net/plugins/mda/DX10 out.wav --note C4 --seconds 2
       blackbox-grad render Filterclavier in.wav out.wav --notes riff.mid
     """
     saved = None if parameters is None else SavedSettings.read(parameters)
-    chosen = Chosen(address, values_of(settings), saved, options_of(option, preset), amount)
+    moving = None if curves is None else SavedCurves.read(curves)
+    if moving is not None:
+        _check_beside_curves(saved is not None, amount, save_preset)
+    chosen = Chosen(address, values_of(settings), saved, options_of(option, preset), amount, moving)
     rendering = Rendering(chosen, note, seconds, sample_rate, 0.0 if tail is None else seconds_of(tail, "--tail"), notes)
     where = host_of(host, hosts)
     if (many := several(files, output, note)) is None:
@@ -108,6 +115,13 @@ def render(
         raise typer.BadParameter("--save-preset goes with one file; all files have the same settings")
     else:
         render_many(rendering, *many, where, json)
+
+
+def _check_beside_curves(saved: bool, amount: float, save_preset: Path | None) -> None:
+    """Raise if an option is for settings that stay."""
+    for option, given in (("--parameters", saved), ("--amount", amount != 1.0), ("--save-preset", save_preset is not None)):
+        if given:
+            raise typer.BadParameter(f"--curves holds all settings, and they move; leave {option} out")
 
 
 def _render_one(
@@ -132,7 +146,7 @@ def _render_one(
         print_json(
             {
                 "address": info.spec.address,
-                **saved_settings(info),
+                **saved_settings(info, rendering.chosen.point(sound.sample_rate)),
                 **rendering.amount_as_json(),
                 "input": sound.source,
                 "output": str(result),

@@ -15,6 +15,7 @@ from blackbox_grad import audio_files
 from blackbox_grad.cli.chosen import Chosen
 from blackbox_grad.cli.completion import remember_parameters
 from blackbox_grad.cli.console import complain, out, print_json, say, table
+from blackbox_grad.cli.curves import print_curves
 from blackbox_grad.cli.many_files import Job, Outcome, jobs, longest, run
 from blackbox_grad.cli.outputs import warn_of_clipping
 from blackbox_grad.cli.progress import Shown, progress
@@ -77,7 +78,7 @@ class Rendering:
         """
         sound.check(host.open(self.chosen.spec(sound.sample_rate)))
         info = self.chosen.opened(host, sound.sample_rate)
-        rendered, finite = host.render_batch(info.spec, sound.audio[None], np.zeros((1, 0)))
+        rendered, finite = host.render_batch(info.spec, sound.audio[None], self.chosen.point(sound.sample_rate)[None])
         if not finite.all():
             space = info.parameters
             setting = ", ".join(f"{p.name}={p.text(v)}" for p, v in zip(space.everything, space.held, strict=True))
@@ -137,7 +138,7 @@ def _report(
             | {name: value for name, value in asdict(o).items() if name != "job"}
             for o in outcomes
         ]
-        at_rates = [saved_settings(info) for info in infos]
+        at_rates = [saved_settings(info, rendering.chosen.point(info.sample_rate)) for info in infos]
         print_json({"settings": at_rates, **rendering.amount_as_json(), "files": files, "left": asked - len(outcomes)})
         return
     if infos:
@@ -166,20 +167,23 @@ def _exit(outcomes: Sequence[Outcome], interrupt: Interrupt) -> None:
 
 def print_settings(info: EffectInfo, chosen: Chosen) -> None:
     """The settings of a render; of a large effect, those that were chosen."""
+    if info.spec.curves is not None:
+        print_curves(info, chosen.point(info.sample_rate))
     space, names = info.parameters, set(map(plain_name, chosen.names))
     if chosen.neutral is not None:
         names |= set(map(plain_name, chosen.neutral.moved))
         say(_amount(chosen))
         say("")
     rows = table("parameter", "setting", "normalised", right=["normalised"], whole=["setting"])
-    shown = [i for i, p in enumerate(space.everything) if len(space.everything) <= _MOST_ROWS or plain_name(p.name) in names]
+    still = [i for i, p in enumerate(space.everything) if p.knot is None]
+    shown = [i for i in still if len(still) <= _MOST_ROWS or plain_name(space.everything[i].name) in names]
     for i in shown:
         parameter, value = space.everything[i], space.held[i]
         rows.add_row(parameter.name, parameter.text(value), f"{value:.4f}")
     if shown:
         out().print(rows)
-    if len(shown) < len(space.everything):
-        say(f"{len(space.everything) - len(shown)} other parameters are as the effect starts")
+    if len(shown) < len(still):
+        say(f"{len(still) - len(shown)} other parameters are as the effect starts")
     say("")
 
 

@@ -18,7 +18,6 @@ from blackbox_grad.errors import EffectLoadError, ParameterError
 from blackbox_grad.parameters.knots import Knot, Shape
 from blackbox_grad.parameters.names import find_names
 from blackbox_grad.parameters.parameter import FloatArray, Parameter
-from blackbox_grad.parameters.rows import Row, rows
 from blackbox_grad.parameters.space import ParameterSpace
 
 
@@ -124,61 +123,58 @@ class AutomatedEffect(Closing):
         every = f"its settings move every {effect.curve_block} samples ({1000 * effect.curve_block / self.sample_rate:.1f} ms)"
         self.notes: tuple[str, ...] = (*getattr(effect, "notes", ()), every)
         space = effect.parameters
-        moving = set(find_names(curves.parameters, space.names)) if curves.parameters else set(range(len(space)))
+        moving = find_names(curves.parameters, space.names) if curves.parameters else list(range(len(space)))
         if curves.shape == "linear":
             stepped = [space[i] for i in sorted(moving) if space[i].levels is not None]
             if stepped:
                 raise ParameterError(
                     f"parameter {stepped[0].name!r} has {stepped[0].levels} levels and nothing between them, so it cannot move "
-                    "in lines; use shape='held', or leave it out of the curves"
+                    "in lines; use shape='held' (--held), or leave it out of the curves"
                 )
-        self.parameters = ParameterSpace(self._knots(space, moving))
-        self.rows: list[Row] = rows(self.parameters)
+        everything, held = list[Parameter](), list[float]()
+        self._moving = {space.free[i] for i in moving}
+        #: Of each control of the effect, which parameters it has here.
+        self._places = list[range]()
+        for i, (parameter, value) in enumerate(zip(space.everything, space.held, strict=True)):
+            own = list(self._knots(parameter)) if i in self._moving else [parameter]
+            self._places.append(range(len(everything), len(everything) + len(own)))
+            everything += own
+            held += [value] * len(own)
+        self._starts = [self._places[i].start for i in space.free]
+        free = [k for i in space.free for k in self._places[i]]
+        #: All controls of the effect, with knots in the places of those that move; and which of them are free.
+        self.parameters = ParameterSpace(everything)
+        self.selected = ParameterSpace(everything, free, held)
 
-    def _knots(self, space: ParameterSpace, moving: set[int]) -> Iterator[Parameter]:
-        times, names = self.curves.times.tolist(), self.curves.names
-        for i, (parameter, default) in enumerate(zip(space, space.defaults.tolist(), strict=True)):
-            parameter = replace(parameter, default=default)
-            if i not in moving:
-                yield parameter
-                continue
-            for time, name in zip(times, names, strict=True):
-                knot = Knot(parameter.name, time, self.curves.shape)
-                yield replace(parameter, name=f"{parameter.name}{name}", knot=knot)
+    def _knots(self, parameter: Parameter) -> Iterator[Parameter]:
+        for time, name in zip(self.curves.times.tolist(), self.curves.names, strict=True):
+            knot = Knot(parameter.name, time, self.curves.shape)
+            yield replace(parameter, name=f"{parameter.name}{name}", knot=knot)
 
     @property
     def repeatability(self) -> float:
         return self.effect.repeatability
 
-    def table(self, point: ArrayLike, samples: int) -> FloatArray:
-        """The settings of the effect in each block of so many samples, `[P, N]`, at a point of the knots."""
-        values = self.parameters.check(point)
+    def table(self, values: FloatArray, samples: int) -> FloatArray:
+        """The settings of the effect in each block of so many samples, `[P, N]`, from those of all controls, knots among them."""
         count = blocks_of(samples, self.effect.curve_block)
-        result = np.empty((len(self.rows), count))
-        for row, own in zip(result, self.rows, strict=True):
-            row[:] = values[own.start]
-        moving = [i for i, own in enumerate(self.rows) if own.moves]
+        result = np.empty((len(self._starts), count))
+        moving = [k for k, i in enumerate(self.effect.parameters.free) if i in self._moving]
+        result[:] = values[self._starts][:, None]
         if moving and count:
-            knots = np.stack([values[self.rows[i].places] for i in moving])
+            knots = np.stack([values[self._starts[k] : self._starts[k] + self.curves.knots] for k in moving])
             result[moving] = self.curves.at_blocks(knots, count, self.effect.curve_block, self.sample_rate)
         return result
 
     def render(self, audio: Audio, point: ArrayLike) -> Audio:
-        return self.effect.render_curves(audio, self.table(point, audio.shape[1]))
+        """`point`: of all controls."""
+        return self.effect.render_curves(audio, self.table(self.parameters.check(point), audio.shape[1]))
 
     def stored_presets(self, folder: str | None) -> Iterator[StoredPreset]:
         """Those of the effect, with every knot of a curve at the preset's value."""
-        space = self.effect.parameters
-        rows_of = dict(zip(space.free, self.rows, strict=True))
         for preset in self.effect.stored_presets(folder):
-            held = [space.everything[i].name for i in preset.values if i not in rows_of]
-            notes = (*preset.notes, *[f"it also sets {', '.join(held)}, held beside the curves"] * bool(held and preset.name))
-            values = {k: value for i, value in preset.values.items() if i in rows_of for k in _knots(rows_of[i])}
-            yield StoredPreset(preset.name, values, notes)
+            values = {k: value for i, value in preset.values.items() for k in self._places[i]}
+            yield StoredPreset(preset.name, values, preset.notes)
 
     def close(self) -> None:
         self.effect.close()
-
-
-def _knots(row: Row) -> range:
-    return range(row.places.start, row.places.stop)

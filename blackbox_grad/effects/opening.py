@@ -124,7 +124,7 @@ def _moving(spec: EffectSpec, curves: Curves) -> SelectedEffect:
     except BlackboxGradError as error:
         effect.close()
         raise type(error)(f"{spec.address}: {error}") from error
-    return SelectedEffect(moving, moving.parameters, replace(effect.spec, curves=curves))
+    return SelectedEffect(moving, moving.selected, replace(effect.spec, curves=curves))
 
 
 def _still(spec: EffectSpec) -> SelectedEffect:
