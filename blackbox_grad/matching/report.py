@@ -14,6 +14,7 @@ from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.files import check_writable
 from blackbox_grad.matching import sure_words as sure_words
 from blackbox_grad.matching import wording as wording
+from blackbox_grad.matching.curve_drawing import curve_drawings
 from blackbox_grad.matching.loss_curve import loss_curve
 from blackbox_grad.reports import figures
 from blackbox_grad.reports.pages import render_page, write_page
@@ -96,6 +97,7 @@ def render_report(
         difference=difference,
         difference_mean=difference_mean,
         curve=loss_curve(match.history),
+        moving=curve_drawings(match, truth or {}),
         method=wording.method(match).removeprefix("method: "),
         searched=wording.distances(match)[0][0],
         has_held=bool(wording.held(match)),
@@ -144,6 +146,8 @@ def _settings(match: Match, truth: Mapping[str, float]) -> list[Setting]:
     values = space.complete(match.point)
     rows, sure = [], sure_words.could_be(match)
     for i, parameter in enumerate(space.everything):
+        if parameter.knot is not None:
+            continue  # it is drawn
         value, known = float(values[i]), truth.get(parameter.name)
         text = "" if known is None else parameter.text(known)
         default, free = parameter.default, i in space.free

@@ -8,6 +8,7 @@ import torch
 
 from blackbox_grad import Automated, EffectSpec, ProcessPool, match
 from blackbox_grad.audio_files import example
+from blackbox_grad.matching.curve_drawing import curve_drawings
 from blackbox_grad.matching.curve_search import _step
 from blackbox_grad.matching.curve_start import best_path, windows
 
@@ -72,3 +73,25 @@ def test_a_step_stays_in_the_box_and_solves_what_lies_inside():
     found = _step(jacobian.T @ jacobian, jacobian.T @ outside, point, 0.0)
     assert (found >= 0.0).all()
     assert (found <= 1.0).all()
+
+
+@pytest.mark.plugins
+def test_the_report_draws_the_curves_with_the_hidden_ones(pool, tmp_path):
+    audio, rate = example()
+    x = np.ascontiguousarray(audio[:, :44100])
+    spec = Automated(EffectSpec.of("pedalboard-builtin:Gain", rate), 4, seconds=1.0).spec
+    hidden = np.array([0.6, 0.7, 0.8, 0.6])
+    target, _ = pool.render_batch(spec, x[None], hidden[None])
+    found = match(spec, x, target[0], renders=60, host=pool)
+    truth = dict(zip(found.info.parameters.names, hidden, strict=True))
+    (drawn,) = curve_drawings(found, truth)
+    assert drawn.error is not None
+    assert drawn.error <= 0.03
+    assert len(drawn.dots) == 4
+    assert len(drawn.truth.split()) == 5  # to the end of the audio
+    page = found.report(tmp_path / "report.html", truth=truth).read_text("utf-8")
+    assert "Settings that move" in page
+    assert drawn.found in page
+    assert drawn.truth in page
+    assert "gain_db @ 0.33 s" not in page
+    assert curve_drawings(match("pedalboard-builtin:Gain", x, 0.5 * x, rate, renders=20, host=pool), {}) == []
