@@ -51,3 +51,15 @@ def test_weights_of_another_range_are_refused() -> None:
         matcher(0.5, ranges=[same | {"range": [20.0, 5000.0]}])
     with pytest.raises(WeightsError, match="does not list the ranges"):
         matcher(0.5, ranges=[{"name": NAME}])
+
+
+def test_the_amount_goes_from_a_filter_that_does_nothing_to_the_settings_found() -> None:
+    audio, rate = audio_files.example()
+    x = audio_files.resample(audio[:, : int(rate)], rate, 24_000)
+    cutoffs = []
+    for amount in (0.0, 0.5, 1.0, 1.5):
+        found = matcher(0.5).match(x, x, 24_000, amount=amount)
+        (row,) = found.to_json()["parameters"]
+        assert found.to_json()["amount"] == amount
+        cutoffs.append(row["normalised"])
+    assert cutoffs == pytest.approx([1.0, 0.75, 0.5, 0.25], abs=0.01)
