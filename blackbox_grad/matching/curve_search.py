@@ -16,9 +16,9 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from scipy.optimize import lsq_linear
 from torch import Tensor
 
+from blackbox_grad.dependencies import library
 from blackbox_grad.estimators.segments import Group, groups_of
 from blackbox_grad.inspection.memory import FAR, heard_until
 from blackbox_grad.losses.base import FeatureLoss
@@ -234,4 +234,5 @@ def _step(matrix: FloatArray, slope: FloatArray, point: FloatArray, damping: flo
     root = np.linalg.cholesky(matrix + np.diag(damping * diagonal + least)).T
     wanted = -np.linalg.solve(root.T, slope)
     bounds = (np.minimum(-point, -1e-12), np.maximum(1.0 - point, 1e-12))
-    return np.asarray(np.clip(point + lsq_linear(root, wanted, bounds, method="bvls").x, 0.0, 1.0))
+    optimize = library("scipy.optimize", "the search for curves")
+    return np.asarray(np.clip(point + optimize.lsq_linear(root, wanted, bounds, method="bvls").x, 0.0, 1.0))
