@@ -37,7 +37,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all fuzz bench estimators recovery amount instruments style-speed compatibility compatibility-all tutorial style-weights mutants lint format docs wheel plugins plugins-ci plugins-all browser constraints clean distclean
+.PHONY: help demo test test-all fuzz bench estimators recovery curves amount instruments style-speed compatibility compatibility-all tutorial style-weights mutants lint format docs wheel plugins plugins-ci plugins-all browser constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ amount: $(INSTALLED)-bench plugins ## measure how the sound moves with --amount,
 
 instruments: $(INSTALLED)-bench plugins ## look for hidden patches of instruments, and write docs/measured/instruments.md (hours; it resumes)
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python -m benchmarks.instruments --write docs/measured/instruments.md --reports docs/reports $(ARGS)
+
+curves: $(INSTALLED)-bench plugins ## measure settings that move, and write docs/measured/curves.md
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/curves.py --page docs/measured/curves.md $(ARGS)
 
 style-speed: $(INSTALLED)-bench plugins ## measure training and matching of style matching, and write docs/measured/style-speed.md
 	$(BIN)/python benchmarks/style_speed.py $(ARGS)

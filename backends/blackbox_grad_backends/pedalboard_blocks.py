@@ -37,8 +37,8 @@ def in_blocks(
     ends = [*(start * moves.block for start, _ in changes[1:]), audio.shape[1]]
     parts = []
     for (start, changed), end in zip(changes, ends, strict=True):
-        for control in changed.tolist():
-            change(control, float(moves.values[control, start]))
+        for control, value in changed:
+            change(control, value)
         parts.append(run(audio[:, start * moves.block : end]))
     result: Audio = np.concatenate(parts, axis=1)
     if result.shape[1] < length:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
-from numpy.typing import NDArray
 
 from blackbox_grad.errors import ParameterError
 from blackbox_grad.parameters.knots import Shape
@@ -111,13 +110,16 @@ class Moves:
         columns = np.clip((starts - samples) // self.block, 0, self.values.shape[1] - 1)
         return Moves(self.positions, self.values[:, columns], self.block)
 
-    def changes(self) -> list[tuple[int, NDArray[np.intp]]]:
-        """The blocks at which something changes, and which of the `A` controls do; the first block with none of them."""
-        changed = np.flatnonzero((np.diff(self.values, axis=1) != 0.0).any(axis=0)) + 1
-        return [
-            (0, np.empty(0, np.intp)),
-            *((int(k), np.flatnonzero(self.values[:, k] != self.values[:, k - 1])) for k in changed),
-        ]
+    def changes(self) -> list[tuple[int, list[tuple[int, float]]]]:
+        """The blocks at which something changes, and which of the `A` controls take which value; the first block with none."""
+        blocks, controls = np.nonzero((np.diff(self.values, axis=1) != 0.0).T)
+        found: list[tuple[int, list[tuple[int, float]]]] = [(0, [])]
+        taken = self.values[controls, blocks + 1].tolist()
+        for block, control, value in zip((blocks + 1).tolist(), controls.tolist(), taken, strict=True):
+            if block != found[-1][0]:
+                found.append((block, []))
+            found[-1][1].append((control, value))
+        return found
 
 
 def blocks_of(samples: int, block: int) -> int:

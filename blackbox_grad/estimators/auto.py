@@ -12,13 +12,14 @@ from blackbox_grad.estimators.chords import Chords
 from blackbox_grad.estimators.coordinates import Coordinates
 from blackbox_grad.estimators.inspected import Inspected
 from blackbox_grad.estimators.problem import Problem
+from blackbox_grad.estimators.segments import Segments
 from blackbox_grad.estimators.steps import USUAL_STEP, check_step
 from blackbox_grad.inspection.examination import inspect_effect
 from blackbox_grad.inspection.results import Inspection
 
 
 class Auto:
-    """The default: `Coordinates`, right on average. On demand `Chords` around it, for settings that are fitted, and `Inspected`.
+    """The default: `Coordinates`, right on average; for settings that move, `Segments`. On demand `Chords` around it, for settings that are fitted, and `Inspected`.
 
     Args:
         samples: probes of each item; never more than audible parameters.
@@ -70,8 +71,10 @@ class Auto:
         """The promises for a function without an inspection and without sounds."""
         return promises_of(self._composed, parameters)
 
-    def for_effect(self, spec: EffectSpec) -> Auto:
-        """The estimator for an effect: with its inspection, for `inspection="measure"`."""
+    def for_effect(self, spec: EffectSpec) -> Estimator:
+        """The estimator for an effect: with its inspection, for `inspection="measure"`; of one whose settings move, `Segments`."""
+        if spec.curves is not None and not self.items and self.inspection is None:
+            return Segments(self.samples, self.step)
         if self.inspection == "measure":
             found = inspect_effect(spec)
             if found.stopped == "interrupted":

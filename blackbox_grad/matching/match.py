@@ -135,7 +135,7 @@ def match(
         kept = _WHOLE + isinstance(audio, Notes)
         with one_thread():
             reference = loss_for(loss, torch.from_numpy(compared.excerpt), spec.sample_rate)
-            sure = renders_for(len(space), renders)
+            sure = 0 if spec.curves else renders_for(len(space), renders)
             objective = Objective(spec, rendering, compared.searched, reference, compared.lead, renders - kept - sure)
             driver = Driver(objective, renders, on_progress)
             numbers = INSTRUMENTS if isinstance(audio, Notes) else StrategyNumbers()
@@ -153,7 +153,9 @@ def match(
                         f"{spec.address}: at none of {objective.renders} settings is the loss a finite number. The effect may "
                         f"return NaN or infinity at all of them, or the recordings are too loud: {peaks}"
                     )
-                how_sure, failure = _how_sure(objective, sure, finished, failure)
+                how_sure = None
+                if not spec.curves:
+                    how_sure, failure = _how_sure(objective, sure, finished, failure)
                 candidates = [objective.best_point] if compared.whole else [objective.best_point, space.defaults]
                 losses, rendered = zip(*(on_whole.at(point) for point in candidates), strict=True)
                 loss_dry = on_whole.dry()

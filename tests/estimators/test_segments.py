@@ -137,6 +137,12 @@ def test_a_layer_learns_curves_through_it():
     assert float(loss) < 0.02 * before
 
 
+def test_it_is_the_default_where_settings_move():
+    moving = DifferentiableEffect(Automated("reference:gain", 4, seconds=0.5), host=InProcessHost())
+    assert repr(moving.estimator) == "Segments(samples=2, step=0.01, memory=None)"
+    assert "Auto" in repr(DifferentiableEffect("reference:gain", host=InProcessHost()).estimator)
+
+
 @pytest.mark.parametrize("wrong", [{"samples": 0}, {"samples": 2.5}, {"memory": -1.0}, {"step": 0.0}])
 def test_wrong_options_are_refused(wrong):
     with pytest.raises(EstimatorError, match=f"Segments: {next(iter(wrong))}="):

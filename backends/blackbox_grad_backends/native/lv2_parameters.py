@@ -74,11 +74,15 @@ class HostRange:
             return self.at(self.levels[round(value * (len(self.levels) - 1))])
         if parameter.levels is not None:
             return self.at(self.low + round(value * (parameter.levels - 1)) * (self.high - self.low) / (parameter.levels - 1))
-        same = (parameter.minimum, parameter.maximum) == (self.low, self.high)
-        if parameter.scale == "linear" and not self.whole and same:
+        if self.is_straight(parameter):
             return value
         native = parameter.to_native(value)
         return self.at(round(native)) if self.whole else (native - self.low) / (self.high - self.low)
+
+    def is_straight(self, parameter: Parameter) -> bool:
+        """Whether JUCE's value is the parameter's own, but for the default."""
+        free = parameter.scale == "linear" and parameter.levels is None and not (self.whole or self.levels)
+        return free and (parameter.minimum, parameter.maximum) == (self.low, self.high)
 
     def at(self, native: float) -> float:
         """JUCE's value whose result is not below `native`, a level or a whole number: plug-ins cut 6.9999995 to 6."""
@@ -117,14 +121,18 @@ def host_rows(rows: FloatArray, parameters: Sequence[Parameter], ranges: Sequenc
     """`host_values` for some controls over time: `[A, N] in [0, 1]` -> `[A, N]`."""
     even = rounded(rows, parameters)
     for row, own, parameter, reach in zip(even, rows, parameters, ranges, strict=True):
-        if reach is not None:
-            values, where = np.unique(own, return_inverse=True)
-            on = rounded(values[None], [parameter])[0]
-            of_host = [
-                reach.host_value(parameter, v if v == parameter.default else e)
-                for v, e in zip(values.tolist(), on.tolist(), strict=True)
-            ]
-            row[:] = np.array(of_host)[where]
+        if reach is None:
+            continue
+        if reach.is_straight(parameter):
+            row[own == parameter.default] = reach.default
+            continue
+        values, where = np.unique(own, return_inverse=True)
+        on = rounded(values[None], [parameter])[0]
+        of_host = [
+            reach.host_value(parameter, v if v == parameter.default else e)
+            for v, e in zip(values.tolist(), on.tolist(), strict=True)
+        ]
+        row[:] = np.array(of_host)[where]
     return even
 
 
