@@ -19,7 +19,9 @@ from blackbox_grad.inspection.results import Inspection
 
 
 class Auto:
-    """The default: `Coordinates`, right on average; for settings that move, `Segments`. On demand `Chords` around it, for settings that are fitted, and `Inspected`.
+    """The default: `Coordinates`, right on average. On demand `Chords` around it, for settings that are fitted, and `Inspected`.
+
+    Where settings move, and none of these is asked for, it is `Segments`.
 
     Args:
         samples: probes of each item; never more than audible parameters.

@@ -55,7 +55,7 @@ class CurveNumbers:
     longest: float = 1.0
     steps: tuple[float, ...] = (0.03, 0.01, 0.003)
     dampings: tuple[float, ...] = (0.03, 0.3, 3.0)
-    smooth: float = 1e-3
+    smooth: float = 1e-4
     flat: float = 0.1
     enough: float = 1e-3
     success: float = 0.995
