@@ -219,7 +219,8 @@ def page(gradients: Sequence[str], searches: Sequence[str], costs: Sequence[str]
             "| --- | ---: | ---: | ---: | ---: |",
             *costs,
             "",
-            "Pedalboard renders block by block, for some 4 µs a block, which only an effect notices that does next to nothing.",
+            "DawDreamer reads curves itself. Pedalboard renders block by block, and each block costs a call: a light effect notices it most,",
+            "and a busy machine makes it dearer. Where that matters, open a VST3 in DawDreamer.",
             "",
         ]
     )

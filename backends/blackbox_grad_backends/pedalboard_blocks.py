@@ -9,7 +9,7 @@ import numpy as np
 from blackbox_grad.effects import Audio, Moves
 from blackbox_grad.errors import RenderError
 
-#: Samples between two changes of a setting. Each block costs some 4 µs; with 1 024 samples, most effects take 1.1 to 1.3 times as
+#: Samples between two changes of a setting. Each block costs some 4 µs; with 1 024 samples, most effects take 1.1 to 1.5 times as
 #: long as in one piece, with 256 up to twice as long.
 CURVE_BLOCK = 1024
 
