@@ -197,7 +197,8 @@ def page(gradients: Sequence[str], searches: Sequence[str], costs: Sequence[str]
             *gradients,
             "",
             "Filters, gains, compressors and distortions forget within a knot or two. A reverb does not, and takes more renders",
-            "for the same exactness. A delay whose *time* moves has no useful linearisation at any step: see",
+            "for the same exactness. Of MDA Combo, a step up and a step down give different slopes, so differences to one side",
+            "say less. A delay whose *time* moves has no useful linearisation at any step: see",
             "[choose an estimator](../how-to/choose-an-estimator.md).",
             "",
             "## Curves found by `match`",
@@ -219,8 +220,8 @@ def page(gradients: Sequence[str], searches: Sequence[str], costs: Sequence[str]
             "| --- | ---: | ---: | ---: | ---: |",
             *costs,
             "",
-            "DawDreamer reads curves itself. Pedalboard renders block by block, and each block costs a call: a light effect notices it most,",
-            "and a busy machine makes it dearer. Where that matters, open a VST3 in DawDreamer.",
+            "DawDreamer reads curves itself. Pedalboard renders block by block, and each block costs a call: a light effect",
+            "notices it most, and a busy machine makes it dearer. Where that matters, open a VST3 in DawDreamer.",
             "",
         ]
     )
