@@ -56,8 +56,8 @@ class Instrument:
 #: amsynth's voices are only forgotten by a new instance, which makes a render cost seventy times as much: fewer tasks, one seed.
 #: Its noise and random waves are held off, as they differ from render to render.
 INSTRUMENTS = {
-    "JX10": Instrument(f"dawdreamer:{MDA}JX10", 8, 4),
-    "DX10": Instrument(f"dawdreamer:{MDA}DX10", 8, 4),
+    "JX10": Instrument(f"dawdreamer:{MDA}JX10", 8, 5),
+    "DX10": Instrument(f"dawdreamer:{MDA}DX10", 8, 5),
     "EPiano": Instrument(f"dawdreamer:{MDA}EPiano", 2, 5),
     "Piano": Instrument(f"dawdreamer:{MDA}Piano", 3, 5),
     "amsynth": Instrument(
