@@ -59,7 +59,7 @@ def test_an_instrument_starts_from_its_factory_presets(target: Audio) -> None:
         preset = presets[20]
         wanted = dx10.render(NOTES, preset.p)
     heard: list[Progress] = []
-    few = {"renders": 4 * len(presets) + 8, "on_progress": heard.append}
+    few: dict[str, Any] = {"renders": 4 * len(presets) + 8, "on_progress": heard.append}
     assert matched(wanted, **few).loss == 0.0
     assert [p.best for p in heard if p.phase == "starts"][-1] == 0.0
     heard.clear()
