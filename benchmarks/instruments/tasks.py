@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +22,9 @@ RATE = 22050.0
 
 #: A low note held, and a soft high one, so that velocity and the keyboard's range are heard.
 NOTES = Notes([("C3", 110, 0.0, 0.45), ("G4", 60, 0.5, 0.25)], seconds=1.0)
+
+#: The hidden patches: some factory presets, and some drawn uniformly from all settings.
+_HIDDEN = Path(__file__).parent / "hidden.csv"
 
 #: Mean square of a target that is heard.
 _HEARD = 1e-5
@@ -85,30 +91,41 @@ class Task:
     target: Audio
 
 
-def tasks_of(instrument: str, host: Host, tuning: bool = False) -> list[Task]:
-    """The tasks of one instrument, the same at every call.
-
-    Args:
-        instrument: its name.
-        host: renders the targets.
-        tuning: other tasks, to develop a search on: their presets are hidden in no task of the bench.
-    """
+def tasks_of(instrument: str, host: Host) -> list[Task]:
+    """The tasks of one instrument. Their patches are in a file, so that they stay the same."""
     what = INSTRUMENTS[instrument]
-    space = host.open(what.spec).parameters
+    hidden = {name: point for name, point in _hidden().items() if name.startswith(f"{instrument} / ")}
     presets = _heard(what, host, what.factory_presets(host))
-    random = np.random.default_rng([sum(instrument.encode()), 0])
-    names = [str(name) for name in random.permutation(list(presets))]
-    held_out = names[: what.presets]
-    if tuning:
-        held_out, names = names[what.presets : 2 * what.presets], names[what.presets :]
-        random = np.random.default_rng([sum(instrument.encode()), 1])
-    starts = np.array([presets[name] for name in names if name not in held_out]).reshape(-1, len(space))
-    hidden = {f"{instrument} / preset {name}": presets[name] for name in held_out}
+    starts = [point for name, point in presets.items() if f"{instrument} / preset {name}" not in hidden]
+    return _tasks(instrument, host, hidden, starts)
+
+
+def other_tasks(instrument: str, host: Host, seed: int) -> list[Task]:
+    """As many other tasks, to develop a search on: their presets are hidden in no task of the bench."""
+    what, random = INSTRUMENTS[instrument], np.random.default_rng([sum(instrument.encode()), seed])
+    presets = _heard(what, host, what.factory_presets(host))
+    names = [name for name in presets if f"{instrument} / preset {name}" not in _hidden()]
+    held_out = [str(name) for name in random.permutation(names)[: what.presets]]
+    hidden = {f"{instrument} / other preset {name}": presets[name] for name in held_out}
+    space = host.open(what.spec).parameters
     while len(hidden) < len(held_out) + what.random:
         point = space.snap(random.uniform(size=len(space)))
-        if len(_heard(what, host, {"": point})):
-            hidden[f"{instrument} / random {len(hidden) - len(held_out)}"] = point
-    return [Task(name, instrument, point, starts, _played(what, host, point)) for name, point in hidden.items()]
+        if _heard(what, host, {"": point}):
+            hidden[f"{instrument} / other random {len(hidden) - len(held_out)}"] = point
+    return _tasks(instrument, host, hidden, [presets[name] for name in names if name not in held_out])
+
+
+def _tasks(instrument: str, host: Host, hidden: dict[str, FloatArray], starts: list[FloatArray]) -> list[Task]:
+    what, count = INSTRUMENTS[instrument], len(next(iter(hidden.values())))
+    places = np.array(starts).reshape(-1, count)
+    return [Task(name, instrument, point, places, _played(what, host, point)) for name, point in hidden.items()]
+
+
+@cache
+def _hidden() -> dict[str, FloatArray]:
+    """Name of a task -> its patch."""
+    with _HIDDEN.open(encoding="utf-8", newline="") as lines:
+        return {name: np.array(values, np.float64) for name, *values in csv.reader(lines)}
 
 
 def _played(what: Instrument, host: Host, point: FloatArray) -> Audio:

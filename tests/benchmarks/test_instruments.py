@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.instruments import cells, methods, page, rows
-from benchmarks.instruments.tasks import INSTRUMENTS, NOTES, RATE, Task, tasks_of
+from benchmarks.instruments.tasks import INSTRUMENTS, NOTES, RATE, Task, other_tasks, tasks_of
 from blackbox_grad import InProcessHost
 
 pytestmark = pytest.mark.plugins
@@ -29,8 +29,18 @@ def test_hidden_patches_are_heard_and_no_start_is_one_of_them(tasks: list[Task])
         assert len(task.starts)
     for task in tasks:  # neither in its own starts nor in another task's
         assert min(np.abs(task.hidden - start).max() for start in tasks[0].starts) > 1e-3
-    others = tasks_of("EPiano", host, tuning=True)
-    assert not {task.name for task in others if "preset" in task.name} & {task.name for task in tasks}
+    others = other_tasks("EPiano", host, seed=0)
+    assert len(others) == len(tasks)
+    assert all(np.abs(task.hidden - other.hidden).max() > 1e-3 for task in tasks for other in others)
+
+
+def test_the_file_of_hidden_patches_has_those_of_every_instrument() -> None:
+    lines = (Path(cells.__file__).parent / "hidden.csv").read_text("utf-8").splitlines()
+    for name, what in INSTRUMENTS.items():
+        counts = [sum(line.startswith(f"{name} / {kind} ") for line in lines) for kind in ("preset", "random")]
+        assert counts == [what.presets, what.random]
+    known = {line.split(",")[0] for line in lines}
+    assert {row["task"] for row in rows.read(rows.COMMITTED)} <= known
 
 
 def test_every_method_uses_the_same_renders_and_starts(tasks: list[Task], monkeypatch: pytest.MonkeyPatch) -> None:
