@@ -13,18 +13,22 @@ from pathlib import Path
 import numpy as np
 
 from blackbox_grad import EffectSpec, Host, audio_files
+from blackbox_grad.effects import Audio
 from blackbox_grad.hosts import opened_host
-from blackbox_grad.inspection import Neutral, find_neutral
+from blackbox_grad.inspection import Neutral, SoundPath, find_neutral
 from blackbox_grad.inspection.listening import Ear, spectrum
-from blackbox_grad.parameters import FloatArray, blend
+from blackbox_grad.parameters import FloatArray
 from blackbox_grad_adapters.style_matching.networks.shipped import MDA, NINE, short_name
 
 PAGE = Path(__file__).parent.parent / "docs" / "measured" / "amount.md"
 
 AMOUNTS = np.linspace(0.0, 1.5, 13)
 
-#: Seconds of the recording, another part than that on which the neutral settings are looked for.
-_START, _SECONDS = 2.5, 2.0
+#: Seconds of the recording on which amounts are measured. The rest stands for further files with the same settings.
+_SECONDS = 2.5
+
+#: A fall by this part of the largest distance counts.
+_FALL = 0.02
 
 #: Amounts of the table.
 _SHOWN = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
@@ -36,38 +40,37 @@ class Measured:
 
     Attributes:
         neutral: the neutral settings.
-        distances: dB, from the neutral sound at each of `AMOUNTS`.
+        here, elsewhere: dB, from the neutral sound at each of `AMOUNTS`, where they were measured and on the rest.
     """
 
     neutral: Neutral
-    distances: FloatArray
+    here: FloatArray
+    elsewhere: FloatArray
 
-    @property
-    def fall(self) -> float:
-        """By how much the distance falls again up to amount 1, as a part of the largest."""
-        return self._fall(self.distances[AMOUNTS <= 1.0])
 
-    @property
-    def fall_past(self) -> float:
-        """The same, up to 1.5."""
-        return self._fall(self.distances)
-
-    def _fall(self, distances: FloatArray) -> float:
-        return float((np.maximum.accumulate(distances) - distances).max() / max(self.distances.max(), 1e-9))
+def fall(distances: FloatArray) -> float:
+    """By how much the distance falls again, as a part of the largest."""
+    return float((np.maximum.accumulate(distances) - distances).max() / max(distances.max(), 1e-9))
 
 
 def measure(host: Host, address: str, seed: int) -> Measured:
     """The distances from the neutral sound, at random settings that are not at the ends of their ranges."""
     audio, rate = audio_files.example()
-    part = audio[:, int(_START * rate) : int((_START + _SECONDS) * rate)]
+    at = int(_SECONDS * rate)
     info = host.open(EffectSpec.of(address, rate))
     point = np.random.default_rng(seed).uniform(0.1, 0.9, len(info.parameters))
     neutral = find_neutral(host, info, point)
-    points = np.array([blend(info.parameters, neutral.point, point, amount) for amount in AMOUNTS])
-    y, _ = host.render_batch(info.spec, part[None], points[:, None])
-    ear = Ear(part)
-    heard = [ear.decibels(spectrum(sound[0])) for sound in y]
-    return Measured(neutral, np.array([np.sqrt(np.mean((other - heard[0]) ** 2)) for other in heard]))
+    path = SoundPath(host, info, neutral.point, point, audio[:, :at])
+    points = np.array([path.at(amount) for amount in AMOUNTS])
+    y, _ = host.render_batch(info.spec, audio[None], points[:, None])
+    return Measured(neutral, *(_distances(audio[:, part], y[:, 0, :, part]) for part in (slice(at), slice(at, None))))
+
+
+def _distances(dry: Audio, sounds: Audio) -> FloatArray:
+    """dB, of `[N, C, T]` from the first of them."""
+    ear = Ear(dry)
+    heard = [ear.decibels(spectrum(sound)) for sound in sounds]
+    return np.array([np.sqrt(np.mean((other - heard[0]) ** 2)) for other in heard])
 
 
 def row(name: str, found: list[Measured]) -> str:
@@ -75,13 +78,12 @@ def row(name: str, found: list[Measured]) -> str:
     told = ", ".join(f"{kind} {kinds.count(kind)}" for kind in ("nothing", "least", "defaults") if kind in kinds)
     whole = int(np.flatnonzero(AMOUNTS == 1.0)[0])
     parts = [
-        np.median([100 * m.distances[int(np.flatnonzero(amount == AMOUNTS)[0])] / m.distances[whole] for m in found])
-        for amount in _SHOWN
+        np.median([100 * m.here[int(np.flatnonzero(amount == AMOUNTS)[0])] / m.here[whole] for m in found]) for amount in _SHOWN
     ]
-    growing = sum(m.fall_past <= 0.02 for m in found)
-    worst, past = (100 * max(getattr(m, which) for m in found) for which in ("fall", "fall_past"))
     shown = " | ".join(f"{part:.0f}" for part in parts)
-    return f"| {name} | {told} | {shown} | {growing} of {len(found)} | {worst:.0f} % | {past:.0f} % |"
+    falls = [[fall(distances) for distances in where] for where in ([m.here for m in found], [m.elsewhere for m in found])]
+    told_falls = " | ".join(f"{sum(f <= _FALL for f in of)} of {len(of)} | {100 * max(of):.0f} %" for of in falls)
+    return f"| {name} | {told} | {shown} | {told_falls} |"
 
 
 def page(rows: Iterable[str], settings: int) -> str:
@@ -95,16 +97,18 @@ random settings of each of the nine effects of style matching stand for what was
 - *Neutral*: at how many of them settings were found where the effect does nothing (0.5 dB or less from its input), where it
   does least (less than half as far from it as at the settings), or neither, so that the defaults are neutral.
 - *Distance from the neutral sound*: in percent of that at amount 1, median. It is the root-mean-square difference of log
-  spectra, on two seconds of guitar that the search for neutral settings has not heard.
+  spectra. The amounts are measured on the first 2.5 s of a guitar, and the distances belong to these.
 - *Grows*: at how many settings the distance never falls by more than 2 % of its largest value, at 13 amounts from 0 to 1.5.
-- *Falls*: the largest fall among all settings, in percent of the largest distance, up to amount 1 and up to 1.5.
+  *Falls*: the largest fall among all settings, in percent of the largest distance.
+- *Elsewhere*: the same on the next 2.5 s, on which nothing was measured, as with further files that get the same settings.
 
-| effect | neutral | {amounts} | grows | falls, to 1 | to 1.5 |
-|---|---|{"---|" * len(_SHOWN)}---|---|---|
+| effect | neutral | {amounts} | grows | falls | grows elsewhere | falls elsewhere |
+|---|---|{"---|" * len(_SHOWN)}---|---|---|---|
 {lines}
 
-A sound that a mix or a depth leads away from the input moves away from it steadily. Where no such control exists, drive, filter and
-level move together: the sound may come nearer to the neutral one again, as where a filter closes over what a drive has added.
+Past the settings, the distance grows only while the settings can: where they reach the ends of their ranges, or where nothing on
+the way gets further from the neutral sound, 1.5 is less than half as far again. Elsewhere, amounts are not quite in proportion, and
+the sound may come back.
 
 This page is made by `make amount`.
 """

@@ -71,7 +71,7 @@ Amount: TypeAlias = Annotated[
         min=0.0,
         max=1.5,
         metavar="0..1.5",
-        help="How much of the settings: 0 is neutral, where the effect does nothing or least, 1.5 past them.",
+        help="How much of the settings, as heard: 0 is neutral (the effect does nothing or least), 1 all, 1.5 past them.",
     ),
 ]
 Preset: TypeAlias = Annotated[

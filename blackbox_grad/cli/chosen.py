@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.saved_curves import SavedCurves
 from blackbox_grad.effects.saved_settings import SavedSettings, saved_settings
 from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.hosts.protocol import Host
 from blackbox_grad.inspection.neutral import Neutral, find_neutral
-from blackbox_grad.parameters.amount import blend
+from blackbox_grad.inspection.sound_path import SoundPath
 from blackbox_grad.parameters.names import find_fixed
 from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.space import ParameterSpace
@@ -29,7 +30,7 @@ class Chosen:
         values: of --set, which take the places of those in the file.
         saved: a file of settings.
         options: for the backend.
-        amount: 0 is neutral, 1 the settings, 1.5 the most. The neutral settings are looked for once, at the first rate.
+        amount: 0 is neutral, 1 the settings, 1.5 the most. It is measured once, on the first sound.
         curves: a file of curves, which holds the other settings too.
 
     Attributes:
@@ -59,22 +60,27 @@ class Chosen:
         """The effect at a sample rate (Hz), with these values or those of --set, and no parameter free."""
         return EffectSpec.of(self._address, rate, (), self._values if values is None else values, **self._options)
 
-    def opened(self, host: Host, rate: float) -> EffectInfo:
+    def opened(self, host: Host, rate: float, sound: Audio) -> EffectInfo:
         """The effect at a sample rate (Hz), with its settings. Its `spec` renders it, at `point(rate)`.
+
+        Args:
+            host: where to render.
+            rate: Hz.
+            sound: `[C, T]`, audio or packed notes: what will be rendered. The amount is measured on it.
 
         Raises:
             ParameterError: a setting cannot be had at this rate.
         """
         with self._lock:
             if rate not in self._opened:
-                self._opened[rate] = self._open(host, rate)
+                self._opened[rate] = self._open(host, rate, sound)
             return self._opened[rate]
 
     def point(self, rate: float) -> FloatArray:
         """`[P]`, of the effect that was opened at this rate: the knots of its curves, or nothing."""
         return self._points.get(rate, np.zeros(0))
 
-    def _open(self, host: Host, rate: float) -> EffectInfo:
+    def _open(self, host: Host, rate: float, sound: Audio) -> EffectInfo:
         info = host.open(self.spec(rate))
         if self._curves is not None:
             spec, self._points[rate] = self._curves.automated(info, self._values)
@@ -83,12 +89,12 @@ class Chosen:
             info = host.open(self.spec(rate, self._saved.fixed(info, self._values) | self._values))
         if self.amount == 1.0 or self.neutral is not None:
             return info
-        info = self._blended(host, info)
-        # at other rates these settings are restored, and no others are looked for
+        info, self.neutral = self._blended(host, info, sound)
+        # for other sounds these settings are restored, and no others are looked for
         self._saved, self._values = SavedSettings.of(saved_settings(info)), {}
         return info
 
-    def _blended(self, host: Host, info: EffectInfo) -> EffectInfo:
+    def _blended(self, host: Host, info: EffectInfo, sound: Audio) -> tuple[EffectInfo, Neutral]:
         space = info.parameters
         movable = [p.name for p in space.everything if p.trainable]
         kept = {p.name: value for p, value in zip(space.everything, space.held, strict=True) if not p.trainable}
@@ -98,11 +104,10 @@ class Chosen:
         opened = host.open(free)
         values = dict(zip(names, space.held, strict=True))
         liked = opened.parameters.check([values[name] for name in opened.parameters.names])
-        self.neutral = find_neutral(host, opened, liked)
-        point = blend(opened.parameters, self.neutral.point, liked, self.amount)
-        return host.open(
-            self.spec(info.sample_rate, {n: kept[n] for n in kept if n in chosen} | _named(opened.parameters, point))
-        )
+        neutral = find_neutral(host, opened, liked)
+        point = SoundPath(host, opened, neutral.point, liked, sound).at(self.amount)
+        moved = {n: kept[n] for n in kept if n in chosen} | _named(opened.parameters, point)
+        return host.open(self.spec(info.sample_rate, moved)), neutral
 
 
 def _named(space: ParameterSpace, point: Any) -> dict[str, float | str]:

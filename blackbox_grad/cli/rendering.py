@@ -70,14 +70,18 @@ class Rendering:
         more = round(self._tail * sound.sample_rate)
         return replace(sound, audio=np.pad(sound.audio, ((0, 0), (0, more))))
 
+    def opened(self, host: Host, sound: Sound) -> EffectInfo:
+        """The effect at the rate of the sound, with its settings."""
+        sound.check(host.open(self.chosen.spec(sound.sample_rate)))
+        return self.chosen.opened(host, sound.sample_rate, sound.audio)
+
     def render(self, host: Host, sound: Sound) -> tuple[EffectInfo, Audio]:
         """The effect at the rate of the sound, and `[C, T]`.
 
         Raises:
             NonFiniteAudioError: it returned NaN or infinity.
         """
-        sound.check(host.open(self.chosen.spec(sound.sample_rate)))
-        info = self.chosen.opened(host, sound.sample_rate)
+        info = self.opened(host, sound)
         rendered, finite = host.render_batch(info.spec, sound.audio[None], self.chosen.point(sound.sample_rate)[None])
         if not finite.all():
             space = info.parameters
@@ -100,9 +104,9 @@ def render_many(rendering: Rendering, sources: Sequence[Path], folder: Path, whe
     limit = 60.0 + 10.0 * longest(sources)
     with deferred_interrupts(lambda: bool(finished)) as interrupt, opened_host(where, time_limit=limit) as host:
         host.open(rendering.chosen.spec(44100.0))  # an effect that cannot be opened is said once
-        if rendering.chosen.amount != 1.0:  # the neutral settings are those at the rate of the first file, in every run
+        if rendering.chosen.amount != 1.0:  # it is measured on the first file, in every run
             with contextlib.suppress(BlackboxGradError):  # which is said again with the file
-                rendering.chosen.opened(host, rendering.sound_of(sources[0]).sample_rate)
+                rendering.opened(host, rendering.sound_of(sources[0]))
         infos: dict[float, EffectInfo] = {}
 
         def work(job: Job) -> Outcome:

@@ -7,6 +7,7 @@ from blackbox_grad.inspection.neutral import Neutral, find_neutral
 from blackbox_grad.inspection.renders import InspectionProgress
 from blackbox_grad.inspection.results import Agreement, Curve, Inspection, ParameterInspection, Region
 from blackbox_grad.inspection.scanning import Scanned, scan
+from blackbox_grad.inspection.sound_path import SoundPath
 
 __all__ = [
     "Agreement",
@@ -17,6 +18,7 @@ __all__ = [
     "ParameterInspection",
     "Region",
     "Scanned",
+    "SoundPath",
     "find_neutral",
     "inspect_effect",
     "scan",

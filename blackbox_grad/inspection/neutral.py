@@ -45,8 +45,9 @@ class Neutral:
     Attributes:
         point: `[P]`: the neutral settings. Parameters that need not move are as they were.
         kind: "nothing": the sound is the input's; "least": it is much nearer to the input than at the settings given; "defaults":
-            nothing of this kind was found, and these are the effect's defaults.
-        distance: dB: root-mean-square difference of the log spectra of output and input, at `point`.
+            nothing of this kind was found, or it is an instrument, and these are the defaults.
+        distance: dB: root-mean-square difference of the log spectra of output and input, at `point`; NaN for an
+            instrument, which has no input.
         distance_before: the same at the settings given.
         moved: names of the parameters that moved.
     """
@@ -68,14 +69,12 @@ def find_neutral(host: Host, info: EffectInfo, point: ArrayLike) -> Neutral:
         host: where to render.
         info: the opened effect; its free parameters may move.
         point: `[P]`: the settings from which to start.
-
-    Raises:
-        AudioError: an instrument has no input that it could leave alone.
     """
-    if info.takes == "notes":
-        raise AudioError(f"{info.spec.address} is an instrument: it has no settings at which it does nothing")
     space = info.parameters
     liked = space.snap(space.check(point))
+    if info.takes == "notes":
+        defaults = space.snap(space.defaults)
+        return Neutral(defaults, "defaults", math.nan, math.nan, _moved(space, defaults, liked))
     sound = _Distance(host, info)
     before = float(sound(liked[None])[0])
     here, distance = liked, before

@@ -36,6 +36,18 @@ def test_render_plays_a_file_or_a_note(riff: Path, tmp_path: Path, capsys: Captu
     assert (said["input"], said["seconds"], said["sample_rate"], said["channels"]) == ("the note A3", 1.5, 22050.0, 2)
 
 
+def test_the_amount_of_a_patch_begins_at_the_defaults(tmp_path: Path, capsys: Capture) -> None:
+    note = ["--note", "A3", "--seconds", "0.3", "--set", "Waveform=0.9 normalised", "--json", "--host", "in-process"]
+    levels = []
+    for amount in ("0", "0.5", "1"):
+        said = json.loads(succeed_here(capsys, "render", DX10, tmp_path / "o.wav", *note, "--amount", amount))
+        levels.append(next(row["normalised"] for row in said["parameters"] if row["name"] == "Waveform"))
+        assert said.get("neutral") == (None if amount == "1" else {"kind": "defaults", "moved": ["Waveform"]})
+    with load(DX10) as dx10:
+        assert levels[0] == pytest.approx(dx10.parameters.point()[dx10.parameters.names.index("Waveform")])
+    assert levels[0] < levels[1] < levels[2] == pytest.approx(0.9)
+
+
 def test_match_takes_a_file_or_a_note(riff: Path, tmp_path: Path, capsys: Capture) -> None:
     files = [tmp_path / name for name in ("riff.wav", "one.wav")]
     for target, played in zip(files, ([riff], ["--note", "A2", "--seconds", "0.2"]), strict=True):

