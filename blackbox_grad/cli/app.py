@@ -36,7 +36,7 @@ def blackbox(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Any audio effect plug-in as a differentiable torch module.
+    """Any audio plug-in as a differentiable torch module.
 
     `effects` lists what is installed, `inspect` shows an effect, `render` applies it, `match` finds its settings.
     """
