@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -28,3 +30,17 @@ def _own_temporary_folder(tmp_path_factory):
 @pytest.fixture
 def third_party(_third_party_path):
     return _third_party_path
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, in which pages are opened and clicked."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None and not os.environ.get("BLACKBOX_GRAD_REQUIRE_PLUGINS"):
+        pytest.skip("the page is tested in Chromium: sudo apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=["--headless", "--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()

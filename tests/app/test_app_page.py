@@ -6,7 +6,6 @@ import json
 import os
 import re
 import runpy
-import shutil
 import signal
 import subprocess
 import time
@@ -58,19 +57,6 @@ def served(tmp_path_factory):
     server.send_signal(signal.SIGINT)
     assert server.wait(120) == 130
     assert list(folder.glob("blackbox-grad-app-*")) == []
-
-
-@pytest.fixture(scope="module")
-def browser():
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None and not os.environ.get("BLACKBOX_GRAD_REQUIRE_PLUGINS"):
-        pytest.skip("the page is tested in Chromium: sudo apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=["--headless", "--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
 
 
 class Visit:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 import shlex
-import shutil
 import time
 
 import numpy as np
@@ -164,19 +162,6 @@ class TestCommand:
             assert (code, out, err.count("\n")) == (1, "", 1)
             assert message in err
         assert sorted(p.name for p in tmp_path.iterdir()) == ["encoder.safetensors", "silence.wav"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None and not os.environ.get("BLACKBOX_GRAD_REQUIRE_PLUGINS"):
-        pytest.skip("the page is tested in Chromium: sudo apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=["--headless", "--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
 
 
 @pytest.fixture
