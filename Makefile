@@ -37,7 +37,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all fuzz bench estimators recovery curves amount instruments style-speed compatibility compatibility-all tutorial style-weights mutants lint format docs wheel plugins plugins-ci plugins-all browser constraints clean distclean
+.PHONY: help demo test test-all fuzz bench estimators recovery curves amount instruments style-speed compatibility compatibility-all tutorial style-weights mutants lint format docs wheel plugins plugins-ci plugins-all plugins-vst3 browser constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,6 +117,9 @@ plugins-ci: ## install the small packages whose verdicts every run of .ci/run ho
 
 plugins-all: ## install all packages of benchmarks/plugin_packages.txt (root on Debian or Ubuntu)
 	$(call debian,$(DEBIAN_PLUGINS_ALL))
+
+plugins-vst3: ## build VST3 instruments for the tests, from Debian's sources (apt, g++; without them these tests are left out)
+	@$(PYTHON) tests/native_plugins/build.py || true
 
 browser: ## install the browser that pages are tested in (root on Debian or Ubuntu)
 	$(call debian,chromium)

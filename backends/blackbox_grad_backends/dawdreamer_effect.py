@@ -14,12 +14,13 @@ from blackbox_grad.errors import EffectLoadError, RenderError
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends import dawdreamer_controls
 from blackbox_grad_backends.dawdreamer_graph import BLOCK, Graph, cause_of_freeze
-from blackbox_grad_backends.dawdreamer_instruments import changes_when_created, create_often, hears_notes, refuse_generator
+from blackbox_grad_backends.dawdreamer_instruments import changes_when_created, create_often, hears_notes
 from blackbox_grad_backends.dawdreamer_presets import stored_presets
 from blackbox_grad_backends.dawdreamer_saving import preset_files
 from blackbox_grad_backends.native.corners import WHOLE, Reach, narrowed, notes, touched
 from blackbox_grad_backends.native.determinism import zeroed_memory
 from blackbox_grad_backends.native.graveyard import undisturbed
+from blackbox_grad_backends.native.instruments import is_steered, keeps_controllers, refuse_generator
 from blackbox_grad_backends.native.latency import true_latency
 from blackbox_grad_backends.native.lv2_description import PluginDescription, Port
 from blackbox_grad_backends.native.lv2_freeing import dies_if_freed_unused, kept_instances
@@ -55,6 +56,7 @@ class DawDreamerPluginEffect(PluginEffect):
 
     curve_block = BLOCK
     _moves: Moves | None = None
+    _steered = False
 
     def __init__(
         self,
@@ -135,6 +137,10 @@ class DawDreamerPluginEffect(PluginEffect):
                 created_often=self._created_often,
                 beside=self.beside,
             )
+            if self.takes == "notes" and not graph.remakes and keeps_controllers(self, getattr(self, measured.method)):
+                measured = replace(measured, keeps_controllers=True)
+                self._recreate()
+        self._keeps_controllers = measured.keeps_controllers
         self._method = getattr(self, measured.method)
         if measured.latency is None:
             defaults, latency = self.parameters.defaults, reported
@@ -186,6 +192,9 @@ class DawDreamerPluginEffect(PluginEffect):
         if self.source.endswith(".vst3") and (cause := cause_of_freeze("clears the memory of a VST3")):
             raise RenderError(f"{self.name} cannot render here: {cause}")
         with undisturbed():
+            if self._steered:
+                self._recreate()
+            self._steered = self._keeps_controllers and is_steered(audio, self.sample_rate)
             return self._method(audio, values)
 
     def process_curves(self, audio: Audio, values: FloatArray, moves: Moves) -> Audio:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from blackbox_grad.effects import Beside, PluginEffect, beside, relative_error, tune
-from blackbox_grad.errors import EffectLoadError
+from blackbox_grad_backends.native.instruments import LEVEL
 from blackbox_grad_backends.native.probing import silence, sound, width
 from blackbox_grad_backends.native.render_method import GOOD_ENOUGH, NEXT_TO_NOTHING
 from blackbox_grad_backends.native.repeatability import Method
 
-#: Samples of a tune, of one that reaches the loops of recorded tones, and of almost nothing.
-_TUNE, _LONG_TUNE, _SHORT = 8192, 65536, 512
-
-_LEVEL = 0.4
+#: Samples of a tune that reaches the loops of recorded tones, and of almost nothing.
+_LONG_TUNE, _SHORT = 65536, 512
 
 #: Hz, a quarter tone from the nearest note.
 _VOICE = 226.5
@@ -26,19 +24,6 @@ _HEARD = 1e-6
 
 #: After so many creations of MDA's EPiano nothing changes any more; 200 were enough.
 _CREATIONS = 300
-
-
-def refuse_generator(effect: PluginEffect, method: Method, address: str) -> None:
-    """Raise if no notes change what is heard, at the defaults or in the middle of everything."""
-    tunes = [sound(effect, np.full((1, _TUNE), level)) for level in (_LEVEL, 0.0)]
-    for values in (effect.parameters.defaults, np.full(len(effect.parameters), 0.5)):
-        played, nothing = (method(tune, values) for tune in tunes)
-        if not np.array_equal(played, nothing):
-            return
-    raise EffectLoadError(
-        f"{address} is a generator, not an effect or an instrument: no notes change its output. A "
-        "sampler may lack its samples; a VST gets them from preset= or state="
-    )
 
 
 def hears_notes(effect: PluginEffect, method: Method) -> Beside:
@@ -64,7 +49,7 @@ def changes_when_created(effect: PluginEffect, created: Method) -> bool:
         effect: the instrument.
         created: renders with a new instance.
     """
-    for level in (0.2, 0.3, _LEVEL):
+    for level in (0.2, 0.3, LEVEL):
         tune = sound(effect, np.full((1, _LONG_TUNE), level))
         first, *others = (created(tune, effect.parameters.defaults) for _ in range(3))
         errors = [relative_error(first, other) for other in others]

@@ -18,28 +18,26 @@ _LONGEST_LATENCY = 16384
 
 
 def in_blocks(
-    run: Callable[[Audio], Audio], change: Callable[[int, float], None], audio: Audio, moves: Moves, late: int = 0
+    run: Callable[[int, int], Audio], change: Callable[[int, float], None], length: int, moves: Moves, late: int = 0
 ) -> Audio:
-    """`[C, N]` -> `[C, N]`.
+    """`[C, length]`.
 
     Args:
-        run: continues the effect with more audio. Pedalboard drops the latency from the start, so it may return less.
+        run: continues the effect from one sample to another. Pedalboard drops the latency from the start, so it may return less.
         change: sets one of the controls that move, by its place in `moves.positions`, to a value in [0, 1].
-        audio: `[C, N]`.
+        length: samples.
         moves: what changes, and when; the effect has the settings of the first block already.
-        late: samples of latency, by which settings are delayed.
+        late: samples of latency, by which settings are delayed. It then runs for so many samples more.
     """
-    length = audio.shape[1]
     if late:
-        audio = np.pad(audio, ((0, 0), (0, late)))
-        moves = moves.later(late, audio.shape[1])
+        moves = moves.later(late, length + late)
     changes = moves.changes()
-    ends = [*(start * moves.block for start, _ in changes[1:]), audio.shape[1]]
+    ends = [*(start * moves.block for start, _ in changes[1:]), length + late]
     parts = []
     for (start, changed), end in zip(changes, ends, strict=True):
         for control, value in changed:
             change(control, value)
-        parts.append(run(audio[:, start * moves.block : end]))
+        parts.append(run(start * moves.block, end))
     result: Audio = np.concatenate(parts, axis=1)
     if result.shape[1] < length:
         raise RenderError(f"in blocks the effect returned {result.shape[1]} samples of {length}; its settings cannot move")

@@ -213,7 +213,8 @@ class PedalboardBuiltinEffect(PluginEffect):
         late = 0
         if self.name in _LATE:
             late = latency(self._continued(self._kind(**self.arguments(values))), len(audio))
-        return in_blocks(self._continued(effect), change, audio, moves, late)
+        run, padded = self._continued(effect), np.pad(audio, ((0, 0), (0, late))) if late else audio
+        return in_blocks(lambda start, end: run(padded[:, start:end]), change, audio.shape[1], moves, late)
 
     def _continued(self, effect: Any) -> Callable[[Audio], Audio]:
         """Not in buffers of `BUFFER_SIZE`: one that is longer than those before it makes Pedalboard reset the effect."""

@@ -8,18 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from blackbox_grad.effects import Audio, Moves, PluginEffect, StoredPreset
+from blackbox_grad.effects import Audio, Messages, Moves, PluginEffect, StoredPreset, unpacked
 from blackbox_grad.errors import EffectLoadError, RenderError
 from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 from blackbox_grad_backends.native.corners import WHOLE, Reach, narrowed, notes, touched
 from blackbox_grad_backends.native.determinism import reseed, zeroed_memory
 from blackbox_grad_backends.native.graveyard import Natives, undisturbed
+from blackbox_grad_backends.native.instruments import is_steered, keeps_controllers, refuse_generator
 from blackbox_grad_backends.native.pinned import pinned
 from blackbox_grad_backends.native.plugin_parameters import describe, is_doubtful, is_for_the_host, on_grid, rounded
+from blackbox_grad_backends.native.probing import silence
 from blackbox_grad_backends.native.render_method import Measured, choose_method
 from blackbox_grad_backends.native.repeatability import Method
 from blackbox_grad_backends.native.window_controls import hold_window_controls
 from blackbox_grad_backends.pedalboard_blocks import CURVE_BLOCK, in_blocks
+from blackbox_grad_backends.pedalboard_instruments import outputs_of, play
 from blackbox_grad_backends.pedalboard_presets import stored_presets
 from blackbox_grad_backends.pedalboard_saving import preset_content
 
@@ -53,6 +56,7 @@ class PedalboardPluginEffect(PluginEffect):
 
     curve_block = CURVE_BLOCK
     _moves: Moves | None = None
+    _steered = False
 
     def __init__(
         self,
@@ -69,9 +73,9 @@ class PedalboardPluginEffect(PluginEffect):
         self.name = str(self._plugin.name)
         self.sample_rate = float(sample_rate)
         if self._plugin.is_instrument:
-            way = f"; open it as {self._elsewhere}, which plays notes" if self._elsewhere else ""
-            raise EffectLoadError(f"{self.name} is an instrument, not an effect: it takes notes and no audio{way}")
-        self.inputs = self.outputs = self._find_channels()
+            self.takes, self.inputs, self.outputs = "notes", 0, outputs_of(self._plugin, self.sample_rate)
+        else:
+            self.inputs = self.outputs = self._find_channels()
         controls = [c for c in self._plugin._parameters if not is_for_the_host(c)]
         hidden = sum(not c.is_automatable for c in controls)
         if hidden > _MOST_HIDDEN:
@@ -97,6 +101,10 @@ class PedalboardPluginEffect(PluginEffect):
             measured = replace(
                 found, described=described, reaches=tuple(map(astuple, reaches)), pinned=tuple(self._pinned.items())
             )
+            if self.takes == "notes" and keeps_controllers(self, getattr(self, measured.method)):
+                measured = replace(measured, keeps_controllers=True)
+                self.renew()
+        self._keeps_controllers = measured.keeps_controllers
         self.learnt = {"measured": measured.plain()}
         self._render: Method = getattr(self, measured.method)
         self.repeatability = measured.error
@@ -107,7 +115,7 @@ class PedalboardPluginEffect(PluginEffect):
         def attempt(values: FloatArray) -> None:
             for point in (self.parameters.defaults, values):
                 self.set(point)
-                self._run(self._silence(SETTLING))
+                self.settle()
 
         def renew() -> None:
             self._reopen()
@@ -118,7 +126,10 @@ class PedalboardPluginEffect(PluginEffect):
 
     def _measure(self, doubtful: set[int]) -> Measured:
         methods = [self.render_reset, self.render_settled, self.render_recreated, self.render_anew]
-        choice = choose_method(self, methods, doubtful)
+        if self.takes == "notes":
+            refuse_generator(self, self.render_settled, f"pedalboard:{self.name}")
+            doubtful = set()  # most settings of a synthesiser are silent until others wake them
+        choice = choose_method(self, methods, doubtful, **{"least_alive": 0.0} if self.takes == "notes" else {})
         kept = tuple(i for i in range(len(self.parameters)) if i not in doubtful or i in choice.live)
         return Measured(choice.method.__name__, choice.error, kept, ())
 
@@ -128,15 +139,19 @@ class PedalboardPluginEffect(PluginEffect):
         return str(self._render.__name__)
 
     def latency_at(self, values: FloatArray) -> int:
-        """0: Pedalboard takes the latency out itself."""
-        return 0
+        """0 for effects: Pedalboard takes their latency out itself."""
+        return self.latency if self.takes == "notes" else 0
 
     def process(self, audio: Audio, values: FloatArray) -> Audio:
         if "plugin" not in self._natives:
             raise RenderError(f"{self.name} has been closed; open it again to render")
         length = audio.shape[1]
-        padded = np.pad(audio, ((0, 0), (0, SHORTEST - length))) if length < SHORTEST else audio
+        short = length < SHORTEST and self.takes == "audio"
+        padded = np.pad(audio, ((0, 0), (0, SHORTEST - length))) if short else audio
         with undisturbed():
+            if self._steered:
+                self.renew()
+            self._steered = self._keeps_controllers and is_steered(audio, self.sample_rate)
             reseed()
             return self._render(padded, values)[:, :length]
 
@@ -176,7 +191,7 @@ class PedalboardPluginEffect(PluginEffect):
 
     def settle(self) -> None:
         """Render silence, with the plug-in as it is."""
-        self._run(self._silence(SETTLING))
+        self._run(silence(self, SETTLING))
 
     def renew(self) -> None:
         """A new plug-in: whatever was loaded into the old one is gone."""
@@ -202,7 +217,7 @@ class PedalboardPluginEffect(PluginEffect):
     def render_settled(self, audio: Audio, values: FloatArray) -> Audio:
         self._on_reset("ClearsAudioOnReset")
         self.set(values)
-        self._run(self._silence(SETTLING))
+        self.settle()
         return self._run_from_reset(audio)
 
     def render_recreated(self, audio: Audio, values: FloatArray) -> Audio:
@@ -210,7 +225,7 @@ class PedalboardPluginEffect(PluginEffect):
         self.set(values)
         # The new plug-in starts from the state that the old one has *processed*, and then ignores a parameter set to its default
         # (ZamTube: drive 0.9 -> 0.0 rendered 0.9). Rendering silence puts the values into that state.
-        self._run(self._silence(SETTLING))
+        self.settle()
         with zeroed_memory():
             self._plugin.reset()
         self.set(values)
@@ -220,7 +235,7 @@ class PedalboardPluginEffect(PluginEffect):
         self._reopen()
         self._touch()
         self.set(values)
-        self._run(self._silence(SETTLING))
+        self.settle()
         return self._run_late(audio)
 
     def _on_reset(self, what: str) -> None:
@@ -228,8 +243,13 @@ class PedalboardPluginEffect(PluginEffect):
         object.__setattr__(self._plugin, "_reload_type", getattr(type(self._plugin._reload_type), what))
 
     def _run(self, audio: Audio, reset: bool = False) -> Audio:
+        if self.takes == "notes":
+            return self._play(unpacked(audio, self.sample_rate), 0, audio.shape[1], reset)
         result: Audio = self._plugin.process(audio, self.sample_rate, buffer_size=BUFFER_SIZE, reset=reset)
         return result
+
+    def _play(self, messages: Messages, start: int, end: int, reset: bool = False) -> Audio:
+        return play(self._plugin, messages, start, end, self.sample_rate, self.outputs, BUFFER_SIZE, reset)
 
     def _run_from_reset(self, audio: Audio) -> Audio:
         if self._moves is None:
@@ -246,18 +266,21 @@ class PedalboardPluginEffect(PluginEffect):
             own[control][0].raw_value = value
 
         moves = replace(moves, values=rounded(rows, [self._whole.everything[position] for _, position in own]))
-        return in_blocks(self._run, change, audio, moves, int(self._plugin.reported_latency_samples))
+        length = audio.shape[1]
+        if self.takes == "notes":
+            messages = unpacked(audio, self.sample_rate)
+            return in_blocks(lambda start, end: self._play(messages, start, end), change, length, moves)
+        late = int(self._plugin.reported_latency_samples)
+        padded = np.pad(audio, ((0, 0), (0, late))) if late else audio
+        return in_blocks(lambda start, end: self._run(padded[:, start:end]), change, length, moves, late)
 
     def _run_late(self, audio: Audio) -> Audio:
         """Without a reset, Pedalboard drops the latency from the start and returns fewer samples, or has dropped it before."""
         if self._moves is not None:
             return self._run_moving(audio, self._moves)
-        late = int(self._plugin.reported_latency_samples)
+        late = 0 if self.takes == "notes" else int(self._plugin.reported_latency_samples)
         result = self._run(np.pad(audio, ((0, 0), (0, late))) if late else audio)
         return result[:, result.shape[1] - audio.shape[1] :]
-
-    def _silence(self, samples: int) -> Audio:
-        return np.zeros((self.inputs, samples), np.float32)
 
     def _reopen(self) -> None:
         self._controls = []
@@ -292,7 +315,7 @@ class PedalboardPluginEffect(PluginEffect):
         defaults = self.parameters.defaults
         for values in (np.where(defaults > 0.5, 0.0, 1.0), defaults):
             self.set(values)
-            self._run(self._silence(SETTLING))
+            self.settle()
 
     def _find_channels(self) -> int:
         """Most Zam plug-ins take only mono or only stereo, and raise an error for the other."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from blackbox_grad.effects.audio import Audio
-from blackbox_grad.effects.notes import Note, Notes
+from blackbox_grad.effects.notes import Control, Note, Notes
 from blackbox_grad.effects.packing import Messages, packed
 from blackbox_grad.testing.examination import SLACK, Examination, Law, relative_error
 
@@ -17,6 +17,9 @@ _SHORT, _FADE = 0.1, 8.0
 
 #: What is left of a note at the end of that time, as part of the same note while it is held, or of its peak: -26 dB, -60 dB.
 _LEFT, _FADED = 0.05, 1e-3
+
+#: Modulation, volume, the pedal, and a bend.
+_CONTROLS = ((0xB0, 1, 100), (0xB0, 7, 20), (0xB0, 64, 127), (0xE0, 127, 127))
 
 
 def _render(exam: Examination, notes: Notes | Messages, seconds: float) -> Audio:
@@ -80,6 +83,14 @@ def _velocity_0_is_silent(exam: Examination) -> None:
         exam.require_same(nothing, _render(exam, _messages(exam, (0x90, pitch, 0)), 0.5), "with a note of velocity 0")
 
 
+def _controllers_are_forgotten(exam: Examination) -> None:
+    """A bend, a pedal or a volume of one render is not heard in the next."""
+    note = Note("C4", 100, 0.0, 0.2)
+    expected = _render(exam, Notes([note], 0.3), 0.3)
+    _render(exam, Notes([note], 0.3, [Control(0.1, message) for message in _CONTROLS]), 0.3)
+    exam.require_same(expected, _render(exam, Notes([note], 0.3), 0.3), "after a render with controllers")
+
+
 def _equal_items_are_equal(exam: Examination) -> None:
     """In a batch, order does not matter, and two equal sequences are equal."""
     batch = [exam.noise(2, exam.samples) for _ in range(3)]
@@ -99,5 +110,6 @@ INSTRUMENT_LAWS: tuple[Law, ...] = (
     ("a note ends", _a_note_ends),
     ("nothing is heard before it begins", _nothing_is_heard_before_it_begins),
     ("velocity 0 is silent", _velocity_0_is_silent),
+    ("controllers are forgotten", _controllers_are_forgotten),
     ("equal items are equal", _equal_items_are_equal),
 )

@@ -13,8 +13,9 @@ import torch
 from blackbox_grad import DifferentiableEffect, EffectSpec, Notes, Parameter, ParameterSpace, PluginEffect, ProcessPool, load
 from blackbox_grad.effects.notes import Control, Note
 from blackbox_grad.errors import AudioError, EffectLoadError
-from blackbox_grad_backends.dawdreamer_instruments import changes_when_created, refuse_generator
+from blackbox_grad_backends.dawdreamer_instruments import changes_when_created
 from blackbox_grad_backends.native import plugin_folders
+from blackbox_grad_backends.native.instruments import refuse_generator
 from blackbox_grad_backends.native.midi_bytes import as_file
 
 MDA = "dawdreamer:http://drobilla.net/plugins/mda/"

@@ -56,6 +56,17 @@ class KnowsWhatComes(Organ):
     foresees = True
 
 
+class KeepsItsVolume(Organ):
+    volume = 1.0
+
+    def process(self, audio, values):
+        volume = self.volume
+        for status, number, value in unpacked(audio, self.sample_rate).data.tolist():
+            if (status, number) == (0xB0, 7):
+                self.volume = value / 127
+        return np.float32(volume) * super().process(audio, values)
+
+
 class IsMute(Organ):
     def process(self, audio, values):
         return 0.0 * super().process(audio, values)
@@ -75,6 +86,7 @@ BROKEN = {
     NeverEnds: "a note ends",
     KnowsWhatComes: "nothing is heard before it begins",
     TakesVelocity0ForANote: "velocity 0 is silent",
+    KeepsItsVolume: "controllers are forgotten",
     IsOutOfBreath: "equal items are equal",
 }
 

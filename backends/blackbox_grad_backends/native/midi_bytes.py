@@ -1,8 +1,9 @@
-"""MIDI messages as the bytes of a MIDI file, which is how DawDreamer takes controllers and bends."""
+"""MIDI messages as bytes, and as a MIDI file, which is how DawDreamer takes controllers and bends."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 from blackbox_grad.effects import Messages
 
@@ -24,15 +25,15 @@ def as_file(messages: Messages, sample_rate: float) -> bytes:
         while tick - now > _LONGEST_WAIT:
             now += _LONGEST_WAIT
             track += _wait(_LONGEST_WAIT) + _EMPTY_TEXT
-        track += _wait(tick - now) + bytes(message[: _length(message[0])])
+        track += _wait(tick - now) + as_bytes(message)
         now = tick
     track += b"\x00" + _END
     return struct.pack(">4sIHHH4sI", b"MThd", 6, 0, 1, _TICKS_A_QUARTER, b"MTrk", len(track)) + track
 
 
-def _length(status: int) -> int:
-    """Bytes of a message: programs and the pressure of a channel have one byte of data."""
-    return 2 if status & 0xF0 in (0xC0, 0xD0) else 3
+def as_bytes(message: Sequence[int]) -> bytes:
+    """A message of three numbers as it is sent: programs and the pressure of a channel have one byte of data."""
+    return bytes(message[: 2 if message[0] & 0xF0 in (0xC0, 0xD0) else 3])
 
 
 def _wait(ticks: int) -> bytes:

@@ -32,10 +32,12 @@ _GRID = 2.0**20
 #: Half the distance of two values on the grid.
 HALF_STEP = 0.5 / _GRID
 
-#: Controls that the host sets, not the user. "P001" and "MIDI CC 1|7" are numbered for the automation of MIDI. "Synchronize to
-#: Channel" ties RoomEncoder to the other instances in the process, by a timer: its renders then depend on them, and on the clock.
+#: Controls that the host sets, not the user. "P001", "MIDI CC 1|7" and "MIDI Ch. 1 CC 7" are numbered for MIDI: a VST3
+#: instrument has 2 080 of them, which controllers among the notes reach. "Synchronize to Channel" ties RoomEncoder to the other
+#: instances in the process, by a timer: its renders then depend on them, and on the clock.
 _OF_THE_HOST = re.compile(
-    r"^(buffer size|sample rate|latency|current program|program|preset|bypass|synchroni[sz]e to channel)$|^midi cc |^p\d{3}$",
+    r"^(buffer size|sample rate|latency|current program|program|preset|bypass|synchroni[sz]e to channel)$"
+    r"|^midi (ch\. ?\d+ )?cc |^p\d{3}$",
     re.IGNORECASE,
 )
 

@@ -65,6 +65,7 @@ class Measured:
         pinned: index in the host and value of the controls that the caller held (`native.pinned`). It is true for these only.
         created_often: whether an instrument must be created many times before it sounds the same each time.
         beside: as in `PluginEffect`.
+        keeps_controllers: whether controllers of one render are heard in the next, unless an instrument is created anew.
         keeps_first: whether the first instance must not be freed (`native.lv2_freeing`).
     """
 
@@ -79,6 +80,7 @@ class Measured:
     latency: int | None = None
     pinned: tuple[tuple[int, float], ...] = ()
     keeps_first: bool = False
+    keeps_controllers: bool = False
     created_often: bool = False
     beside: Beside = ""
 

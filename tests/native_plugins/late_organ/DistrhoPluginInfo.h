@@ -1,0 +1,12 @@
+#pragma once
+
+#define DISTRHO_PLUGIN_BRAND "blackbox-grad"
+#define DISTRHO_PLUGIN_NAME "Late Organ"
+#define DISTRHO_PLUGIN_URI "urn:blackbox-grad:late-organ"
+
+#define DISTRHO_PLUGIN_HAS_UI 0
+#define DISTRHO_PLUGIN_IS_RT_SAFE 1
+#define DISTRHO_PLUGIN_IS_SYNTH 1
+#define DISTRHO_PLUGIN_NUM_INPUTS 0
+#define DISTRHO_PLUGIN_NUM_OUTPUTS 2
+#define DISTRHO_PLUGIN_WANT_LATENCY 1
