@@ -34,6 +34,8 @@ def check_options(address: str, given: Iterable[str], known: Sequence[str] = ())
     """Raise `EffectLoadError` for an unknown option, and for a preset together with a state."""
     names = set(given)
     for name in sorted(names - set(known)):
+        if name == PLUGIN_OPTIONS[0]:
+            raise EffectLoadError(f"{address}: this effect has no presets; leave preset= out")
         raise EffectLoadError(f"{address}: no option {name!r}; there are: {', '.join(known) or 'none'}")
     if names.issuperset(PLUGIN_OPTIONS):
         raise EffectLoadError(f"{address}: preset= and state= exclude each other; give one")

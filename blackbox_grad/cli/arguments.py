@@ -98,13 +98,16 @@ Options: TypeAlias = Annotated[
 ]
 
 
-def placed(by_place: Sequence[str | None], by_name: Mapping[str, str | None], optional: str = "") -> dict[str, str]:
+def placed(
+    by_place: Sequence[str | None], by_name: Mapping[str, str | None], optional: str = "", instead: str = ""
+) -> dict[str, str]:
     """What a command works on, given by place, by name, or both: each place goes to the next that has no name.
 
     Args:
         by_place: in their order.
         by_name: what it is ("INPUT", for messages and keys) -> what its option says, in the order of the places.
         optional: the one of them that may be missing.
+        instead: another way to write the command, for the message.
     """
     given = [text for text in by_place if text is not None]
     missing = [what for what, text in by_name.items() if text is None]
@@ -114,7 +117,7 @@ def placed(by_place: Sequence[str | None], by_name: Mapping[str, str | None], op
         usual = " ".join(f"[{what}]" if what == optional else what for what in by_name)
         wrong = f"{given[len(missing)]!r} is one too many" if len(given) > len(missing) else f"{missing[len(given)]} is missing"
         names = ", ".join(f"--{what.lower()}" for what in by_name)
-        raise typer.BadParameter(f"{wrong}; write {usual}, in this order, or name them: {names}")
+        raise typer.BadParameter(f"{wrong}; write {usual}, in this order, or name them: {names}{instead and '; ' + instead}")
     found = {what: text for what, text in by_name.items() if text is not None} | dict(zip(missing, given, strict=True))
     return {what: found[what] for what in by_name if what in found}
 

@@ -144,7 +144,8 @@ def match(
         if input_name is not None:
             raise typer.BadParameter("--notes and --note stand in the place of INPUT; write EFFECT TARGET --note C3")
         del names["INPUT"]
-    files = placed((effect_place, input_place, target_place), names)
+    instead = "" if played is not None else "with an instrument, write EFFECT TARGET --note C3"
+    files = placed((effect_place, input_place, target_place), names, instead=instead)
     address, target = files["EFFECT"], Path(files["TARGET"])
     source = Path(files["INPUT"]) if played is None else notes
     check_options(automate, knots, held, curves)

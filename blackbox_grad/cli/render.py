@@ -109,7 +109,7 @@ def render(
     rendering = Rendering(chosen, note, seconds, sample_rate, 0.0 if tail is None else seconds_of(tail, "--tail"), notes)
     where = host_of(host, hosts)
     if (many := several(files, output, note)) is None:
-        source, result = placed(files, output, note)
+        source, result = placed(files, output, note, notes is not None)
         _render_one(rendering, source, result, save_preset, where, json)
     elif save_preset is not None:
         raise typer.BadParameter("--save-preset goes with one file; all files have the same settings")

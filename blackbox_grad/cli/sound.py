@@ -89,13 +89,15 @@ def several(files: Sequence[Path] | None, output: str | None, note: str | None) 
     return list(files), Path(output)
 
 
-def placed(files: Sequence[Path] | None, output: str | None, note: str | None) -> tuple[Path | None, Path]:
-    """IN and OUT of the command line, OUT also as `output`; with --note there is no IN."""
+def placed(files: Sequence[Path] | None, output: str | None, note: str | None, beside: bool) -> tuple[Path | None, Path]:
+    """IN and OUT of the command line, OUT also as `output`; with --note there is no IN. `beside` says that there are --notes."""
     given = [*(files or []), *([] if output is None else [Path(output)])]
     if note is not None:
         if len(given) != 1:
             raise typer.BadParameter("--note stands in the place of IN; write EFFECT OUT --note C4")
         return None, given[0]
+    if len(given) == 1 and beside:
+        raise typer.BadParameter("--notes are beside the audio of IN; without audio, write EFFECT riff.mid OUT")
     if len(given) != 2:
         raise typer.BadParameter(f"{'OUT' if given else 'IN'} is missing; write EFFECT IN OUT, or EFFECT OUT --note C4")
     return given[0], given[1]

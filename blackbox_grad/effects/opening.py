@@ -131,6 +131,8 @@ def _still(spec: EffectSpec) -> SelectedEffect:
     effect, known = _chained(spec) if spec.parts else _single(spec)
     try:
         space, notes, name = effect.parameters, tuple[str, ...](), preset_name(dict(spec.options))
+        if name is not None and spec.parts and not has_presets(spec):
+            raise EffectLoadError(f"no preset {name!r}: no part of the chain has presets; leave preset= out")
         if name is not None and has_presets(spec):
             space, notes = starting_from(name, _stored(effect, None), space)
         space = space.select(spec.parameters, dict(spec.fixed))

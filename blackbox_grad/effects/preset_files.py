@@ -75,7 +75,9 @@ def check_preset_path(spec: EffectSpec, path: str | os.PathLike[str]) -> None:
 
 def _refuse_moving(spec: EffectSpec) -> None:
     if spec.curves is not None:
-        raise EffectLoadError(f"{spec.address}: a preset holds settings that stay, and these move; {_KEEP}")
+        raise EffectLoadError(
+            f"{spec.address}: a preset holds settings that stay, and these move; `match --curves FILE` keeps them"
+        )
 
 
 def _check_folder(path: Path, names: tuple[str, ...]) -> None:

@@ -21,7 +21,7 @@ from blackbox_grad.effects.spec import EffectSpec
 from blackbox_grad.errors import BlackboxGradError, ParameterError
 from blackbox_grad.files import text_of
 from blackbox_grad.parameters.knots import Shape
-from blackbox_grad.parameters.names import find_name
+from blackbox_grad.parameters.names import find_fixed, find_name
 from blackbox_grad.parameters.parameter import FloatArray
 from blackbox_grad.parameters.rows import rows
 from blackbox_grad.parameters.travel import put_back, setting
@@ -88,6 +88,12 @@ class SavedCurves:
                     f"{self.source} holds {made}, and {info.spec.address} cannot follow them: {error}"
                 ) from error
             moving.append(parameter.name)
+        still = {find_fixed(name, value, names)[0]: name for name, value in (values or {}).items()}
+        if both := [still[i] for name in moving if (i := names.index(name)) in still]:
+            raise ParameterError(
+                f"{info.spec.address}: {both[0]!r} moves along a curve of {self.source}, and has no "
+                "one value; leave it out of the settings (--set), or out of the curves"
+            )
         fixed = self.settings.fixed(info, values) | dict(values or {})
         spec = replace(info.spec, parameters=tuple(moving), fixed=tuple(fixed.items()))
         knots_each = len(self.curves[0][1])

@@ -81,13 +81,15 @@ class SavedSettings:
         taken = {find_fixed(name, value, names)[0] for name, value in (but or {}).items()}
         found: dict[str, float | str] = {}
         for row in self.rows:
-            name = row["name"]
+            name, known = row["name"], False
             try:
-                if (i := find_name(name, names)) not in taken:
+                i = find_name(name, names)
+                known = True
+                if i not in taken:
                     found[name] = put_back(row, info.parameters.everything[i])
             except ParameterError as error:
                 raise ParameterError(
-                    f"{info.spec.address} at {info.sample_rate:g} Hz: {error}{self._why(info, name)}"
+                    f"{info.spec.address} at {info.sample_rate:g} Hz: {error}{self._why(info, name, known)}"
                 ) from error
             except (ValueError, TypeError, KeyError) as error:
                 raise ParameterError(
@@ -95,7 +97,7 @@ class SavedSettings:
                 ) from error
         return found
 
-    def _why(self, info: EffectInfo, name: str) -> str:
+    def _why(self, info: EffectInfo, name: str, known: bool) -> str:
         """Where the setting is from, and what to do."""
         causes = []
         if self.sample_rate not in (None, info.sample_rate):
@@ -105,6 +107,10 @@ class SavedSettings:
         if self.effect and self.effect != info.spec.address:
             causes.append(f"found for {self.effect}")
         where = f"{self.source or 'the settings'}: " + (", ".join(causes) or "these are settings of another effect")
+        if not known and " @ " in name:
+            return f"; {self.source or 'this'} holds knots of settings that move; take match --curves FILE and render --curves FILE"
+        if not known:
+            return f" ({where}); take the settings of this effect, or leave the row out of the file"
         way_out = f"set it to a value in its range (--set '{name}=…')"
         if self.sample_rate not in (None, info.sample_rate):
             way_out += f", or give audio at {self.sample_rate:g} Hz"

@@ -135,7 +135,7 @@ def match(
         kept = _WHOLE + isinstance(audio, Notes)
         with one_thread():
             reference = loss_for(loss, torch.from_numpy(compared.excerpt), spec.sample_rate)
-            sure = 0 if spec.curves else renders_for(len(space), renders)
+            sure = 0 if spec.curves else renders_for(space, renders)
             objective = Objective(spec, rendering, compared.searched, reference, compared.lead, renders - kept - sure)
             driver = Driver(objective, renders, on_progress)
             numbers = INSTRUMENTS if isinstance(audio, Notes) else StrategyNumbers()

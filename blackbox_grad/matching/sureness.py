@@ -119,9 +119,21 @@ class Sureness:
         }
 
 
-def renders_for(parameters: int, limit: int) -> int:
-    """Renders to keep for `sureness`: 15 a parameter and some for trades, and at most a sixth of all."""
-    return min(len(_SCAN) * parameters + 2 * _ROUNDS[1] * parameters + renders_of_trades(parameters) + 2, limit // _SHARE)
+def renders_for(space: ParameterSpace, limit: int) -> int:
+    """Renders to keep for `sureness`: 15 a parameter and some for trades, and at most a sixth of all; none if too few."""
+    parameters = len(space)
+    enough = len(_SCAN) * parameters + 2 * _ROUNDS[1] * parameters + renders_of_trades(parameters) + 2
+    kept = min(enough, limit // _SHARE)
+    _, moving, narrowing = _split(space, kept)
+    return kept if parameters and narrowing >= 2 * _ROUNDS[0] * len(moving) else 0
+
+
+def _split(space: ParameterSpace, limit: int) -> tuple[list[int], list[int], int]:
+    """Parameters with few levels, the others, and the renders that are left to narrow the ends of these."""
+    several = [i for i, p in enumerate(space) if p.levels is not None and p.levels <= _LEVELS]
+    moving = [i for i in range(len(space)) if i not in several]
+    levels = sum((space[i].levels or 1) - 1 for i in several)
+    return several, moving, limit - 2 - levels - len(_SCAN) * len(moving)
 
 
 def sureness(objective: Objective, limit: int) -> Sureness | None:
@@ -132,10 +144,7 @@ def sureness(objective: Objective, limit: int) -> Sureness | None:
     """
     space, before = objective.space, objective.renders
     point, loss = objective.best_point, objective.best_loss
-    several = [i for i, p in enumerate(space) if p.levels is not None and p.levels <= _LEVELS]
-    moving = [i for i in range(len(space)) if i not in several]
-    levels = sum((space[i].levels or 1) - 1 for i in several)
-    narrowing = limit - 2 - levels - len(_SCAN) * len(moving)
+    several, moving, narrowing = _split(space, limit)
     for_trades = min(renders_of_trades(len(moving)), narrowing // 2)
     rounds = min(_ROUNDS[1], max(_ROUNDS[0], (narrowing - for_trades) // max(1, 2 * len(moving))))
     if not len(space) or narrowing < 2 * _ROUNDS[0] * len(moving):

@@ -114,7 +114,7 @@ def test_what_is_no_effect_is_refused_with_the_compilers_words(program, message)
 
 
 def test_options_are_refused():
-    with pytest.raises(EffectLoadError, match="no option 'preset'"):
+    with pytest.raises(EffectLoadError, match="this effect has no presets"):
         load("faust:process = _;", preset="a")
 
 

@@ -415,12 +415,13 @@ def test_an_effect_and_its_recordings_are_given_by_place_or_by_name(dry: Path, w
     assert all(f["loss"] == found[0]["loss"] and f["effect"] == "reference:soft-clip" for f in found)
     for wrong, said in (
         (("soft-clip", dry), "TARGET is missing"),
+        (("soft-clip", dry), "EFFECT TARGET --note C3"),
         (("--effect", "soft-clip", dry, wet, "more.wav"), "'more.wav' is one too many"),
     ):
         with pytest.raises(SystemExit) as ended:
             main([str(word) for word in (*usual, *wrong)])
         assert ended.value.code == 2
-        assert said in " ".join(capsys.readouterr().err.split())
+        assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
 
 
 @pytest.mark.parametrize(

@@ -62,3 +62,15 @@ def test_a_curve_is_found_written_and_rendered_again(folder, capsys):
 def test_what_cannot_be_done_is_one_sentence(arguments, says, code, folder, capsys):
     given = [str(folder / text) if "." in text else text for text in arguments]
     assert says in " ".join(fail_here(capsys, *given, code=code).split())
+
+
+def test_a_setting_is_not_set_and_moved_at_once_and_knots_are_no_settings(folder, capsys):
+    dry, wet, curves, settings = (folder / name for name in ("dry.wav", "wet.wav", "both.json", "knots.json"))
+    options = ("--automate", "gain_db", "--knots", "4", "--renders", "20", "--host", "in-process")
+    succeed_here(capsys, "match", "Gain", dry, wet, *options, "--curves", curves, "--parameters", settings)
+    said = fail_here(capsys, "render", "Gain", dry, folder / "o.wav", "--curves", curves, "--set", "Gain dB=3dB", code=1)
+    assert "moves along a curve of" in said
+    said = fail_here(capsys, "render", "Gain", dry, folder / "o.wav", "--parameters", settings, code=1)
+    assert "render --curves FILE" in said
+    said = fail_here(capsys, "render", "Chorus", dry, folder / "o.wav", "--parameters", settings, code=1)
+    assert "holds knots of settings that move" in said

@@ -88,6 +88,8 @@ def test_what_does_not_go_together_is_said(riff: Path, tmp_path: Path, capsys: C
     boxed = said("match", DX10, wav, other, "--note", "C3", code=2)
     assert "one too many; write EFFECT TARGET" in " ".join(boxed.replace("│", " ").split())
     assert "--note stands in the place of IN" in said("render", DX10, riff, out, "--note", "C4", code=2)
+    boxed = said("render", DX10, out, "--notes", riff, code=2)
+    assert "without audio, write EFFECT riff.mid OUT" in " ".join(boxed.replace("│", " ").split())
     assert "--sample-rate is for notes" in said("render", "reference:gain", wav, out, "--sample-rate", "8000", code=2)
     assert not out.exists()
 

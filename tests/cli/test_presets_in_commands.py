@@ -75,6 +75,13 @@ def test_a_preset_that_cannot_be_is_refused_before_the_render(capsys: Capture, w
     assert {entry.name for entry in tmp_path.iterdir()} == {"in.wav"}
 
 
+@pytest.mark.parametrize("address", ["pedalboard-builtin:Reverb", "pedalboard-builtin:Reverb | pedalboard-builtin:Delay"])
+def test_the_preset_of_an_effect_without_presets_is_refused(capsys: Capture, wav: Path, tmp_path: Path, address: str) -> None:
+    said = fail_here(capsys, "render", address, wav, tmp_path / "out.wav", "--preset", "Hall", "--host", "in-process")
+    assert "has no presets" in said or "no part of the chain has presets" in said
+    assert not (tmp_path / "out.wav").exists()
+
+
 def test_match_saves_what_it_found(capsys: Capture, wav: Path, tmp_path: Path) -> None:
     target, saved = tmp_path / "target.wav", tmp_path / "found.py"
     gain = "pedalboard-builtin:Gain"

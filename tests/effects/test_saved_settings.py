@@ -67,6 +67,14 @@ def test_a_value_that_cannot_be_had_is_refused_with_cause_and_way_out(address: s
         carried(high.parameters.point({name: "15000 Hz"}), high.parameters, low.parameters)
 
 
+def test_settings_of_another_effect_are_named_without_a_way_that_leads_nowhere(tmp_path: Path) -> None:
+    filtered, reverb = opened("pedalboard-builtin:LowpassFilter", 44100.0), opened("pedalboard-builtin:Reverb", 48000.0)
+    saved = written(tmp_path, saved_settings(filtered, filtered.parameters.defaults))
+    with pytest.raises(ParameterError, match="found for pedalboard-builtin:LowpassFilter.*take the settings of") as said:
+        saved.fixed(reverb)
+    assert "--set" not in str(said.value)
+
+
 @pytest.mark.parametrize("address", EVERYWHERE)
 def test_where_the_range_is_the_same_a_setting_comes_back_to_the_bit(address: str, tmp_path: Path) -> None:
     info = opened(address, 44100.0)

@@ -428,7 +428,7 @@ def test_a_searcher_of_a_third_party_drives_the_search(guitar: tuple[Audio, floa
     assert result.method == "NearestDefaults()"
     assert result.finished == "budget"
     assert result.sureness is not None
-    assert result.renders == 299 - renders_for(2, 300) + result.sureness.renders
+    assert result.renders == 299 - renders_for(result.info.parameters, 300) + result.sureness.renders
     assert result.point == pytest.approx([0.6, 0.3], abs=0.05)
 
 

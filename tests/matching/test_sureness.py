@@ -155,7 +155,10 @@ def test_one_of_many_answers_is_said_to_be_one() -> None:
 def test_few_renders_are_not_enough() -> None:
     known = Known("pedalboard-builtin:Compressor", {"threshold_db": "-30dB"})
     assert known.sure(30) is None
-    assert renders_for(4, 100) <= 100 // 6
+    for limit in (8, 60, 100, 200, 600, 3000):
+        kept = renders_for(known.space, limit)
+        assert kept <= limit // 6
+        assert (known.sure(kept) is not None) == (kept > 0)  # what is kept suffices; else the search has all renders
 
 
 def test_a_match_says_how_sure_it_is(tmp_path: Any) -> None:
