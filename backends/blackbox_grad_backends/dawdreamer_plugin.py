@@ -165,9 +165,10 @@ def _checked_option(source: str, options: Mapping[str, Any]) -> tuple[str, str]:
     ((name, value),) = options.items()
     if _is_lv2(source):
         # DawDreamer opens the plug-in's window to load a state: an LV2 then crashes (Zam), or has no window (MDA).
-        raise EffectLoadError(
-            f"dawdreamer:{source}: DawDreamer cannot load a {name} into an LV2; set the values with fixed=… or open the VST3"
-        )
+        way_out = "set the values with fixed=… or open the VST3"
+        if str(value).rstrip("/").endswith(".lv2"):
+            way_out = "put the bundle into a folder of LV2s (LV2_PATH), and write the preset's name without .lv2"
+        raise EffectLoadError(f"dawdreamer:{source}: DawDreamer cannot load a {name} into an LV2; {way_out}")
     path = Path(os.fspath(value)).expanduser().resolve()
     if not path.is_file():
         raise EffectLoadError(f"dawdreamer:{source}: {name}={str(value)!r} is not a file")

@@ -74,6 +74,7 @@ def test_options_are_checked(tmp_path):
         ("ZamDelay-vst.so", {"preset": wrong}, "needs a .fxp file"),
         ("ZamDelay.vst3", {"state": tmp_path / "missing"}, "is not a file"),
         ("urn:zamaudio:ZamDelay", {"state": wrong}, "cannot load a state into an LV2"),
+        ("urn:zamaudio:ZamDelay", {"preset": tmp_path / "warm.lv2"}, "write the preset's name without .lv2"),
     ):
         with pytest.raises(EffectLoadError, match=message):
             open_plugin(locator, **options)
