@@ -210,7 +210,7 @@ class PedalboardPluginEffect(PluginEffect):
     def render_reset(self, audio: Audio, values: FloatArray) -> Audio:
         self._on_reset("ClearsAudioOnReset")
         # A reset that only clears audio keeps the native parameter objects alive; after a re-creation, using an old one crashes.
-        for control, value in zip(self._controls, self._numbers(values), strict=True):
+        for control, value in zip(self._controls, self.numbers(values), strict=True):
             control.raw_value = value
         return self._run_from_reset(audio)
 
@@ -300,10 +300,10 @@ class PedalboardPluginEffect(PluginEffect):
     def set(self, values: FloatArray) -> None:
         """Set the parameters."""
         controls = self._plugin._parameters
-        for index, value in zip(self._indices, self._numbers(values), strict=True):
+        for index, value in zip(self._indices, self.numbers(values), strict=True):
             controls[index].raw_value = value
 
-    def _numbers(self, values: FloatArray) -> list[float]:
+    def numbers(self, values: FloatArray) -> list[float]:
         """`[F]` -> `F` values of the plug-in's controls."""
         numbers = on_grid(self._lows + values * self._spans, self._whole)
         for position, value in self._held:

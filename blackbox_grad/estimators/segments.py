@@ -68,7 +68,7 @@ class Segments:
         self.step = check_steps("Segments", step)
 
     def __repr__(self) -> str:
-        return f"Segments(samples={self.samples}, step={self.step}, memory={self.memory})"
+        return f"{type(self).__name__}(samples={self.samples}, step={self.step}, memory={self.memory})"
 
     def promises(self, parameters: int) -> Promises:
         """For parameters without knots."""

@@ -134,9 +134,9 @@ def test_a_gentle_opening_keeps_near_the_defaults(locator, monkeypatch):
     kind = type(rough)
     run = kind._run
 
-    def watched(self, audio, values):
+    def watched(self, audio, values, moves=None):
         seen.append(self._lows + values * self._spans)
-        return run(self, audio, values)
+        return run(self, audio, values, moves)
 
     monkeypatch.setattr(kind, "_run", watched)
     effect = DawDreamerPluginBackend().open(locator, 44100.0, {"gentle": True})
@@ -178,7 +178,7 @@ def test_a_plugin_that_fails_at_an_end_opens_without_it(address, monkeypatch):
         return watched
 
     for kind in (DawDreamerPluginEffect, PedalboardPluginEffect):
-        monkeypatch.setattr(kind, "_numbers", guarded(kind._numbers))
+        monkeypatch.setattr(kind, "numbers", guarded(kind.numbers))
     with load(address, parameters="all") as effect:
         assert len(effect.notes) == 1
         assert effect.notes[0].startswith("'Feedback' goes from 0 ")

@@ -28,9 +28,9 @@ def test_dawdreamer_never_moves_what_is_fixed(monkeypatch: pytest.MonkeyPatch) -
     seen: list[dict[int, float]] = []
     render = Graph.render
 
-    def watched(self: Graph, audio: Any, settings: Any) -> Any:
+    def watched(self: Graph, audio: Any, settings: Any, moving: Any = ()) -> Any:
         seen.append(dict(settings := list(settings)))
-        return render(self, audio, settings)
+        return render(self, audio, settings, moving)
 
     monkeypatch.setattr(Graph, "render", watched)
     with load("dawdreamer:urn:zamaudio:ZamDelay", fixed={"Time": "500 ms"}) as effect:
@@ -45,13 +45,13 @@ def test_dawdreamer_never_moves_what_is_fixed(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.plugins
 def test_pedalboard_never_moves_what_is_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[float]] = []
-    numbers = PedalboardPluginEffect._numbers
+    numbers = PedalboardPluginEffect.numbers
 
     def watched(self: PedalboardPluginEffect, values: Any) -> list[float]:
         seen.append(numbers(self, values))
         return seen[-1]
 
-    monkeypatch.setattr(PedalboardPluginEffect, "_numbers", watched)
+    monkeypatch.setattr(PedalboardPluginEffect, "numbers", watched)
     with load("pedalboard:ZamDelay.vst3", fixed={"Time": 0.25}) as effect:
         position = [p.name for p in effect.parameters.everything].index("Time")
         effect.render(np.ones((1, 512), np.float32), np.zeros(len(effect.parameters)))

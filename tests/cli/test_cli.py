@@ -159,7 +159,7 @@ def test_an_adapter_that_cannot_be_imported_hurts_no_other_command(adapter: str)
 
 
 def test_an_adapter_replaces_no_command(adapter: str) -> None:
-    assert "Render a file" in succeed("render", "--help", PYTHONPATH=adapter)
+    assert "Render files through an effect" in succeed("render", "--help", PYTHONPATH=adapter)
 
 
 # effects

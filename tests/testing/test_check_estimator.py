@@ -149,6 +149,15 @@ class WrongShape(Differences):
 
 
 FILTERS = "its audio gradient is exact for filters, and an error for others"
+KNOTS = "the knots of curves are told apart"
+
+
+class TakesKnotsForTheirNeighbours(bg.Segments):
+    """Its slopes are those of the next knots."""
+
+    def estimate(self, problem):
+        return Estimate(super().estimate(problem).gradient.roll(1, dims=-1))
+
 
 BROKEN = {
     GivesNaN: "the gradient is finite and probes stay in the box",
@@ -165,11 +174,17 @@ BROKEN = {
     ProbesBetweenLevels: "stepped parameters are probed at whole levels",
     CallsTheEffectTheIdentity: FILTERS,
     TakesEverythingForAFilter: FILTERS,
+    TakesKnotsForTheirNeighbours: KNOTS,
 }
 
 
 def test_an_estimator_that_keeps_its_promises_passes():
-    assert [*check_estimator(Differences()), *check_estimator(bg.LTI(), laws=[FILTERS])] == [law.name for law in ESTIMATOR_LAWS]
+    kept = {
+        *check_estimator(Differences()),
+        *check_estimator(bg.LTI(), laws=[FILTERS]),
+        *check_estimator(bg.Segments(), laws=[KNOTS]),
+    }
+    assert kept == {law.name for law in ESTIMATOR_LAWS}
 
 
 @pytest.mark.parametrize(("kind", "law"), BROKEN.items(), ids=lambda value: getattr(value, "__name__", None))
