@@ -23,6 +23,9 @@ LOWEST = 40.0  # Hz
 
 _WINDOW = 2048
 
+#: Half the height of a mark's text, as a part of a spectrogram's height.
+_MARGIN = 0.05
+
 
 def png(values: FloatArray, low: float, high: float, colours: str) -> str:
     """`values: [rows, columns]`, the first row at the bottom -> a PNG of 256 colours as a data URI."""
@@ -87,11 +90,12 @@ class Tick:
 
 
 def frequency_ticks(sample_rate: float) -> list[Tick]:
-    """Marks of the frequency axis of a spectrogram."""
+    """Marks of the frequency axis of a spectrogram; those whose text the edge of the picture would cut are left out."""
     edges = band_edges(sample_rate)
     span = math.log(edges[-1] / edges[0])
     wanted = {100.0: "100 Hz", 1000.0: "1 kHz", 10000.0: "10 kHz"}
-    return [Tick(1 - math.log(f / edges[0]) / span, text) for f, text in wanted.items() if edges[0] < f < edges[-1]]
+    places = {text: 1 - math.log(f / edges[0]) / span for f, text in wanted.items()}
+    return [Tick(place, text) for text, place in places.items() if _MARGIN < place < 1 - _MARGIN]
 
 
 def time_ticks(seconds: float) -> list[Tick]:

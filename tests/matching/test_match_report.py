@@ -189,3 +189,10 @@ def test_the_loss_curve_stays_in_its_frame_and_falls(found: Match) -> None:
 def test_a_history_of_one_step_has_no_curve(found: Match) -> None:
     assert loss_curve(found.history[:1]) is None
     assert loss_curve([]) is None
+
+
+@pytest.mark.parametrize(
+    ("rate", "texts"), [(44100, ["100 Hz", "1 kHz", "10 kHz"]), (22050, ["100 Hz", "1 kHz"]), (2000, ["100 Hz"])]
+)
+def test_no_mark_of_the_frequency_axis_is_cut(rate: int, texts: list[str]) -> None:
+    assert [tick.text for tick in figures.frequency_ticks(rate)] == texts
