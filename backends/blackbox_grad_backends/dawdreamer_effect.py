@@ -57,6 +57,7 @@ class DawDreamerPluginEffect(PluginEffect):
     curve_block = BLOCK
     _moves: Moves | None = None
     _steered = False
+    _keeps_controllers = False
 
     def __init__(
         self,

@@ -57,6 +57,7 @@ class PedalboardPluginEffect(PluginEffect):
     curve_block = CURVE_BLOCK
     _moves: Moves | None = None
     _steered = False
+    _keeps_controllers = False
 
     def __init__(
         self,
