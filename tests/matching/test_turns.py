@@ -149,6 +149,6 @@ def test_turns_find_more_than_one_strategy_on_a_real_equaliser(seed: int, monkey
         y = effect.render(x, effect.parameters.point(hidden | {"HS Active": "on", "Level H": 0.6}))
     losses = []
     for together in (TOGETHER, 1000):
-        monkeypatch.setattr(sys.modules["blackbox_grad.matching.match"], "TOGETHER", together)
+        monkeypatch.setattr(sys.modules["blackbox_grad.matching.method"], "TOGETHER", together)
         losses.append(match(f"dawdreamer:{uri}", x, y, rate, renders=430, seed=seed, host="in-process").loss)
     assert losses[0] < 0.9 * losses[1]
