@@ -21,7 +21,7 @@ def app(
 ) -> None:
     """Serve a page for match, style match and inspect, on this computer only. Ctrl-C ends it.
 
-    One job runs at a time; others wait. Uploads are removed when the page is closed, and at the end.
+    One job runs at a time; others wait. Results are removed when the page is closed, uploads at the end or after six hours.
 
     \b
     Examples:
