@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from blackbox_grad_adapters.style_matching.data.recordings import in_folder as in_folder
     from blackbox_grad_adapters.style_matching.data.shards import PairShards as PairShards
     from blackbox_grad_adapters.style_matching.effect_path import EffectPath as EffectPath
-    from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatch as StyleMatch
     from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher as StyleMatcher
+    from blackbox_grad_adapters.style_matching.matching.result import StyleMatch as StyleMatch
     from blackbox_grad_adapters.style_matching.networks.controller import Controller as Controller
     from blackbox_grad_adapters.style_matching.networks.encoder import Encoder as Encoder
     from blackbox_grad_adapters.style_matching.training.controller_training import train_controller as train_controller
@@ -30,7 +30,7 @@ _HOME = {
     "Pair": "data.pairs",
     "PairDataset": "data.pairs",
     "PairShards": "data.shards",
-    "StyleMatch": "matching.matcher",
+    "StyleMatch": "matching.result",
     "StyleMatcher": "matching.matcher",
     "Tracks": "data.recordings",
     "corpus": "data.corpora",

@@ -20,7 +20,7 @@ from blackbox_grad.reports import MOST_SECONDS, figures, flac, render_page, writ
 from blackbox_grad_adapters.style_matching.maps.control_map import mp3
 
 if TYPE_CHECKING:
-    from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatch
+    from blackbox_grad_adapters.style_matching.matching.result import StyleMatch
     from blackbox_grad_adapters.style_matching.training.controller_training import Trained
 
 #: Pairs to listen to in the report of a run.

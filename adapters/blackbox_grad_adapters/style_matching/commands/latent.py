@@ -205,7 +205,7 @@ def _excerpt(source: Path | None, ears: Encoder) -> Tensor:
     import torch
 
     from blackbox_grad_adapters.style_matching.data.excerpts import loudest
-    from blackbox_grad_adapters.style_matching.matching.matcher import audible
+    from blackbox_grad_adapters.style_matching.matching.setter import audible
 
     audio, rate = audio_files.example() if source is None else audio_files.read(source)
     mono = audio_files.resample(audible(audio, "the recording").mean(axis=0, keepdims=True), rate, ears.sample_rate)

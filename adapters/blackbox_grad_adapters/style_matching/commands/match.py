@@ -30,7 +30,8 @@ from blackbox_grad.cli import (
 from blackbox_grad.interrupts import Interrupt, deferred_interrupts
 
 if TYPE_CHECKING:
-    from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatch, StyleMatcher
+    from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
+    from blackbox_grad_adapters.style_matching.matching.result import StyleMatch
 
 
 def match(

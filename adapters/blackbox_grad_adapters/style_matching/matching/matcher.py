@@ -4,100 +4,28 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from blackbox_grad import EffectSpec, Host
-from blackbox_grad.audio_files import resample
-from blackbox_grad.effects import Audio, EffectInfo, check_audio, locator_path, saved_settings
-from blackbox_grad.errors import AudioError, ParameterError
-from blackbox_grad.hosts import opened_host, save_preset_in
-from blackbox_grad.inspection import SoundPath, find_neutral
+from blackbox_grad.effects import locator_path
+from blackbox_grad.errors import ParameterError
 from blackbox_grad.interrupts import deferred_interrupts
-from blackbox_grad.parameters import carried, differing
-from blackbox_grad_adapters.style_matching.data.excerpts import loudest
-from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath, normalise
+from blackbox_grad.parameters import differing
+from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.matching.refinement import refined
-from blackbox_grad_adapters.style_matching.measures.spectral import multi_resolution_stft
+from blackbox_grad_adapters.style_matching.matching.result import StyleMatch
+from blackbox_grad_adapters.style_matching.matching.setter import StyleSetter, audible
 from blackbox_grad_adapters.style_matching.networks import shipped
 from blackbox_grad_adapters.style_matching.networks.controller import Controller
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsError
 
-#: A peak below this, -100 dBFS, is silence.
-_SILENCE = 1e-5
 
-#: Seconds of audio for the comparison of sample rates.
-_COMPARED = 5.0
-
-#: An effect sounds different at another sample rate if its output differs by this part of the difference between dry and wet.
-_OTHER = 0.5
-
-
-@dataclass(frozen=True)
-class StyleMatch:
-    """The result of `StyleMatcher.match`.
-
-    Attributes:
-        y: `[C, T] float32`: the input through the effect, with the input's peak.
-        p: `[P]`, the settings, at `sample_rate`.
-        sample_rate: Hz, of `y`.
-        info: the effect, at `sample_rate`.
-        gain: dB. The effect receives the input this much louder, with its peak at -12 dBFS as in training.
-        renders: the number spent on the settings.
-        distance, distance_before: between the encoder's traits of the reference and of the input through the effect, and of the
-            dry input; 1 is usual for two parts of one recording.
-        interrupted: Ctrl-C or SIGTERM ended the refinement; these are the best settings so far.
-        amount: how much of the settings that were found `p` is: 0 is neutral.
-    """
-
-    y: NDArray[np.float32]
-    p: NDArray[np.float64]
-    sample_rate: float
-    info: EffectInfo
-    gain: float
-    renders: int
-    distance: float
-    distance_before: float
-    interrupted: bool = False
-    amount: float = 1.0
-
-    def settings(self) -> dict[str, str]:
-        """The effect's own texts of the free parameters, by name."""
-        space = self.info.parameters
-        return {parameter.name: parameter.text(float(value)) for parameter, value in zip(space, self.p, strict=True)}
-
-    def save_preset(self, path: str | os.PathLike[str], *, name: str | None = None, host: str | Host | None = None) -> Path:
-        """Write the settings as a preset that a DAW loads, and return its path; see `SelectedEffect.save_preset`.
-
-        The effect received the input `gain` dB louder; a preset does not hold that.
-        """
-        with opened_host(host, hosts=1) as opening:
-            return save_preset_in(opening, self.info.spec, path, self.p, name=name)
-
-    def to_json(self) -> dict[str, Any]:
-        """Everything but the audio, ready for `json.dumps`."""
-        saved = saved_settings(self.info, self.p)
-        return {
-            **saved,
-            "parameters": [row for row in saved["parameters"] if row["free"]],
-            "input_gain_db": self.gain,
-            "renders": self.renders,
-            "distance": self.distance,
-            "distance_before": self.distance_before,
-            "interrupted": self.interrupted,
-            "amount": self.amount,
-        }
-
-
-class StyleMatcher:
+class StyleMatcher(StyleSetter):
     """An encoder, a controller and its effect.
 
     Args:
@@ -211,111 +139,13 @@ class StyleMatcher:
             AudioError: a recording is silent, or holds NaN or infinity.
         """
         audio, other = audible(x, "the input"), audible(reference, "the reference")
-        dry, goal_audio = (
-            torch.from_numpy(self._resampled(a, rate))[None]
-            for a, rate in ((audio, sample_rate), (other, reference_rate or sample_rate))
-        )
+        dry, goal_audio = self._heard(audio, sample_rate), self._heard(other, reference_rate or sample_rate)
         p = self.predict(dry, goal_audio)
         with deferred_interrupts() as interrupt:  # there are settings: they are not lost any more
             if refine:
                 p = self.refine(dry[0], goal_audio[0], p[0], refine, seed)[None]
-            if amount != 1.0:
-                p = self._blended(p, amount, dry)
-            with torch.no_grad():
-                goal = self.encoder.traits(goal_audio)
-                distances = [
-                    float((self.encoder.traits(a) - goal).square().mean().sqrt())
-                    for a in (self.path(dry, p), self.path.dry(dry))
-                ]
-            there = self._at(sample_rate)
-            moved = self._carried(p, there)
-            if there is not self.path:
-                self._compare(there, torch.from_numpy(audio), moved, p)
-            y = self._render(audio, there, moved)
-        return StyleMatch(
-            y=y,
-            p=moved[0].double().numpy(),
-            sample_rate=float(sample_rate),
-            info=there.effect.info,
-            gain=20.0 * float(np.log10(PEAK / np.abs(audio).max())),
-            renders=refine,
-            distance=distances[0],
-            distance_before=distances[1],
-            interrupted=interrupt.pressed,
-            amount=amount,
-        )
-
-    def _resampled(self, audio: Audio, rate: float) -> Audio:
-        return audio if rate == self.encoder.sample_rate else resample(audio, rate, self.encoder.sample_rate)
-
-    def _blended(self, p: Tensor, amount: float, dry: Tensor) -> Tensor:
-        """`[1, P]`: so much of these settings, as it is heard with `dry: [1, C, T]` at the end of the path."""
-        effect = self.path.effect
-        liked = p[0].double().numpy()
-        neutral = find_neutral(effect.host, effect.info, liked)
-        sound = normalise(dry)[0].numpy()
-        way = SoundPath(effect.host, effect.info, neutral.point, liked, sound, _at_the_same_peak)
-        return torch.from_numpy(way.at(amount)).to(p)[None]
-
-    def _at(self, rate: float) -> EffectPath:
-        """The path at another sample rate (Hz)."""
-        if rate == self.path.sample_rate:
-            return self.path
-        return EffectPath(EffectSpec.of(self.path.spec.address, rate, self.path.names), host=self.path.effect.host)
-
-    def _carried(self, p: Tensor, path: EffectPath) -> Tensor:
-        """`[1, P]`: the settings with the same native values on a path at another sample rate."""
-        if path is self.path:
-            return p
-        try:
-            point = carried(p[0].double().numpy(), self.path.effect.parameter_space, path.effect.parameter_space)
-        except ParameterError as error:
-            raise ParameterError(
-                f"{path.spec.address} at {path.sample_rate:g} Hz: {error}; the network sets it at {self.path.sample_rate:g} Hz: "
-                "give it audio at that rate"
-            ) from error
-        return torch.from_numpy(point).to(p)[None]
-
-    def _render(self, audio: Audio, path: EffectPath, p: Tensor) -> Audio:
-        """Render the whole recording at its own rate, that of `path`, and at its own level."""
-        with torch.no_grad():
-            y: Audio = path.render(torch.from_numpy(audio)[None], p)[0].numpy()
-        peak = np.abs(y).max()
-        return y * (np.abs(audio).max() / peak) if peak > _SILENCE else y
-
-    def _compare(self, path: EffectPath, audio: Tensor, p: Tensor, meant_p: Tensor) -> None:
-        """Warn if the effect differs between the rates of `path` and of the encoder, on the loudest part of `audio: [C, T]`.
-
-        `p` and `meant_p`, `[1, P]`, are the settings at these two rates.
-        """
-        rate, meant = path.sample_rate, self.encoder.sample_rate
-        excerpt = loudest(audio, round(_COMPARED * rate))[None]
-        with torch.no_grad():
-            moved = torch.from_numpy(self._resampled(path.render(excerpt, p)[0].numpy(), rate))[None]
-            dry = torch.from_numpy(self._resampled(excerpt[0].numpy(), rate))[None]
-            there = self.path(dry, meant_p)
-            apart, whole = (float(multi_resolution_stft(y, there)) for y in (self.path.finish(moved), self.path.dry(dry)))
-        if apart > _OTHER * whole:
-            warnings.warn(
-                f"{self.path.spec.address} sounds different at {rate:g} Hz than at {meant:g} Hz, for which it was set; give it "
-                f"audio at {meant:g} Hz to avoid this",
-                stacklevel=4,
-            )
-
-
-def _at_the_same_peak(y: Audio) -> Audio:
-    normalised: Audio = normalise(torch.from_numpy(y)[None])[0].numpy()
-    return normalised
-
-
-def audible(audio: Any, name: str) -> Audio:
-    """`audio` as an array `[C, T]`. Raises `AudioError`, with `name`, if it is silent."""
-    checked = check_audio(audio.detach().cpu() if isinstance(audio, Tensor) else audio)
-    if not np.isfinite(checked).all():
-        raise AudioError(f"{name} holds NaN or infinity")
-    if np.abs(checked).max(initial=0.0) < _SILENCE:
-        raise AudioError(f"{name} is silent: its peak lies below -100 dBFS, or it has no samples; give an audible recording")
-    return checked
+            found = self._finished(audio, dry, goal_audio, p, sample_rate, refine, amount)
+            return replace(found, interrupted=interrupt.pressed)
 
 
 def _brings_code(spec: EffectSpec) -> str:

@@ -1,0 +1,95 @@
+"""What matching styles found."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blackbox_grad import Host
+from blackbox_grad.effects import EffectInfo, saved_settings
+from blackbox_grad.hosts import opened_host, save_preset_in
+
+
+@dataclass(frozen=True)
+class ChainChange:
+    """A change of a chain that was tried.
+
+    Attributes:
+        what: a sentence's beginning: "Reverb falls out", "Delay before Chorus".
+        distance, distance_before: as in `StyleMatch`, with the change and without it.
+        taken: whether the result has it.
+        chain: the parts after the change, by name.
+    """
+
+    what: str
+    distance: float
+    distance_before: float
+    taken: bool
+    chain: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StyleMatch:
+    """The result of `StyleMatcher.match` and `StyleSearch.match`.
+
+    Attributes:
+        y: `[C, T] float32`: the input through the effect, with the input's peak.
+        p: `[P]`, the settings, at `sample_rate`.
+        sample_rate: Hz, of `y`.
+        info: the effect, at `sample_rate`.
+        gain: dB. The effect receives the input this much louder, with its peak at -12 dBFS as in training.
+        renders: the number spent on the settings.
+        distance, distance_before: between the encoder's traits of the reference and of the input through the effect, and of the
+            dry input; 1 is usual for two parts of one recording.
+        interrupted: Ctrl-C or SIGTERM ended the refinement; these are the best settings so far.
+        amount: how much of the settings that were found `p` is: 0 is neutral.
+        bypassed: no settings came nearer to the reference than the input itself. `y` is the input, and `p` neutral.
+        changes: what the search tried with the parts of a chain, and what each change was worth.
+    """
+
+    y: NDArray[np.float32]
+    p: NDArray[np.float64]
+    sample_rate: float
+    info: EffectInfo
+    gain: float
+    renders: int
+    distance: float
+    distance_before: float
+    interrupted: bool = False
+    amount: float = 1.0
+    bypassed: bool = False
+    changes: tuple[ChainChange, ...] = ()
+
+    def settings(self) -> dict[str, str]:
+        """The effect's own texts of the free parameters, by name."""
+        space = self.info.parameters
+        return {parameter.name: parameter.text(float(value)) for parameter, value in zip(space, self.p, strict=True)}
+
+    def save_preset(self, path: str | os.PathLike[str], *, name: str | None = None, host: str | Host | None = None) -> Path:
+        """Write the settings as a preset that a DAW loads, and return its path; see `SelectedEffect.save_preset`.
+
+        The effect received the input `gain` dB louder; a preset does not hold that.
+        """
+        with opened_host(host, hosts=1) as opening:
+            return save_preset_in(opening, self.info.spec, path, self.p, name=name)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the audio, ready for `json.dumps`."""
+        saved = saved_settings(self.info, self.p)
+        return {
+            **saved,
+            "parameters": [row for row in saved["parameters"] if row["free"]],
+            "input_gain_db": self.gain,
+            "renders": self.renders,
+            "distance": self.distance,
+            "distance_before": self.distance_before,
+            "interrupted": self.interrupted,
+            "amount": self.amount,
+            "bypassed": self.bypassed,
+            "changes": [asdict(change) for change in self.changes],
+        }

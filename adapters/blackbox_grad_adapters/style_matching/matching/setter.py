@@ -1,0 +1,151 @@
+"""What all ways to match styles share: recordings at the effect's rate, and the result at the recording's own."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from blackbox_grad import EffectSpec
+from blackbox_grad.audio_files import resample
+from blackbox_grad.effects import Audio, check_audio
+from blackbox_grad.errors import AudioError, ParameterError
+from blackbox_grad.inspection import SoundPath, find_neutral
+from blackbox_grad.parameters import carried
+from blackbox_grad_adapters.style_matching.data.excerpts import loudest
+from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath, normalise
+from blackbox_grad_adapters.style_matching.matching.result import StyleMatch
+from blackbox_grad_adapters.style_matching.measures.spectral import multi_resolution_stft
+from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+
+#: A peak below this, -100 dBFS, is silence.
+_SILENCE = 1e-5
+
+#: Seconds of audio for the comparison of sample rates.
+_COMPARED = 5.0
+
+#: An effect sounds different at another sample rate if its output differs by this part of the difference between dry and wet.
+_OTHER = 0.5
+
+
+class StyleSetter:
+    """An effect at the sample rate of an encoder, and the same effect at the rates of recordings.
+
+    Attributes:
+        encoder: what hears the recordings.
+        path: the effect at its sample rate.
+    """
+
+    encoder: Encoder
+    path: EffectPath
+
+    def _heard(self, audio: Audio, rate: float) -> Tensor:
+        """A recording `[C, T]` at the encoder's sample rate: `[1, C, T]`."""
+        return torch.from_numpy(self._resampled(audio, rate))[None]
+
+    def _finished(
+        self, audio: Audio, dry: Tensor, reference: Tensor, p: Tensor, rate: float, renders: int, amount: float
+    ) -> StyleMatch:
+        """The whole recording at settings `p: [1, P]` of the path, or at so much of them.
+
+        Args:
+            audio: `[C, T]`, at `rate` (Hz).
+            dry, reference: `[1, C, T]`, what the encoder heard.
+        """
+        if amount != 1.0:
+            p = self._blended(p, amount, dry)
+        with torch.no_grad():
+            goal = self.encoder.traits(reference)
+            distances = [
+                float((self.encoder.traits(a) - goal).square().mean().sqrt()) for a in (self.path(dry, p), self.path.dry(dry))
+            ]
+        there = self._at(rate)
+        moved = self._carried(p, there)
+        if there is not self.path:
+            self._compare(there, torch.from_numpy(audio), moved, p)
+        return StyleMatch(
+            y=self._render(audio, there, moved),
+            p=moved[0].double().numpy(),
+            sample_rate=float(rate),
+            info=there.effect.info,
+            gain=20.0 * float(np.log10(PEAK / np.abs(audio).max())),
+            renders=renders,
+            distance=distances[0],
+            distance_before=distances[1],
+            amount=amount,
+        )
+
+    def _resampled(self, audio: Audio, rate: float) -> Audio:
+        return audio if rate == self.encoder.sample_rate else resample(audio, rate, self.encoder.sample_rate)
+
+    def _blended(self, p: Tensor, amount: float, dry: Tensor) -> Tensor:
+        """`[1, P]`: so much of these settings, as it is heard with `dry: [1, C, T]` at the end of the path."""
+        effect = self.path.effect
+        liked = p[0].double().numpy()
+        neutral = find_neutral(effect.host, effect.info, liked)
+        sound = normalise(dry)[0].numpy()
+        way = SoundPath(effect.host, effect.info, neutral.point, liked, sound, _at_the_same_peak)
+        return torch.from_numpy(way.at(amount)).to(p)[None]
+
+    def _at(self, rate: float) -> EffectPath:
+        """The path at another sample rate (Hz)."""
+        if rate == self.path.sample_rate:
+            return self.path
+        return EffectPath(EffectSpec.of(self.path.spec.address, rate, self.path.names), host=self.path.effect.host)
+
+    def _carried(self, p: Tensor, path: EffectPath) -> Tensor:
+        """`[1, P]`: the settings with the same native values on a path at another sample rate."""
+        if path is self.path:
+            return p
+        try:
+            point = carried(p[0].double().numpy(), self.path.effect.parameter_space, path.effect.parameter_space)
+        except ParameterError as error:
+            raise ParameterError(
+                f"{path.spec.address} at {path.sample_rate:g} Hz: {error}; the network sets it at {self.path.sample_rate:g} Hz: "
+                "give it audio at that rate"
+            ) from error
+        return torch.from_numpy(point).to(p)[None]
+
+    def _render(self, audio: Audio, path: EffectPath, p: Tensor) -> Audio:
+        """Render the whole recording at its own rate, that of `path`, and at its own level."""
+        with torch.no_grad():
+            y: Audio = path.render(torch.from_numpy(audio)[None], p)[0].numpy()
+        peak = np.abs(y).max()
+        return y * (np.abs(audio).max() / peak) if peak > _SILENCE else y
+
+    def _compare(self, path: EffectPath, audio: Tensor, p: Tensor, meant_p: Tensor) -> None:
+        """Warn if the effect differs between the rates of `path` and of the encoder, on the loudest part of `audio: [C, T]`.
+
+        `p` and `meant_p`, `[1, P]`, are the settings at these two rates.
+        """
+        rate, meant = path.sample_rate, self.encoder.sample_rate
+        excerpt = loudest(audio, round(_COMPARED * rate))[None]
+        with torch.no_grad():
+            moved = torch.from_numpy(self._resampled(path.render(excerpt, p)[0].numpy(), rate))[None]
+            dry = torch.from_numpy(self._resampled(excerpt[0].numpy(), rate))[None]
+            there = self.path(dry, meant_p)
+            apart, whole = (float(multi_resolution_stft(y, there)) for y in (self.path.finish(moved), self.path.dry(dry)))
+        if apart > _OTHER * whole:
+            warnings.warn(
+                f"{self.path.spec.address} sounds different at {rate:g} Hz than at {meant:g} Hz, for which it was set; give it "
+                f"audio at {meant:g} Hz to avoid this",
+                stacklevel=5,
+            )
+
+
+def _at_the_same_peak(y: Audio) -> Audio:
+    normalised: Audio = normalise(torch.from_numpy(y)[None])[0].numpy()
+    return normalised
+
+
+def audible(audio: Any, name: str) -> Audio:
+    """`audio` as an array `[C, T]`. Raises `AudioError`, with `name`, if it is silent."""
+    checked = check_audio(audio.detach().cpu() if isinstance(audio, Tensor) else audio)
+    if not np.isfinite(checked).all():
+        raise AudioError(f"{name} holds NaN or infinity")
+    if np.abs(checked).max(initial=0.0) < _SILENCE:
+        raise AudioError(f"{name} is silent: its peak lies below -100 dBFS, or it has no samples; give an audible recording")
+    return checked
