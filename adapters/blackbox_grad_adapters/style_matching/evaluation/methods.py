@@ -135,7 +135,7 @@ def evaluate(
         sheet: of this effect and kind. It is written at intervals, and at the end, also after Ctrl-C or an error.
         on_example: called after each example.
     """
-    marks = {name: _digest({**pairs.description, "format": _FORMAT, "weights": m.depends}) for name, m in methods.items()}
+    marks = {name: mark(pairs, method) for name, method in methods.items()}
     sheet.forget_other(marks)
     try:
         for index in range(examples):
@@ -149,6 +149,11 @@ def evaluate(
                 on_example()
     finally:
         sheet.save()
+
+
+def mark(pairs: PairDataset, method: Method) -> str:
+    """What a method's results depend on, in a few characters: the pairs, the method's weights, and the version of the measures."""
+    return _digest({**pairs.description, "format": _FORMAT, "weights": method.depends})
 
 
 def _rows(pairs: PairDataset, index: int, kind: Kind, methods: Mapping[str, Method]) -> list[dict[str, Any]]:
