@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from blackbox_grad_adapters.style_matching.matching.result import StyleMatch as StyleMatch
     from blackbox_grad_adapters.style_matching.networks.controller import Controller as Controller
     from blackbox_grad_adapters.style_matching.networks.encoder import Encoder as Encoder
+    from blackbox_grad_adapters.style_matching.networks.style_encoder import StyleEncoder as StyleEncoder
     from blackbox_grad_adapters.style_matching.training.controller_training import train_controller as train_controller
     from blackbox_grad_adapters.style_matching.training.encoder_training import train_encoder as train_encoder
 
@@ -30,6 +31,7 @@ _HOME = {
     "Pair": "data.pairs",
     "PairDataset": "data.pairs",
     "PairShards": "data.shards",
+    "StyleEncoder": "networks.style_encoder",
     "StyleMatch": "matching.result",
     "StyleMatcher": "matching.matcher",
     "Tracks": "data.recordings",

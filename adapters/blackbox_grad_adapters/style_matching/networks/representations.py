@@ -65,7 +65,10 @@ class Statistics(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x / (x.square().mean(dim=-1, keepdim=True).sqrt() + 1e-6)
-        power = _power(x.unfold(-1, self.frame, self.hop) * self.short) / self.short.square().sum()
+        return self.of_power(x, _power(x.unfold(-1, self.frame, self.hop) * self.short) / self.short.square().sum())
+
+    def of_power(self, x: Tensor, power: Tensor) -> Tensor:
+        """The features of a level window, and of its power spectrogram `[B, frames, frequencies]`."""
         bands = power @ self.mel
         levels = _decibels(bands, 1e-6).transpose(1, 2)  # [B, bands, frames]
         groups = _decibels(bands.unflatten(2, (self.GROUPS, -1)).mean(dim=3), 1e-6).transpose(1, 2)
@@ -103,9 +106,12 @@ class Statistics(nn.Module):
         return torch.cat([torch.log(spectrum[..., low:high].mean(dim=-1) + 0.1) / 2 for low, high in bands], dim=1)
 
     def _echoes(self, x: Tensor) -> list[Tensor]:
-        cepstrum = torch.fft.irfft(torch.log(_power(x, 2 * x.shape[-1]) + 1e-3))
+        cepstrum = torch.fft.irfft(self._log_spectrum(x))
         bins = cepstrum[:, self.skipped : self.skipped + self.step * self.echoes].unflatten(1, (-1, self.step))
         return [bins.amax(dim=-1) * 30, bins.amin(dim=-1) * 30, *_peaks(bins[:, self.pitches :].amax(dim=-1) * 30, 6)]
+
+    def _log_spectrum(self, x: Tensor) -> Tensor:
+        return torch.log(_power(x, 2 * x.shape[-1]) + 1e-3)
 
     def _combs(self, x: Tensor) -> list[Tensor]:
         cepstra = torch.fft.irfft(torch.log(_power(x.unfold(-1, 2 * self.frame, self.frame) * self.long) + 1e-3))
