@@ -81,7 +81,8 @@ def _draw(path: Path, panels: dict[str, list[_Bar]], title: str, scale: Any) -> 
     figure.suptitle(_plain(title), fontsize=11)
     file = io.BytesIO()
     kind = path.suffix.lower()[1:]
-    figure.savefig(file, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
+    with pyplot.rc_context({"svg.fonttype": "none"}):  # text stays text
+        figure.savefig(file, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
     pyplot.close(figure)
     with replacing(path) as temporary:
         temporary.write_bytes(file.getvalue())

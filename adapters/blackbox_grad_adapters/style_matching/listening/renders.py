@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ class Choice:
     """Which results become items.
 
     Attributes:
-        effects: addresses or names; all if there are none.
+        effects: addresses, or their ends ("Overdrive"); all if there are none.
         kinds: speech, music; all if there are none.
         methods: all if there are none, but for the truth, which is the reference, and the costs of single settings.
         examples: of each effect and kind. They are drawn among those with an effect that every method has answered.
@@ -65,17 +65,21 @@ def from_results(
         AudioError: nothing is left of them, or the recordings, the seed or the plug-in are not those of the evaluation.
     """
     rows = results(folder)
-    addresses = {shipped.address_of(name) for name in choice.effects}
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        if (not addresses or row["effect"] in addresses) and (not choice.kinds or row["kind"] in choice.kinds):
+        named = not choice.effects or {row["effect"], shipped.short_name(row["effect"])} & set(choice.effects)
+        if named and (not choice.kinds or row["kind"] in choice.kinds):
             groups.setdefault((row["effect"], row["kind"]), []).append(row)
-    if not groups:
+    found = {name for effect, kind in groups for name in (effect, shipped.short_name(effect), kind)}
+    if missing := [name for name in (*choice.effects, *choice.kinds) if name not in found]:
         there = ", ".join(sorted({f"{row['effect']} ({row['kind']})" for row in rows}))
-        raise AudioError(f"{folder}: no results of what --effect and --kind name; there are {there}")
+        raise AudioError(f"{folder}: no results of {missing[0]}; there are {there}")
+    names = [shipped.short_name(effect) for effect in dict.fromkeys(effect for effect, _ in groups)]
     for (effect, kind), group in groups.items():
         on_progress(f"{effect}, {kind}")
-        yield from _rendered(folder, effect, kind, group, choice, host)
+        name = shipped.short_name(effect)
+        for item in _rendered(folder, effect, kind, group, choice, host):
+            yield replace(item, effect=name if names.count(name) == 1 else effect)
 
 
 def _rendered(folder: Path, effect: str, kind: str, rows: list[Row], choice: Choice, host: Host | None) -> Iterator[Item]:
@@ -103,7 +107,7 @@ def _rendered(folder: Path, effect: str, kind: str, rows: list[Row], choice: Cho
                 settings = by_key[index, method]["settings"]
                 y = path(x, torch.tensor([[settings[name] for name in path.names]])) if settings else path.dry(x)
                 sounds[method] = y[0].numpy()
-        yield Item(str(index), path.effect.info.name, kind, sounds, path.sample_rate)
+        yield Item(str(index), effect, kind, sounds, path.sample_rate)
 
 
 def _tracks(kind: str, choice: Choice, path: EffectPath) -> Tracks:
