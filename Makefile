@@ -37,7 +37,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all fuzz bench estimators recovery curves amount instruments style-speed compatibility compatibility-all tutorial style-weights mutants lint format docs wheel plugins plugins-ci plugins-all plugins-vst3 browser constraints clean distclean
+.PHONY: help demo test test-all fuzz bench estimators recovery curves amount instruments style-speed compatibility compatibility-all tutorial style-weights style-prior style-any mutants lint format docs wheel plugins plugins-ci plugins-all plugins-vst3 browser constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,12 @@ tutorial: $(INSTALLED)-test plugins ## learn hidden settings from three seeds, a
 
 style-weights: $(INSTALLED)-test plugins ## train the weights of style matching that come with the package
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/style_weights.py $(ARGS)
+
+style-prior: $(INSTALLED)-test plugins ## learn from the installed plug-ins where parameters usually sit, for searches of styles
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/style_prior.py $(ARGS)
+
+style-any: $(INSTALLED)-bench plugins ## measure style matching of effects that nothing was trained on; it resumes
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/style_any.py $(ARGS)
 
 mutants: $(INSTALLED)-mutants ## break search, estimators and strategy in many places, and list what no test notices (hours; it resumes)
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(ARGS)

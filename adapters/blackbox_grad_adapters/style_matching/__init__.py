@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from blackbox_grad_adapters.style_matching.effect_path import EffectPath as EffectPath
     from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher as StyleMatcher
     from blackbox_grad_adapters.style_matching.matching.result import StyleMatch as StyleMatch
+    from blackbox_grad_adapters.style_matching.matching.search import StyleSearch as StyleSearch
     from blackbox_grad_adapters.style_matching.networks.controller import Controller as Controller
     from blackbox_grad_adapters.style_matching.networks.encoder import Encoder as Encoder
     from blackbox_grad_adapters.style_matching.networks.style_encoder import StyleEncoder as StyleEncoder
@@ -34,6 +35,7 @@ _HOME = {
     "StyleEncoder": "networks.style_encoder",
     "StyleMatch": "matching.result",
     "StyleMatcher": "matching.matcher",
+    "StyleSearch": "matching.search",
     "Tracks": "data.recordings",
     "corpus": "data.corpora",
     "in_folder": "data.recordings",

@@ -136,6 +136,7 @@ def write_match_report(
         pictures=[],
         examples=[Example("Listen", _sounds({name: part[:, :most] for name, part in parts.items()}, rate), settings)],
         errors=[],
+        remarks=found.remarks,
         frequency_ticks=figures.frequency_ticks(rate),
         command=command,
     )

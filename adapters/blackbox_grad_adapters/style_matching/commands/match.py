@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
@@ -28,6 +28,8 @@ from blackbox_grad.cli import (
     table,
 )
 from blackbox_grad.interrupts import Interrupt, deferred_interrupts
+
+Order: TypeAlias = Literal["given", "free"]
 
 if TYPE_CHECKING:
     from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
@@ -65,9 +67,23 @@ def match(
         Path | None, typer.Option(metavar="FILE", help="Write an HTML report to listen to.", show_default=False)
     ] = None,
     save_preset: SavePreset = None,
-    refine: Annotated[int, typer.Option(min=0, metavar="N", help="Renders to spend on better settings.")] = 0,
+    refine: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Renders to spend on better settings than a trained network's.")
+    ] = 0,
+    renders: Annotated[
+        int | None,
+        typer.Option(
+            min=8,
+            metavar="N",
+            help="Search with so many renders, for which nothing needs to be trained; 300 where there are no weights.",
+            show_default=False,
+        ),
+    ] = None,
+    order: Annotated[
+        Order, typer.Option(help="Of a chain that is searched: as given, or free: parts may change places or fall out.")
+    ] = "given",
     amount: Amount = 1.0,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the refinement.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the refinement or search.")] = 0,
     host: HostOption = None,
     json: Json = False,
 ) -> None:
@@ -79,6 +95,8 @@ def match(
       blackbox-grad style match --effect Overdrive --input dry.wav --reference radio.wav -o wet.wav
       blackbox-grad style match Overdrive dry.wav radio.wav -o wet.wav --amount 0.6
       blackbox-grad style match --model runs/delay dry.wav echo.flac --report report.html
+      blackbox-grad style match ZamEQ2.vst3 dry.wav radio.wav -o wet.wav --renders 300
+      blackbox-grad style match "HighpassFilter | Chorus" dry.wav radio.wav --order free --report report.html
     """
     names = {"EFFECT": effect_name, "INPUT": input_name, "REFERENCE": reference_name}
     given = placed((effect_place, input_place, reference_place), names, optional="" if model is None else "EFFECT")
@@ -90,16 +108,21 @@ def match(
     outputs.check_audio(audio.shape[0], rate)
     with importing():
         from blackbox_grad.hosts import opened_host
+        from blackbox_grad_adapters.style_matching.commands.searching import Searching, check_way
         from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
 
     found: StyleMatch | None = None
+    search = check_way(effect, model, refine, renders, order)
     with deferred_interrupts(lambda: found is not None) as interrupt:
         with opened_host(host, hosts=1, time_limit=60.0 + 10.0 * audio.shape[1] / rate) as rendering:
-            matcher = StyleMatcher.load(model or effect or "", rendering, effect=effect)
-            outputs.check_preset(matcher.path.spec)
-            if refine:  # which takes a while
+            if search:
+                searching = Searching(search, rendering, order, outputs)
+                found = searching.match(audio, wanted, rate, reference_rate, renders=renders, seed=seed, amount=amount)
+            else:
+                matcher = StyleMatcher.load(model or effect or "", rendering, effect=effect)
+                outputs.check_preset(matcher.path.spec)
                 err().print(_begun(matcher, refine), soft_wrap=True)
-            found = matcher.match(audio, wanted, rate, reference_rate, refine=refine, seed=seed, amount=amount)
+                found = matcher.match(audio, wanted, rate, reference_rate, refine=refine, seed=seed, amount=amount)
         command, data = command_line(), found.to_json()
 
         def page(path: Path) -> None:
@@ -119,7 +142,8 @@ def match(
 def _begun(matcher: StyleMatcher, refine: int) -> str:
     """The first words about a match."""
     effect = f"{matcher.path.effect.info.name} ({matcher.path.spec.address})"
-    return f"{effect}: a trained network chooses {len(matcher.path.names)} settings, then {refine} renders look for better ones"
+    then = f"then {refine} renders look for better ones" if refine else "without a render"
+    return f"{effect}: a trained network chooses {len(matcher.path.names)} settings, {then}; --renders N searches without it"
 
 
 def _print(found: StyleMatch, interrupt: Interrupt) -> None:
@@ -129,9 +153,13 @@ def _print(found: StyleMatch, interrupt: Interrupt) -> None:
     out().print(rows)
     say("")
     if found.amount != 1.0:
-        say(f"amount {found.amount:g} of the settings that the network chose; 0 is where the effect does nothing, or least")
+        say(f"amount {found.amount:g} of the settings that were found; 0 is where the effect does nothing, or least")
+    for line in found.remarks:
+        say((line, "yellow" if found.bypassed else ""))
     if found.interrupted:
         say((f"Stopped by {interrupt.name}; these are the best settings so far.", "yellow"))
+    if found.bypassed:
+        return
     say(
         f"distance to the reference, as the network hears it: {found.distance_before:.3g} without the effect → ",
         (f"{found.distance:.3g}", "bold green"),

@@ -139,12 +139,12 @@ class StyleMatcher(StyleSetter):
             AudioError: a recording is silent, or holds NaN or infinity.
         """
         audio, other = audible(x, "the input"), audible(reference, "the reference")
-        dry, goal_audio = self._heard(audio, sample_rate), self._heard(other, reference_rate or sample_rate)
+        dry, goal_audio = self.heard(audio, sample_rate), self.heard(other, reference_rate or sample_rate)
         p = self.predict(dry, goal_audio)
         with deferred_interrupts() as interrupt:  # there are settings: they are not lost any more
             if refine:
                 p = self.refine(dry[0], goal_audio[0], p[0], refine, seed)[None]
-            found = self._finished(audio, dry, goal_audio, p, sample_rate, refine, amount)
+            found = self.finished(audio, dry, goal_audio, p, sample_rate, refine, amount)
             return replace(found, interrupted=interrupt.pressed)
 
 

@@ -14,6 +14,9 @@ from blackbox_grad import Host
 from blackbox_grad.effects import EffectInfo, saved_settings
 from blackbox_grad.hosts import opened_host, save_preset_in
 
+#: What the terminal and the report say of a bypassed effect.
+BYPASSED = "bypass: no settings come clearly nearer to the reference than the input itself, which is the result, untouched"
+
 
 @dataclass(frozen=True)
 class ChainChange:
@@ -64,6 +67,16 @@ class StyleMatch:
     amount: float = 1.0
     bypassed: bool = False
     changes: tuple[ChainChange, ...] = ()
+
+    @property
+    def remarks(self) -> list[str]:
+        """For people: what was tried with the parts of a chain, and that the effect is bypassed."""
+        lines = [
+            f"{change.what}: distance {change.distance_before:.3g} → {change.distance:.3g}, "
+            f"{'taken' if change.taken else 'not taken'}"
+            for change in self.changes
+        ]
+        return [*lines, BYPASSED] if self.bypassed else lines
 
     def settings(self) -> dict[str, str]:
         """The effect's own texts of the free parameters, by name."""

@@ -39,14 +39,14 @@ class StyleSetter:
         path: the effect at its sample rate.
     """
 
-    encoder: Encoder
-    path: EffectPath
+    def __init__(self, encoder: Encoder, path: EffectPath) -> None:
+        self.encoder, self.path = encoder, path
 
-    def _heard(self, audio: Audio, rate: float) -> Tensor:
+    def heard(self, audio: Audio, rate: float) -> Tensor:
         """A recording `[C, T]` at the encoder's sample rate: `[1, C, T]`."""
         return torch.from_numpy(self._resampled(audio, rate))[None]
 
-    def _finished(
+    def finished(
         self, audio: Audio, dry: Tensor, reference: Tensor, p: Tensor, rate: float, renders: int, amount: float
     ) -> StyleMatch:
         """The whole recording at settings `p: [1, P]` of the path, or at so much of them.
@@ -104,7 +104,7 @@ class StyleSetter:
             point = carried(p[0].double().numpy(), self.path.effect.parameter_space, path.effect.parameter_space)
         except ParameterError as error:
             raise ParameterError(
-                f"{path.spec.address} at {path.sample_rate:g} Hz: {error}; the network sets it at {self.path.sample_rate:g} Hz: "
+                f"{path.spec.address} at {path.sample_rate:g} Hz: {error}; it is set at {self.path.sample_rate:g} Hz: "
                 "give it audio at that rate"
             ) from error
         return torch.from_numpy(point).to(p)[None]

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from blackbox_grad.effects import resolve_address
+from blackbox_grad.effects import resolve_address, split_chain
 from blackbox_grad.errors import suggest
 from blackbox_grad_adapters.style_matching.networks.controller import Controller
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
@@ -49,6 +49,22 @@ def address_of(name: str) -> str:
     if len(ending) > 1:
         raise WeightsError(f"{name!r} is the name of several effects; write {' or '.join(ending)}")
     return ending[0] if ending else resolve_address(name)
+
+
+def known(effect: str | os.PathLike[str]) -> bool:
+    """Whether there are weights for an effect in the package, or this is a file of weights or the folder of a run.
+
+    Raises:
+        WeightsError: several effects with weights have this name.
+        AddressError: there is no such effect.
+    """
+    path = Path(effect)
+    return path.is_dir() or path.suffix == SUFFIX or file_of(full_address(str(effect))).exists()
+
+
+def full_address(name: str) -> str:
+    """As `address_of`, of each part of a chain."""
+    return " | ".join(address_of(part) for part in split_chain(name))
 
 
 def encoder(path: str | os.PathLike[str] | None = None) -> Encoder:
