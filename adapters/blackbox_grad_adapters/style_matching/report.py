@@ -18,6 +18,7 @@ from blackbox_grad.effects import Audio
 from blackbox_grad.errors import AudioError
 from blackbox_grad.reports import MOST_SECONDS, figures, flac, render_page, write_page
 from blackbox_grad_adapters.style_matching.maps.control_map import mp3
+from blackbox_grad_adapters.style_matching.networks import shipped
 
 if TYPE_CHECKING:
     from blackbox_grad_adapters.style_matching.matching.result import StyleMatch
@@ -81,7 +82,13 @@ def write_run_report(path: str | os.PathLike[str], trained: Trained, command: st
         ]
         title = f"Pair {i + 1}" + (": the reference is dry" if clean else "")
         shown.append(Example(title, _sounds({name: audio.numpy() for name, audio in parts.items()}, rate, _small), settings))
+    nothing, chance = shipped.nothing_learnt(results), 100.0 * results["chance"]
     facts = [
+        (
+            "learnt",
+            "nothing" if nothing else "yes",
+            nothing or f"one that knows nothing does as well in {chance:.1g} % of cases",
+        ),
         ("distance / dry", f"{results['ratio']:.2f}", "to the truth; no effect gives 1"),
         ("after settings", f"{results['ratio after settings']:.2f}", "before the stage on the sound"),
         ("middle", f"{results['ratio of the middle']:.2f}", "all settings at 0.5"),

@@ -34,7 +34,7 @@ def model(recordings, tmp_path_factory):
     decoded, caches = tmp_path_factory.mktemp("decoded"), tmp_path_factory.mktemp("caches")
     sides = tuple(Tracks([recording], RATE, folder=decoded) for recording in in_folder(recordings))
     file, _ = run.run_encoder((DRIVE,), folder / "ears", sides, latent=16, length=22_528, pairs=128, epochs=5, caches=caches)
-    plan = Plan(pairs=128, judged=8, settings_epochs=8, settings_batch=16, audio_epochs=0)
+    plan = Plan(pairs=128, judged=16, settings_epochs=8, settings_batch=16, audio_epochs=0)
     run.run_controller(DRIVE, folder / "drive", sides, Encoder.load(file), plan, caches=caches)
     return folder / "drive"
 

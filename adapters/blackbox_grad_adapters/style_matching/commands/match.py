@@ -84,6 +84,7 @@ def match(
     ] = "given",
     amount: Amount = 1.0,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the refinement or search.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Take weights whose training has learnt nothing.")] = False,
     host: HostOption = None,
     json: Json = False,
 ) -> None:
@@ -119,7 +120,7 @@ def match(
                 searching = Searching(search, rendering, order, outputs)
                 found = searching.match(audio, wanted, rate, reference_rate, renders=renders, seed=seed, amount=amount)
             else:
-                matcher = StyleMatcher.load(model or effect or "", rendering, effect=effect)
+                matcher = StyleMatcher.load(model or effect or "", rendering, effect=effect, force=force)
                 outputs.check_preset(matcher.path.spec)
                 err().print(_begun(matcher, refine), soft_wrap=True)
                 found = matcher.match(audio, wanted, rate, reference_rate, refine=refine, seed=seed, amount=amount)

@@ -17,6 +17,7 @@ from blackbox_grad.cli import (
     Set,
     attempted,
     command_line,
+    complain,
     err,
     host_of,
     importing,
@@ -28,11 +29,12 @@ from blackbox_grad.cli import (
     values_of,
     warn,
 )
-from blackbox_grad.files import check_folder
 from blackbox_grad.interrupts import Interrupt, deferred_interrupts
-from blackbox_grad_adapters.style_matching.commands.progress import decoding, telling
+from blackbox_grad_adapters.style_matching.commands.progress import Report, decoding
 
 if TYPE_CHECKING:
+    from blackbox_grad_adapters.style_matching.data.pairs import Settings
+    from blackbox_grad_adapters.style_matching.training.checks import Ready
     from blackbox_grad_adapters.style_matching.training.controller_training import Trained
 
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the run; continues a run there.")]
@@ -41,7 +43,7 @@ Recordings = Annotated[
     typer.Option(
         "--recordings",
         metavar="FOLDER",
-        help="Train with the audio in it, not with the corpora. Repeatable.",
+        help="Train with the audio in this folder, or with this file, not with the corpora. Repeatable.",
         show_default=False,
     ),
 ]
@@ -56,6 +58,13 @@ Wandb = Annotated[
 ]
 
 
+#: What helps against learning nothing.
+_NOTHING = (
+    "Take more pairs (--preset standard or thorough, --pairs), more recordings (--recordings), or only parameters that are heard "
+    "(--only audible). style match refuses these weights without --force"
+)
+
+
 def train_encoder(
     output: Output,
     effect: Annotated[
@@ -64,7 +73,7 @@ def train_encoder(
             metavar="ADDRESS", help="Train on this effect; by default, on all with weights in the package. Repeatable."
         ),
     ] = None,
-    preset: Annotated[str, typer.Option(metavar="NAME", help="statistics, or paper: the original's network.")] = "statistics",
+    network: Annotated[str, typer.Option(metavar="NAME", help="statistics, or paper: the original's.")] = "statistics",
     latent: Annotated[int, typer.Option(min=1, metavar="N", help="Size of an embedding.")] = 128,
     pairs: Annotated[int, typer.Option(min=2, metavar="N", help="Pairs of recordings per effect.")] = 2048,
     epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Passes through all pairs.")] = 12,
@@ -89,16 +98,33 @@ def train_encoder(
     with importing():
         from blackbox_grad.hosts import opened_host
         from blackbox_grad_adapters.style_matching.networks import shipped
-        from blackbox_grad_adapters.style_matching.training import run
+        from blackbox_grad_adapters.style_matching.networks.encoder import PRESETS, Encoder
+        from blackbox_grad_adapters.style_matching.training import checks, run
         from blackbox_grad_adapters.style_matching.training.loggers import weights_and_biases
 
-    check_folder(output)
+    if network not in PRESETS:
+        raise typer.BadParameter(f"no encoder {network!r}; known are {', '.join(PRESETS)}")
+    effects = effect or shipped.EFFECTS
     with _kept() as work, weights_and_biases(wandb, output) as loggers, opened_host(host_of(host, hosts)) as rendering:
+        blank = Encoder(network, latent=latent)
+        with _said(output):
+            ready = checks.encoder_ready(
+                effects,
+                output,
+                recordings or [],
+                blank,
+                pairs=pairs,
+                epochs=epochs,
+                seed=seed,
+                host=rendering,
+                on_progress=decoding,
+            )
+        work.begin(ready, f"{len(effects)} effects, {pairs} pairs of each, {epochs} epochs")
         file, fitted = run.run_encoder(
-            effect or shipped.EFFECTS,
+            effects,
             output,
-            run.sides(recordings or [], on_progress=decoding),
-            preset=preset,
+            ready.tracks,
+            preset=network,
             latent=latent,
             pairs=pairs,
             epochs=epochs,
@@ -136,11 +162,22 @@ def train(
     encoder: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weights of the encoder; by default the package's.", show_default=False)
     ] = None,
-    preset: Annotated[str, typer.Option(metavar="NAME", help="small, or paper: the original's network.")] = "small",
-    pairs: Annotated[int, typer.Option(min=2, metavar="N", help="Pairs to learn settings from.")] = 2048,
-    settings_epochs: Annotated[int, typer.Option(min=0, metavar="N", help="Epochs of the first stage, on settings.")] = 12,
-    audio_epochs: Annotated[int, typer.Option(min=0, metavar="N", help="Epochs of the second stage, on the sound.")] = 10,
-    audio_steps: Annotated[int, typer.Option(min=1, metavar="N", help="Steps per epoch on the sound.")] = 20,
+    preset: Annotated[
+        str, typer.Option(metavar="NAME", help="How much of everything: quick (for some 5 minutes), standard or thorough.")
+    ] = "standard",
+    network: Annotated[str, typer.Option(metavar="NAME", help="small, or paper: the original's.")] = "small",
+    pairs: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="Pairs to learn settings from.", show_default=False)
+    ] = None,
+    settings_epochs: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Epochs of the first stage, on settings.", show_default=False)
+    ] = None,
+    audio_epochs: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Epochs of the second stage, on the sound.", show_default=False)
+    ] = None,
+    audio_steps: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Steps per epoch on the sound.", show_default=False)
+    ] = None,
     recordings: Recordings = None,
     seed: Seed = 0,
     host: HostOption = None,
@@ -151,11 +188,12 @@ def train(
 ) -> None:
     """Train a controller, which sets the effect at ADDRESS so that one recording sounds like another.
 
-    With --set, all pairs have these settings, and defaults for the rest. Writes weights and a report to listen to.
-    Ctrl-C ends it with the best so far.
+    First it checks everything that it needs, and says how long it will take. With --set, all pairs have these settings, and
+    defaults for the rest. Writes weights and a report to listen to. Ctrl-C ends it with the best so far.
 
     \b
     Examples:
+      blackbox-grad style train pedalboard-builtin:Reverb -o runs/quick --preset quick --recordings guitar.wav
       blackbox-grad style train pedalboard-builtin:Reverb -o runs/reverb
       blackbox-grad style train http://drobilla.net/plugins/mda/Delay -o runs/fixed --set 'FX Mix=0.6' --set 'L Delay=0.3'
       tensorboard --logdir runs
@@ -163,33 +201,45 @@ def train(
     with importing():
         from blackbox_grad.hosts import opened_host
         from blackbox_grad_adapters.style_matching.networks import shipped
-        from blackbox_grad_adapters.style_matching.networks.controller import PRESETS
+        from blackbox_grad_adapters.style_matching.networks.controller import PRESETS as NETWORKS
         from blackbox_grad_adapters.style_matching.report import write_run_report
-        from blackbox_grad_adapters.style_matching.training import run
-        from blackbox_grad_adapters.style_matching.training.controller_training import Plan
+        from blackbox_grad_adapters.style_matching.training import checks, run
         from blackbox_grad_adapters.style_matching.training.loggers import weights_and_biases
+        from blackbox_grad_adapters.style_matching.training.presets import PRESETS, planned
 
-    check_folder(output)
-    if preset not in PRESETS:
-        raise typer.BadParameter(f"no controller {preset!r}; known are {', '.join(PRESETS)}")
-    ears = shipped.encoder(encoder)
-    plan = Plan(
-        pairs=pairs,
-        settings_epochs=settings_epochs,
-        audio_epochs=audio_epochs,
-        audio_steps=audio_steps,
-        widths=PRESETS[preset],
-        seed=seed,
-    )
+    for name, known, what in ((preset, PRESETS, "preset"), (network, NETWORKS, "network")):
+        if name not in known:
+            raise typer.BadParameter(f"no {what} {name!r}; known are {', '.join(known)}")
+    counts = {"pairs": pairs, "settings_epochs": settings_epochs, "audio_epochs": audio_epochs, "audio_steps": audio_steps}
+    plan = planned(preset, widths=NETWORKS[network], seed=seed, **counts)
+    wanted: Settings = values_of(settings) if settings else "random"
+    chosen = selection_of(only, "continuous")
     with _kept() as work, weights_and_biases(wandb, output) as loggers, opened_host(host_of(host, hosts)) as rendering:
+        with _said(output):
+            ready = checks.controller_ready(
+                address,
+                output,
+                recordings or [],
+                plan,
+                encoder=encoder,
+                settings=wanted,
+                parameters=chosen,
+                host=rendering,
+                on_progress=decoding,
+            )
+        work.begin(
+            ready,
+            f"{plan.pairs} + {4 * plan.judged} pairs, {plan.settings_epochs} epochs on settings, at most {plan.audio_epochs} on "
+            "the sound",
+        )
         file, trained = run.run_controller(
             address,
             output,
-            run.sides(recordings or [], ears.sample_rate, decoding),
-            ears,
+            ready.tracks,
+            ready.encoder,
             plan,
-            settings=values_of(settings) if settings else "random",
-            parameters=selection_of(only, "continuous"),
+            settings=wanted,
+            parameters=chosen,
             host=rendering,
             command=command_line(),
             on_epoch=work.on_epoch,
@@ -206,6 +256,8 @@ def train(
         for name, path in (("controller", file), ("report", report)):
             if path != report or whole:
                 say((f"{name:<11}", "dim"), str(path))
+    if said := shipped.nothing_learnt(trained.results):
+        warn(f"{said}. {_NOTHING}")
     work.end()
     if not whole:
         raise typer.Exit(1)
@@ -232,16 +284,34 @@ class _Work:
 
     def __init__(self, interrupt: Interrupt) -> None:
         self._interrupt = interrupt
+        self._report = Report()
         self.found = False
+
+    def begin(self, ready: Ready, what: str) -> None:
+        """Say what is ahead, and how long it takes."""
+        from blackbox_grad_adapters.style_matching.training import remaining
+
+        for address, names in ready.unheard.items():
+            if names:
+                err().print(
+                    f"{address}: not heard in trials: {', '.join(names)}. What is not heard is not learnt; --only names the others",
+                    soft_wrap=True,
+                )
+        err().print(
+            f"{what}: about {remaining.in_words(ready.seconds)} here, as measured on a few pairs and steps; "
+            f"{ready.bytes / 1e9:.1f} GB on disk",
+            soft_wrap=True,
+        )
+        self._report = Report(remaining.Remaining(ready.phases))
 
     def on_epoch(self, stage: str, row: dict[str, float]) -> None:
         self.found = True
         shown = {name.partition("/")[2] or name: value for name, value in row.items() if not name.startswith("parameters/")}
-        shown.pop("epoch")
-        err().print(f"{stage} {row['epoch']:.0f}: " + ", ".join(f"{name} {value:.3g}" for name, value in shown.items()))
+        epoch = round(shown.pop("epoch")) + 1
+        self._report(stage, epoch, ", ".join(f"{name} {value:.3g}" for name, value in shown.items()))
 
     def on_progress(self, name: str, done: int, total: int) -> None:
-        telling(f"shards of pairs of {name}")(done, total)
+        self._report(name, done)
         self._interrupt.check()
 
     def end(self) -> None:
@@ -249,6 +319,21 @@ class _Work:
         if self._interrupt.pressed:
             say((f"Stopped by {self._interrupt.name}; this is the best so far. The same command continues.", "yellow"))
             raise typer.Exit(self._interrupt.exit_code)
+
+
+@contextlib.contextmanager
+def _said(output: Path) -> Iterator[None]:
+    """Inside the block, everything that a run lacks is said line by line, and ends the command."""
+    from blackbox_grad_adapters.style_matching.training.checks import NotReadyError
+
+    try:
+        yield
+    except NotReadyError as error:
+        if len(error.problems) > 1:
+            err().print(f"{output}: the training cannot begin; {len(error.problems)} things are missing:", soft_wrap=True)
+        for problem in error.problems:
+            complain(problem)
+        raise typer.Exit(1) from None
 
 
 @contextlib.contextmanager

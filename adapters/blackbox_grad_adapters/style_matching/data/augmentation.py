@@ -58,6 +58,11 @@ class Change:
     semitones: float
     tempo: float
 
+    def slower(self) -> Change:
+        """The same change with the inverse tempo."""
+        tempo = 1.0 / self.tempo
+        return Change(self.semitones - _semitones(self.tempo) + _semitones(tempo), tempo)
+
     def needs(self, length: int) -> int:
         """Samples of the recording that make `length` changed samples."""
         return math.ceil(length * self.tempo) + 1

@@ -90,7 +90,7 @@ class PairDataset(IterableDataset[Pair]):
         self.length = length
         self.seed = seed
         self.clean = clean
-        self.settings = None if settings == "random" else _fixed(path, settings)
+        self.settings = None if settings == "random" else fixed_point(path, settings)
         self.augmentation = augmentation
         self.count = count
         self._own: tuple[int, EffectPath] = (os.getpid(), path)
@@ -141,6 +141,8 @@ class PairDataset(IterableDataset[Pair]):
         """`[2, C, T]`: both halves of an excerpt, in either order."""
         length = 2 * self.length
         change = self.augmentation.draw(rng) if self.augmentation else None
+        if change is not None and change.needs(length) > max(self.tracks.lengths):
+            change = change.slower()  # a recording of one excerpt is too short to play faster
         if change is None:
             excerpt = excerpts.draw(self.tracks, length, rng)
         else:
@@ -183,8 +185,8 @@ def _pair(x: Tensor, y: Tensor, p: Tensor, clean: bool) -> Pair:
     return Pair(input=x[0], reference=y[1], truth=y[0], p=p, clean=torch.tensor(clean))
 
 
-def _fixed(path: EffectPath, settings: Any) -> Tensor:
-    """`[P]`, checked."""
+def fixed_point(path: EffectPath, settings: Any) -> Tensor:
+    """`[P]`: the same settings for all pairs, checked. Raises `ParameterError`."""
     if isinstance(settings, str):
         raise ParameterError(
             f"settings={settings!r} is unknown; allowed are 'random', a dict by name, or one number per parameter"

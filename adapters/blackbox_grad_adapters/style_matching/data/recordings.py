@@ -50,10 +50,14 @@ class Recording:
 def in_folder(folder: str | os.PathLike[str]) -> list[Recording]:
     """All audio files below a folder. The files of each subfolder are one group; a file outside subfolders is its own group.
 
+    The name of one audio file is that file.
+
     Raises:
         AudioError: no such folder, or no audio in it.
     """
     root = Path(folder)
+    if root.is_file() and root.suffix.lower() in SUFFIXES:
+        return [Recording(root, root.stem)]
     if not root.is_dir():
         raise AudioError(f"{root}: no such folder")
     files = sorted(f for f in root.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())

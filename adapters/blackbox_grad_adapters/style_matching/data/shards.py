@@ -88,8 +88,7 @@ class PairShards(Dataset[P_co], Generic[P_co]):
             AudioError: the disk is full.
             RenderError: the effect fails.
         """
-        total = -(-self.count // SIZE)
-        missing = [number for number in range(total) if self._whole(number) is None]
+        total, missing = -(-self.count // SIZE), self.missing()
         there = total - len(missing)
         workers = min(usable_cores() if workers is None else workers, len(missing))
         for trouble in DataLoader(_Rendering(self, missing), batch_size=None, num_workers=workers):
@@ -98,6 +97,10 @@ class PairShards(Dataset[P_co], Generic[P_co]):
             there += 1
             if on_progress is not None:
                 on_progress(there, total)
+
+    def missing(self) -> list[int]:
+        """The numbers of the shards that are not there, or damaged."""
+        return [number for number in range(-(-self.count // SIZE)) if self._whole(number) is None]
 
     def _whole(self, number: int) -> Path | None:
         """The file of a shard, if it exists and is intact; deletes a damaged one."""

@@ -81,17 +81,34 @@ class StyleMatcher(StyleSetter):
             )
 
     @classmethod
-    def load(cls, model: str | os.PathLike[str], host: str | Host | None = None, *, effect: str | None = None) -> StyleMatcher:
+    def load(
+        cls,
+        model: str | os.PathLike[str],
+        host: str | Host | None = None,
+        *,
+        effect: str | None = None,
+        force: bool = False,
+    ) -> StyleMatcher:
         """From an effect with weights in the package (its address, or its end: "Overdrive"), a file of weights, or a run's folder.
 
         Args:
             effect: the address to open, if the plug-in is not at the address of the training.
+            force: take weights whose training says that it has learnt nothing.
 
         Raises:
-            WeightsError: there are no such weights, they are damaged, or they are for parameters that the effect does not have.
+            WeightsError: there are no such weights, they are damaged, they are for parameters that the effect does not have, or
+                their training has learnt nothing.
             EffectNotFoundError: the effect is not installed.
         """
-        return cls(*shipped.controller(model), host, None if effect is None else shipped.address_of(effect))
+        controller, encoder = shipped.controller(model)
+        results = controller.header.get("results", {})
+        if not force and (said := shipped.nothing_learnt(results if isinstance(results, dict) else {})):
+            raise WeightsError(
+                f"{os.fspath(model)}: {said}; train with more pairs or other recordings (blackbox-grad style train --pairs N "
+                "--recordings FOLDER), search without it (--effect and --renders 300), or take it as it is: --force, or "
+                "StyleMatcher.load(…, force=True)"
+            )
+        return cls(controller, encoder, host, None if effect is None else shipped.address_of(effect))
 
     def predict(self, x: Tensor, reference: Tensor) -> Tensor:
         """Settings `[B, P]` with which `x: [B, C, T]` sounds like `reference: [B, C, T']`, both at the encoder's sample rate."""

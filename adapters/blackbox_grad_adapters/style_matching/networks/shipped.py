@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from blackbox_grad.effects import resolve_address, split_chain
 from blackbox_grad.errors import suggest
@@ -97,6 +99,18 @@ def controller(name: str | os.PathLike[str]) -> tuple[Controller, Encoder]:
             return found, ears
     raise WeightsError(
         f"{file}: was trained with the encoder {wanted}, which is neither beside it as {ENCODER} nor in the package; copy it there"
+    )
+
+
+def nothing_learnt(results: Mapping[str, Any]) -> str:
+    """A sentence on a training with these results that has learnt nothing; empty if it has, or if they do not say."""
+    if results.get("learnt", True):
+        return ""
+    chance = 100.0 * results.get("chance", 1.0)
+    return (
+        "the controller has learnt nothing: on the pairs to validate on, its settings are no nearer to the truth than the middle "
+        "of every parameter, and its sound is no nearer than the dry input or the middle (one that knows nothing does as well in "
+        f"{chance:.2g} % of cases)"
     )
 
 

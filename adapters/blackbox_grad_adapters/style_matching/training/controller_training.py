@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,10 @@ from blackbox_grad_adapters.style_matching.training.audio_stage import AudioStag
 from blackbox_grad_adapters.style_matching.training.features import heard
 from blackbox_grad_adapters.style_matching.training.settings_stage import SettingsStage, embedded
 from blackbox_grad_adapters.style_matching.training.stage import Fitted, OnEpoch, explained, fit
+from blackbox_grad_adapters.style_matching.training.verdict import distances, verdict
+
+#: Called with what is rendered, the number of shards that exist, and their total.
+OnProgress = Callable[[str, int, int], None]
 
 #: Estimator of the gradient of the sound's distance: small differences say little if a setting moves phase.
 ESTIMATOR = "spsa:samples=2,sides=1,directions=orthogonal,step=0.05"
@@ -67,7 +71,7 @@ class Trained:
         stages: the history of each stage, by name.
         results: on the validation pairs, distances to the truth divided by that of the dry input: "ratio" of the controller,
             "ratio after settings" before its second stage, "ratio of the middle" with all settings at 0.5. By parameter, the mean
-            "error" and, for random settings, the "explained" share of their variance.
+            "error" and, for random settings, the "explained" share of their variance. "learnt" and "chance": see `verdict`.
         examples: the validation pairs.
         p, y: the controller's settings for them and the renders, `[B, P]` and `[B, C, T]`.
         fixed: all pairs have the same settings.
@@ -94,7 +98,7 @@ def train_controller(
     *,
     caches: Path | None = None,
     on_epoch: OnEpoch | None = None,
-    on_progress: Any = None,
+    on_progress: OnProgress | None = None,
     loggers: Sequence[Logger] = (),
 ) -> Trained:
     """Train the controller of an effect. If it was stopped, a call with the same arguments continues.
@@ -105,14 +109,15 @@ def train_controller(
         folder: for checkpoints.
         caches: folder of the pairs; the user's cache folder by default.
         on_epoch, loggers: see `fit`.
-        on_progress: called during the rendering of pairs, as in `PairShards.build`. After the first stage it may raise
-            `KeyboardInterrupt`: the training ends with the weights of that stage.
+        on_progress: called during the rendering of pairs, with what is rendered, and then as in `PairShards.build`. After the
+            first stage it may raise `KeyboardInterrupt`: the training ends with the weights of that stage.
     """
     path = EffectPath(train.path.spec, host=train.path.effect.host, estimator=ESTIMATOR)
     torch.manual_seed(plan.seed)
     controller = Controller(encoder.latent, path.size, plan.widths)
-    learnt = embedded(encoder, heard(train, encoder, plan.pairs, caches, on_progress=on_progress))
-    known = embedded(encoder, heard(validation, encoder, 4 * plan.judged, caches, on_progress=on_progress))
+    learnt = embedded(encoder, heard(train, encoder, plan.pairs, caches, on_progress=_of("pairs to learn from", on_progress)))
+    judging = _of("pairs to validate on", on_progress)
+    known = embedded(encoder, heard(validation, encoder, 4 * plan.judged, caches, on_progress=judging))
     judged: Pair = torch.utils.data.default_collate([validation.pair(i) for i in range(plan.judged)])
     stages: dict[str, Fitted] = {}
 
@@ -148,7 +153,7 @@ def train_controller(
     before, weights = second.ratio(), {name: weight.clone() for name, weight in controller.state_dict().items()}
     if plan.audio_epochs and not interrupted:
         try:
-            sounds.build(0, on_progress)
+            sounds.build(0, _of("sounds to learn from", on_progress))
         except KeyboardInterrupt:
             if not stages:
                 raise
@@ -177,4 +182,11 @@ def train_controller(
     }
     if train.settings is None:
         results["explained"] = dict(zip(path.names, explained(found, known.p, known.clean).tolist(), strict=True))
-    return Trained(controller, path, stages, results, judged, p, y, train.settings is not None, interrupted)
+    truth, fixed = judged["truth"], train.settings is not None
+    far = {name: distances(a, truth) for name, a in (("sound", y), ("middle", middle), ("dry", judged["input"]))}
+    results |= verdict(found, known.p, known.clean, **far, fixed=fixed)
+    return Trained(controller, path, stages, results, judged, p, y, fixed, interrupted)
+
+
+def _of(what: str, on_progress: OnProgress | None) -> Callable[[int, int], None] | None:
+    return None if on_progress is None else lambda done, total: on_progress(what, done, total)

@@ -12,37 +12,52 @@ from lightning.pytorch.loggers import Logger
 
 from blackbox_grad import Host
 from blackbox_grad.parameters import setting
-from blackbox_grad_adapters.style_matching.data import corpora, recordings
+from blackbox_grad_adapters.style_matching.data import sides as data_sides
+from blackbox_grad_adapters.style_matching.data.augmentation import Augmentation
 from blackbox_grad_adapters.style_matching.data.pairs import LENGTH, PairDataset, Settings
 from blackbox_grad_adapters.style_matching.data.recordings import Tracks
 from blackbox_grad_adapters.style_matching.effect_path import SAMPLE_RATE, EffectPath
 from blackbox_grad_adapters.style_matching.networks import shipped
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
-from blackbox_grad_adapters.style_matching.training.controller_training import ESTIMATOR, Plan, Trained, train_controller
+from blackbox_grad_adapters.style_matching.training.controller_training import (
+    ESTIMATOR,
+    OnProgress,
+    Plan,
+    Trained,
+    train_controller,
+)
 from blackbox_grad_adapters.style_matching.training.encoder_training import train_encoder
 from blackbox_grad_adapters.style_matching.training.features import heard
 from blackbox_grad_adapters.style_matching.training.stage import Fitted, OnEpoch, begin
 
 #: Validation pairs of the encoder, per effect.
-_JUDGED = 256
+JUDGED = 256
+
+#: Pairs in a step of the encoder's training.
+BATCH = 64
 
 #: Offsets of the seeds of pairs, so that a controller does not learn from the encoder's training pairs: the encoder has memorised
 #: them, and their embeddings contain more than those of other recordings.
-_ENCODERS, _JUDGES, _CONTROLLERS = 0, 1, 2
+ENCODERS, JUDGES, CONTROLLERS = 0, 1, 2
 
-OnProgress = Callable[[str, int, int], None]
+#: Of one recording: more often, and pitch and tempo more often on their own, than of many.
+_MORE = Augmentation(probability=0.8, independent=0.5)
 
 
 def sides(
-    folders: Sequence[Path], sample_rate: float = SAMPLE_RATE, on_progress: Callable[[int, int], None] | None = None
+    folders: Sequence[Path],
+    sample_rate: float = SAMPLE_RATE,
+    on_progress: Callable[[int, int], None] | None = None,
+    excerpt: int = 2 * LENGTH,
 ) -> tuple[Tracks, Tracks]:
-    """Recordings for training and validation: from folders, a tenth of them for validation; by default, from the corpora."""
-    if not folders:
-        parts = [[r for c in corpora.on_side(side) for r in c.recordings()] for side in ("train", "validate")]
-    else:
-        parts = list(recordings.split([r for folder in folders for r in recordings.in_folder(folder)]))
-    train, validation = (Tracks(part, sample_rate, on_progress=on_progress) for part in parts)
-    return train, validation
+    """Recordings for training and validation: from folders and files, a tenth for validation; by default, from the corpora.
+
+    Recordings of one group are split in time, with a warning.
+
+    Args:
+        excerpt: samples of an excerpt, twice the length of an encoder's input.
+    """
+    return data_sides.decode(data_sides.find(folders, excerpt / sample_rate), sample_rate, excerpt, on_progress)
 
 
 def run_encoder(
@@ -90,9 +105,10 @@ def run_encoder(
     encoder = Encoder(preset, tracks[0].sample_rate, length, latent)
     train, validation = [], []
     for address in effects:
-        first, second = _pairs(EffectPath(address, encoder.sample_rate, host=host), tracks, length, "random", seed, _ENCODERS)
-        train.append(heard(first, encoder, pairs, caches, on_progress=_named(on_progress, address)))
-        validation.append(heard(second, encoder, min(_JUDGED, pairs), caches, on_progress=_named(on_progress, address)))
+        first, second = pairs_of(EffectPath(address, encoder.sample_rate, host=host), tracks, length, "random", seed, ENCODERS)
+        learning, judging = (_named(on_progress, f"pairs to {aim} of {address}") for aim in ("learn from", "validate on"))
+        train.append(heard(first, encoder, pairs, caches, on_progress=learning))
+        validation.append(heard(second, encoder, min(JUDGED, pairs), caches, on_progress=judging))
     encoder, fitted = train_encoder(
         encoder,
         train,
@@ -101,6 +117,7 @@ def run_encoder(
         epochs=epochs,
         beta=beta,
         settings=settings,
+        batch=BATCH,
         seed=seed,
         on_epoch=on_epoch,
         loggers=loggers,
@@ -136,7 +153,7 @@ def run_controller(
     If it was stopped, the next call continues. Returns the file and the training's result.
     """
     path = EffectPath(effect, encoder.sample_rate, host=host, parameters=parameters)
-    train, validation = _pairs(path, tracks, encoder.length, settings, plan.seed, _CONTROLLERS)
+    train, validation = pairs_of(path, tracks, encoder.length, settings, plan.seed, CONTROLLERS)
     configuration = {
         "effect": path.spec.address,
         "parameters": list(path.names),
@@ -157,7 +174,7 @@ def run_controller(
         plan,
         caches=caches,
         on_epoch=on_epoch,
-        on_progress=_named(on_progress, effect),
+        on_progress=on_progress,
         loggers=loggers,
     )
     file = folder / shipped.CONTROLLER
@@ -170,15 +187,17 @@ def run_controller(
     return file, trained
 
 
-def _pairs(
+def pairs_of(
     path: EffectPath, tracks: tuple[Tracks, Tracks], length: int, settings: Settings, seed: int, whose: int
 ) -> tuple[PairDataset, PairDataset]:
+    """The pairs of both sides, by the kind of their training: `ENCODERS` or `CONTROLLERS`."""
     clean = 0.1 if settings == "random" else 0.0
     train, validation = tracks
+    augmentation = _MORE if data_sides.of_one_group(tracks) else Augmentation()
     common: dict[str, Any] = {"length": length, "clean": clean, "settings": settings}
     return (
-        PairDataset(path, train, seed=3 * seed + whose, **common),
-        PairDataset(path, validation, seed=3 * seed + _JUDGES, augmentation=None, **common),
+        PairDataset(path, train, seed=3 * seed + whose, augmentation=augmentation, **common),
+        PairDataset(path, validation, seed=3 * seed + JUDGES, augmentation=None, **common),
     )
 
 

@@ -29,6 +29,9 @@ from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsEr
 #: Called after every epoch with the stage's name and its newest row.
 OnEpoch = Callable[[str, dict[str, float]], None]
 
+#: The file with the configuration, in the folder of a run.
+RUN = "run.json"
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -143,21 +146,32 @@ def fit(
 def begin(folder: Path, configuration: dict[str, Any]) -> None:
     """Make the folder of a run. Raises `WeightsError` if it holds another run."""
     folder.mkdir(parents=True, exist_ok=True)
-    file, text = folder / "run.json", json.dumps(configuration, indent=2)
-    if file.exists():
-        try:
-            there = json.loads(text_of(file))
-        except (ValueError, RecursionError):
-            there = {}
-        there = there if isinstance(there, dict) else {}
-        wanted = json.loads(text)
-        other = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
-        if other:
-            raise WeightsError(
-                f"{folder} holds a run with other settings ({', '.join(other)} differ); name another folder, or delete this one"
-            )
-    with replacing(file) as temporary:
-        temporary.write_text(text + "\n", "utf-8")
+    check_same_run(folder, configuration)
+    with replacing(folder / RUN) as temporary:
+        temporary.write_text(json.dumps(configuration, indent=2) + "\n", "utf-8")
+
+
+def check_same_run(folder: Path, configuration: dict[str, Any], *, partly: bool = False) -> None:
+    """Raise `WeightsError` if a folder holds a run with another configuration.
+
+    Args:
+        partly: compare only what `configuration` has.
+    """
+    file = folder / RUN
+    if not file.exists():
+        return
+    try:
+        there = json.loads(text_of(file))
+    except (ValueError, RecursionError):
+        there = {}
+    there = there if isinstance(there, dict) else {}
+    wanted = json.loads(json.dumps(configuration))
+    names = wanted.keys() if partly else wanted.keys() | there.keys()
+    other = sorted(name for name in names if wanted.get(name) != there.get(name))
+    if other:
+        raise WeightsError(
+            f"{folder} holds a run with other settings ({', '.join(other)} differ); name another folder, or delete this one"
+        )
 
 
 def explained(found: Tensor, p: Tensor, clean: Tensor) -> Tensor:

@@ -1,0 +1,20 @@
+"""How much a training takes, by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from blackbox_grad_adapters.style_matching.training.controller_training import Plan
+
+#: "quick" is a useful controller in minutes, "standard" a good one, "thorough" what the weights of the package are trained with.
+PRESETS = {
+    "quick": Plan(pairs=768, sounds=256, judged=32, settings_epochs=10, audio_epochs=5, audio_steps=16),
+    "standard": Plan(),
+    "thorough": Plan(pairs=3072, sounds=768, audio_epochs=12, audio_steps=40, audio_rate=5e-4),
+}
+
+
+def planned(preset: str, **changes: Any) -> Plan:
+    """A preset with other values of `Plan`; those that are None are the preset's."""
+    return dataclasses.replace(PRESETS[preset], **{name: value for name, value in changes.items() if value is not None})
