@@ -6,7 +6,6 @@ from typer.testing import CliRunner
 
 from blackbox_grad import audio_files, load
 from blackbox_grad_adapters.style_matching.commands import app
-from tests.style.listening.visits import Served, Visit
 
 EFFECTS = {"Distortion": "pedalboard-builtin:Distortion", "Reverb": "pedalboard-builtin:Reverb"}
 
@@ -46,9 +45,12 @@ def pages(sounds, tmp_path_factory):
 
 @pytest.fixture
 def visit(browser):
+    """Opens a page in a browser of its own; in the end, no script on it has failed."""
+    from tests.style.listening.visits import Visit
+
     opened = []
 
-    def open_one(address, **options) -> Visit:
+    def open_one(address, **options):
         opened.append(Visit(browser, address, **options))
         return opened[-1]
 
@@ -60,9 +62,12 @@ def visit(browser):
 
 @pytest.fixture
 def served(tmp_path):
+    """Serves a page, with the database `answers.db`."""
+    from tests.style.listening.visits import Served
+
     running = []
 
-    def serve(page, port=0) -> Served:
+    def serve(page, port=0):
         running.append(Served(page, tmp_path / "answers.db", port))
         return running[-1]
 

@@ -31,6 +31,9 @@ def test_the_configuration_names_files_that_are_there(design, kind, sounds, tmp_
     assert file.parent == tmp_path / "out" / "configs"
     found = yaml.safe_load(file.read_text("utf-8"))
     assert set(found) == TOP
+    assert "\n  -\n      - random\n      - type: " in file.read_text(
+        "utf-8"
+    )  # the only way in which webMUSHRA reads a list in a list
     assert found["testname"] == "Ä test: of <b>"
     first, (order, *trials), last = found["pages"]
     assert (order, first["type"], last["type"]) == ("random", "generic", "finish")

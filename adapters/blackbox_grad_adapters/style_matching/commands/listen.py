@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blackbox_grad.cli import HostOption, Json, command_line, err, importing, print_json, say, warn
+from blackbox_grad.dependencies import library
 from blackbox_grad.errors import AudioError
 from blackbox_grad.files import check_folder, check_writable
 from blackbox_grad_adapters.style_matching.commands.listen_results import results
@@ -99,6 +100,8 @@ def prepare(
     if seconds > LONGEST:
         warn(f"sounds of more than {LONGEST:g} s tire listeners (ITU-R BS.1534-3)")
     with importing():
+        library("pyloudnorm", "preparing a listening test", "style-training")
+        library("yaml", "preparing a listening test", "style-training")
         from blackbox_grad_adapters.style_matching.listening import page, trials
         from blackbox_grad_adapters.style_matching.listening import webmushra as export
         from blackbox_grad_adapters.style_matching.listening.items import chosen

@@ -26,7 +26,7 @@ from blackbox_grad_adapters.style_matching.listening.page import collecting
 MOST_BYTES = 1 << 16
 
 #: Requests that are served at a time.
-_AT_A_TIME = 32
+_AT_A_TIME = 128
 
 #: Seconds that a client has for each part of a request.
 _PATIENCE = 20.0
@@ -76,7 +76,7 @@ class Server(ThreadingHTTPServer):
         if self._free.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
-            self.shutdown_request(request)  # the page tries again
+            self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
@@ -93,7 +93,7 @@ class Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: Server
     timeout = _PATIENCE
-    protocol_version = "HTTP/1.1"
+    protocol_version = "HTTP/1.0"  # a connection for each request: none is held open
     server_version, sys_version = "blackbox-grad", ""
 
     def do_GET(self) -> None:
@@ -164,7 +164,6 @@ class _Handler(BaseHTTPRequestHandler):
         return host in ("localhost", socket.gethostname().lower()) or _is_number(host)
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:
-        self.close_connection = True  # the rest of the request is not read
         self._send(status, json.dumps({"error": message}).encode(), _JSON)
 
     def _send(self, status: HTTPStatus, content: bytes, kind: str) -> None:
@@ -173,8 +172,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-store")
         self.send_header("X-Content-Type-Options", "nosniff")
-        if self.close_connection:
-            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(content)
 

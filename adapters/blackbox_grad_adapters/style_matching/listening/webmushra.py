@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import html
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ def write_webmushra(folder: Path, test: Prepared, asked: str) -> Path:
     Raises:
         AudioError: a file cannot be written, or the test compares two systems, which webMUSHRA has no page for.
     """
-    yaml = library("yaml", "a configuration of webMUSHRA", "style-training")
     design = test.description.design
     if design == "ab" or any(REFERENCE not in trial.systems for trial in test.description.trials):
         raise AudioError(
@@ -47,23 +47,35 @@ def write_webmushra(folder: Path, test: Prepared, asked: str) -> Path:
             write(folder / files[system], audio, item.sample_rate)
         places.append(files)
     pages = [_page(trial, places[test.places[trial.id]], design, asked) for trial in test.description.trials]
-    configuration = {
+    experiment = {
         "testname": test.description.title,
         "testId": name,
         "bufferSize": 2048,
         "stopOnErrors": True,
         "showButtonPreviousPage": True,
         "remoteService": "service/write.php",
-        "pages": [
-            {"type": "generic", "id": "welcome", "name": test.description.title, "content": html.escape(asked)},
-            ["random", *pages],
-            {"type": "finish", "name": "Thank you", "content": "Thank you.", "showResults": True, "writeResults": True},
-        ],
     }
+    welcome = {"type": "generic", "id": "welcome", "name": test.description.title, "content": html.escape(asked)}
+    finish = {"type": "finish", "name": "Thank you", "content": "Thank you.", "showResults": True, "writeResults": True}
     file = folder / "configs" / f"{name}.yaml"
     with replacing(file) as temporary:
-        temporary.write_text(yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True, width=10_000), "utf-8")
+        temporary.write_text(_yaml(experiment, welcome, pages, finish), "utf-8")
     return file
+
+
+def _yaml(experiment: dict[str, Any], welcome: dict[str, Any], pages: list[dict[str, Any]], finish: dict[str, Any]) -> str:
+    """The experiment, with its pages in random order between the two others.
+
+    webMUSHRA's parser knows a list in a list only on lines of its own, so the lists are put together here.
+    """
+    yaml = library("yaml", "a configuration of webMUSHRA", "style-training")
+
+    def block(data: Any, indent: int) -> str:
+        text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100_000)
+        return textwrap.indent(text, " " * indent)
+
+    parts = [block(experiment, 0), "pages:\n", block([welcome], 2), "  -\n", block(["random", *pages], 6), block([finish], 2)]
+    return "".join(parts)
 
 
 def _page(trial: Trial, files: dict[str, str], design: str, asked: str) -> dict[str, Any]:
