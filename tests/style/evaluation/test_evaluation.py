@@ -64,18 +64,64 @@ def test_the_truth_is_the_bound_and_the_dry_input_the_measure(pairs, matcher, tm
     assert {row["index"] for row in rows if row["clean"]}, "no example without effect"
     for row in rows:
         if row["method"] == "truth" or (row["method"] == "dry" and row["clean"]):
-            assert all(row[name] == pytest.approx(0.0, abs=1e-4) for name, metric in METRICS.items() if metric.error), row
+            assert all(
+                row[name] == pytest.approx(0.0, abs=1e-4)
+                for name, metric in METRICS.items()
+                if metric.error and name != "cdpam"
+            ), row
         else:
             assert row["mrstft"] > 0
         assert math.isnan(row["pesq"])
     found = {s.method: s for s in summaries(rows)}
     assert set(found) == {"dry", "middle", "random", "controller", "truth"}
-    assert all(ratio.value == pytest.approx(0.0, abs=1e-5) for ratio in found["truth"].ratios.values())
-    assert all(found["dry"].ratios[name] == (1.0, 1.0, 1.0) for name in found["dry"].ratios)
+    ratios = {method: {n: r for n, r in s.ratios.items() if n != "cdpam"} for method, s in found.items()}
+    assert all(ratio.value == pytest.approx(0.0, abs=1e-5) for ratio in ratios["truth"].values())
+    assert all(ratio == (1.0, 1.0, 1.0) for ratio in ratios["dry"].values())
+    assert (found["truth"].hedged.value, found["dry"].hedged.value) == (0.0, 1.0)
     assert (found["truth"].nearer, found["dry"].nearer) == (1.0, 0.0)
     assert found["truth"].clean == pytest.approx(0.0, abs=1e-4)
     assert found["truth"].explained == dict.fromkeys(matcher.path.names, 1.0)
     assert found["random"].means["settings"].value > found["truth"].means["settings"].value == 0.0
+
+
+@pytest.mark.filterwarnings("ignore:.*is a pickle")
+def test_cdpam_judges_as_many_as_asked_for_and_later_more(pairs, matcher, tmp_path):
+    methods = {
+        name: m for name, m in (model_free(matcher.path) | of_model(matcher)).items() if name in ("dry", "controller", "middle")
+    }
+    short = PairDataset(matcher.path, pairs.tracks, length=4096, seed=5, clean=0.0, augmentation=None)
+    sheet = Sheet(tmp_path, pairs.path.spec.address, "music")
+    for count in (0, 1, 1):
+        evaluate(short, "music", methods, sheet, 2, by_cdpam=count)
+        judged = {(row["index"], row["method"]) for row in results(tmp_path) if not math.isnan(row["cdpam"])}
+        assert judged == {(i, name) for i in range(count) for name in ("dry", "controller")}
+
+
+def effected(mix, true_mix, moved, truly_moved):
+    """Rows of a result and of the dry input, for an example with these values of its mix, and so far from the dry input."""
+    common = {"effect": "e", "kind": "music", "clean": 0, **dict.fromkeys(METRICS, 0.0)}
+    for index, (a, b, m, t) in enumerate(zip(mix, true_mix, moved, truly_moved, strict=True)):
+        dry = {"spectrum": 0.0, "dynamics": 0.0, "time": 0.25 * t}
+        yield {**common, "index": index, "method": "controller", "settings": {"FX Mix": a, "Tone": 0.5}, "audible": m}
+        yield {**common, "index": index, "method": "truth", "settings": {"FX Mix": b, "Tone": 0.1}, "audible": t}
+        yield {**common, **dry, "index": index, "method": "dry", "settings": {}, "audible": 0.0}
+
+
+def test_hedging_is_the_share_of_audible_effects_that_are_answered_by_none():
+    rows = effected([0.1, 0.1, 0.1, 0.1], [0.2, 0.4, 0.6, 0.8], [0.5, 0.9, 3.0, 1.1], [0.5, 2.0, 2.0, 2.0])
+    (found,) = [s for s in summaries(rows) if s.method == "controller"]
+    assert found.hedged.value == pytest.approx(1 / 3)  # the first cannot be heard in the truth
+    assert found.lives == "time"
+    assert found.slopes == {"FX Mix": pytest.approx(0.0, abs=1e-9)}
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.5, 1.0])
+def test_the_slope_is_that_of_the_predicted_over_the_true_mix(slope):
+    true = [0.2, 0.4, 0.6, 0.8]
+    (found,) = [
+        s for s in summaries(effected([0.1 + slope * v for v in true], true, [2.0] * 4, [2.0] * 4)) if s.method == "controller"
+    ]
+    assert found.slopes["FX Mix"] == pytest.approx(slope, abs=1e-9)
 
 
 def test_speech_has_quality(pairs, matcher, tmp_path):
@@ -200,6 +246,7 @@ def test_the_means_beside_the_original_are_those_of_the_background():
             "clean": 0,
             "method": method,
             "settings": {},
+            "audible": 2.0,
             **dict.fromkeys(METRICS, 2.0 if method == "dry" else 1.0),
         }
         for name in shipped.NINE

@@ -64,6 +64,10 @@ def evaluate(
     each: Annotated[
         bool, typer.Option("--each", help="Also measure the cost of each setting: it is the controller's, all others are true.")
     ] = False,
+    cdpam: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Also judge the first N examples by CDPAM, which takes 6 s for each recording."),
+    ] = 0,
     recordings: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Your own recordings, in place of the corpus of one --kind.", show_default=False),
@@ -119,7 +123,7 @@ def evaluate(
                         run = _Run(name, effect, methods, refine, each, rendering)
                         for k in kinds:
                             measuring = False
-                            run.measure(k, recordings, seed, output, examples, on_example)
+                            run.measure(k, recordings, seed, output, examples, on_example, cdpam)
                     except BlackboxGradError as error:
                         complain(f"{name}: {error}")
                         failed += 1
@@ -185,7 +189,14 @@ class _Run:
         self.methods = {n: m for n, m in self.methods.items() if n in methods or n not in METHODS}
 
     def measure(
-        self, kind: Kind, folder: Path | None, seed: int, output: Path, examples: int, advance: Callable[[str], None]
+        self,
+        kind: Kind,
+        folder: Path | None,
+        seed: int,
+        output: Path,
+        examples: int,
+        advance: Callable[[str], None],
+        by_cdpam: int,
     ) -> None:
         from blackbox_grad_adapters.style_matching.data.pairs import PairDataset
         from blackbox_grad_adapters.style_matching.evaluation.methods import evaluate
@@ -198,7 +209,7 @@ class _Run:
             tracks = Tracks(in_folder(folder), rate, on_progress=decoding)
         sheet = Sheet(output, self.path.spec.address, kind)
         pairs = PairDataset(self.path, tracks, seed=seed, augmentation=None)
-        evaluate(pairs, kind, self.methods, sheet, examples, lambda: advance(f"{self.name}, {kind}"))
+        evaluate(pairs, kind, self.methods, sheet, examples, lambda: advance(f"{self.name}, {kind}"), by_cdpam=by_cdpam)
 
 
 def _print(found: Sequence[Summary]) -> None:
@@ -209,6 +220,7 @@ def _print(found: Sequence[Summary]) -> None:
         of_kind = [summary for summary in found if summary.kind == kind]
         for title, (headings, lines) in (
             (f"MRSTFT ÷ that of the dry input, {kind}", tables.ratios(of_kind)),
+            *((f"{m} ÷ dry by the judges, {kind}", tables.judges(of_kind, m)) for m in tables.models_of(of_kind)),
             (f"Means over effects, {kind}", tables.means(of_kind)),
         ):
             rows = table(*headings, right=headings[1:], whole=headings[:1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,17 @@ from torch import Tensor
 from blackbox_grad_adapters.style_matching.data.corpora import Kind
 from blackbox_grad_adapters.style_matching.data.pairs import Pair, PairDataset
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
-from blackbox_grad_adapters.style_matching.evaluation.results import ONE_WRONG, Sheet
+from blackbox_grad_adapters.style_matching.evaluation.results import AUDIBLE, METHODS, ONE_WRONG, Sheet
 from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
 from blackbox_grad_adapters.style_matching.measures import metrics
+from blackbox_grad_adapters.style_matching.measures.audibility import audible
 from blackbox_grad_adapters.style_matching.networks import weight_file
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 from blackbox_grad_adapters.style_matching.training.features import heard
 from blackbox_grad_adapters.style_matching.training.settings_stage import embedded
 
 #: Version of the measures and methods; results of another version are measured again.
-_FORMAT = 1
+_FORMAT = 2
 
 #: Examples after which the results are written.
 _CHUNK = 20
@@ -127,6 +128,8 @@ def evaluate(
     sheet: Sheet,
     examples: int,
     on_example: Callable[[], object] | None = None,
+    *,
+    by_cdpam: int = 0,
 ) -> None:
     """Measure methods on the first pairs, and keep the results. Results that the sheet holds are not measured again.
 
@@ -134,14 +137,18 @@ def evaluate(
         kind: of the recordings; PESQ is for speech only.
         sheet: of this effect and kind. It is written at intervals, and at the end, also after Ctrl-C or an error.
         on_example: called after each example.
+        by_cdpam: on the first examples, this many, CDPAM judges the dry input and what a model says; it takes seconds for each.
     """
     marks = {name: mark(pairs, method) for name, method in methods.items()}
     sheet.forget_other(marks)
     try:
         for index in range(examples):
-            left = [name for name in methods if not sheet.has(index, name)]
+            judged = [name for name in methods if index < by_cdpam and (name == "dry" or _is_model(name))]
+            left = [
+                name for name in methods if not sheet.has(index, name) or (name in judged and sheet.lacks(index, name, "cdpam"))
+            ]
             if left:
-                for row in _rows(pairs, index, kind, {name: methods[name] for name in left}):
+                for row in _rows(pairs, index, kind, {name: methods[name] for name in left}, judged):
                     sheet.add({**row, "mark": marks[row["method"]]})
                 if (index + 1) % _CHUNK == 0:
                     sheet.save()
@@ -156,7 +163,13 @@ def mark(pairs: PairDataset, method: Method) -> str:
     return _digest({**pairs.description, "format": _FORMAT, "weights": method.depends})
 
 
-def _rows(pairs: PairDataset, index: int, kind: Kind, methods: Mapping[str, Method]) -> list[dict[str, Any]]:
+def _is_model(method: str) -> bool:
+    return method == "controller" or not (method in METHODS or method.startswith(ONE_WRONG))
+
+
+def _rows(
+    pairs: PairDataset, index: int, kind: Kind, methods: Mapping[str, Method], by_cdpam: Sequence[str]
+) -> list[dict[str, Any]]:
     """A row for each method."""
     path, pair = pairs.path, pairs.pair(index)
     answers = {name: m.answer(pair, np.random.default_rng([pairs.seed, index, 1])) for name, m in methods.items()}
@@ -165,7 +178,10 @@ def _rows(pairs: PairDataset, index: int, kind: Kind, methods: Mapping[str, Meth
         x = pair["input"][None]
         wet = iter(path(x.expand(len(rendered), -1, -1), torch.stack(rendered)).split(1) if rendered else ())
         y = torch.cat([path.dry(x) if p is None else next(wet) for p in answers.values()])
-        found = metrics.measured(y, pair["truth"], path.sample_rate, speech=kind == "speech")
+        found = metrics.measured(
+            y, pair["truth"], path.sample_rate, speech=kind == "speech", by_cdpam=[name in by_cdpam for name in answers]
+        )
+        moved = [audible(one[None], path.dry(x), path.sample_rate) for one in y]
     return [
         {
             "effect": path.spec.address,
@@ -174,9 +190,10 @@ def _rows(pairs: PairDataset, index: int, kind: Kind, methods: Mapping[str, Meth
             "clean": int(pair["clean"]),
             "method": name,
             "settings": {} if p is None else dict(zip(path.names, (round(v, 4) for v in p.tolist()), strict=True)),
+            AUDIBLE: float(heard),
             **row,
         }
-        for (name, p), row in zip(answers.items(), found, strict=True)
+        for (name, p), row, heard in zip(answers.items(), found, moved, strict=True)
     ]
 
 

@@ -20,7 +20,8 @@ from blackbox_grad_adapters.style_matching.evaluation import tables
 from blackbox_grad_adapters.style_matching.evaluation.results import METHODS
 from blackbox_grad_adapters.style_matching.evaluation.summary import Summary
 from blackbox_grad_adapters.style_matching.evaluation.tables import ORIGINAL, Lines, methods_of, ordered
-from blackbox_grad_adapters.style_matching.measures.metrics import METRICS
+from blackbox_grad_adapters.style_matching.measures.audibility import JUST_AUDIBLE
+from blackbox_grad_adapters.style_matching.measures.metrics import JUDGED, METRICS
 
 _MARKS = {"random": "x", "middle": "s", "nearest": "^", "controller": "o"}
 
@@ -32,6 +33,7 @@ def write(path: Path, found: Sequence[Summary]) -> None:
     by_kind = {kind: [s for s in found if s.kind == kind] for kind in ("speech", "music")}
     by_kind = {kind: of_kind for kind, of_kind in by_kind.items() if of_kind}
     _save(_ratios_figure(by_kind), figures / f"{path.stem}-ratios.svg")
+    _save(_judges_figure(by_kind), figures / f"{path.stem}-judges.svg")
     _save(_metrics_figure(by_kind), figures / f"{path.stem}-metrics.svg")
     _write(path.with_suffix(".csv"), _numbers(found))
     _write(path, _text(path.stem, by_kind))
@@ -42,6 +44,7 @@ def _text(name: str, by_kind: Mapping[str, Sequence[Summary]]) -> str:
         {
             "title": kind.capitalize(),
             "ratios": _markdown(tables.ratios(of_kind)),
+            "judges": {m: _markdown(tables.judges(of_kind, m)) for m in tables.models_of(of_kind)},
             "means": _markdown(tables.means(of_kind)),
             "against_dry": _markdown(tables.against_dry(of_kind)),
             "explained": _markdown(tables.explained(of_kind)),
@@ -54,6 +57,7 @@ def _text(name: str, by_kind: Mapping[str, Sequence[Summary]]) -> str:
         name=name,
         seconds=f"{LENGTH / SAMPLE_RATE:.1f}",
         methods=METHODS,
+        just_audible=JUST_AUDIBLE,
         metrics=METRICS.values(),
         kinds=kinds,
     )
@@ -61,7 +65,7 @@ def _text(name: str, by_kind: Mapping[str, Sequence[Summary]]) -> str:
 
 def _markdown(lines: Lines) -> str:
     headings, body = lines
-    rule = ["---" if heading.startswith(("effect", "mean", "found")) else "---:" for heading in headings]
+    rule = ["---" if heading.startswith(("effect", "mean", "found", "lives", "slope")) else "---:" for heading in headings]
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |" for cells in (headings, rule, *body))
 
 
@@ -113,11 +117,34 @@ def _ratios_figure(by_kind: Mapping[str, Sequence[Summary]]) -> Figure:
     return figure
 
 
+def _judges_figure(by_kind: Mapping[str, Sequence[Summary]]) -> Figure:
+    """One row per effect, and a mark for each judge of the controller, with its interval."""
+    rows = max(len(ordered(of_kind)) for of_kind in by_kind.values())
+    figure = Figure(figsize=(5.5 * len(by_kind), 1.8 + 0.42 * rows), layout="constrained")
+    for axis, (kind, of_kind) in zip(figure.subplots(1, len(by_kind), squeeze=False)[0], by_kind.items(), strict=True):
+        by_effect = {name: by["controller"] for name, by in ordered(of_kind).items() if "controller" in by}
+        for i, judge in enumerate(JUDGED):
+            there = [(n, s.ratios[judge]) for n, s in enumerate(by_effect.values()) if np.isfinite(s.ratios[judge].value)]
+            places, intervals = np.array([n for n, _ in there]), np.array([e for _, e in there]).reshape(-1, 3).T
+            spread = np.abs(intervals[1:] - intervals[0])
+            axis.errorbar(intervals[0], places + 0.12 * (i - 2), xerr=spread, fmt="o", markersize=4, label=METRICS[judge].title)
+        axis.axvline(1.0, color="grey", linewidth=1)
+        axis.set(yticks=range(len(by_effect)), yticklabels=by_effect, title=kind, xlabel="distance ÷ that of the dry input")
+        axis.set_xlim(left=0)
+        axis.invert_yaxis()
+        axis.grid(axis="x", alpha=0.3)
+        handles = axis.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=5, fontsize=8, frameon=False)
+    return figure
+
+
 def _metrics_figure(by_kind: Mapping[str, Sequence[Summary]]) -> Figure:
     """A panel for each metric: one row per method, the mean over effects for each kind of recordings."""
-    figure = Figure(figsize=(11, 6), layout="constrained")
-    axes = figure.subplots(3, 3, sharey=True).flat
-    for axis, (name, metric) in zip(axes, METRICS.items(), strict=True):
+    figure = Figure(figsize=(12, 8), layout="constrained")
+    axes = list(figure.subplots(-(-len(METRICS) // 4), 4, sharey=True).flat)
+    for axis in axes[len(METRICS) :]:
+        axis.set_visible(False)
+    for axis, (name, metric) in zip(axes[: len(METRICS)], METRICS.items(), strict=True):
         for kind, of_kind in by_kind.items():
             methods = tables.everywhere(of_kind)
             values = [np.mean([s.means[name].value for s in of_method]) for of_method in methods.values()]

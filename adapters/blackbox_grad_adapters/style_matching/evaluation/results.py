@@ -31,10 +31,14 @@ METHODS = {
 #: Stands before a setting's name: the true settings, except that this one is the controller's.
 ONE_WRONG = "truth but "
 
+#: The column that says whether a result is audibly effected.
+AUDIBLE = "audible"
+
 #: Methods without a model.
 MODEL_FREE = ("dry", "middle", "random", "truth")
 
 #: How each column is read. `mark` identifies what the row depends on. `settings`, by name, are the method's; none without effect.
+#: `audible` is how far the result is from the dry input, in units of what is just audible.
 COLUMNS: dict[str, Callable[[str], Any]] = {
     "effect": str,
     "kind": str,
@@ -43,6 +47,7 @@ COLUMNS: dict[str, Callable[[str], Any]] = {
     "method": str,
     "mark": str,
     "settings": json.loads,
+    AUDIBLE: lambda text: _measure(text),
     **dict.fromkeys(METRICS, lambda text: _measure(text)),
 }
 
@@ -65,6 +70,10 @@ class Sheet:
 
     def has(self, index: int, method: str) -> bool:
         return (index, method) in self._rows
+
+    def lacks(self, index: int, method: str, metric: str) -> bool:
+        """Whether a row that is there has no value of a metric."""
+        return math.isnan(self._rows[index, method][metric])
 
     def forget_other(self, marks: Mapping[str, str]) -> None:
         """Drop the rows of these methods with another mark: they belong to other weights, recordings or options."""

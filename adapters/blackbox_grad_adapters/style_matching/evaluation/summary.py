@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,11 +12,15 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from blackbox_grad.parameters import FloatArray
-from blackbox_grad_adapters.style_matching.evaluation.results import Row
+from blackbox_grad_adapters.style_matching.evaluation.results import AUDIBLE, Row
+from blackbox_grad_adapters.style_matching.measures.audibility import JUST_AUDIBLE
 from blackbox_grad_adapters.style_matching.measures.metrics import METRICS
 
 #: Resamples of the bootstrap, and the share of them inside an interval.
 _RESAMPLES, _CONFIDENCE = 2000, 0.95
+
+#: Names of parameters that say how much of the effect there is.
+_HOW_MUCH = re.compile(r"mix|depth|wet|amount", re.IGNORECASE)
 
 #: Rows of a method, by the example's index.
 Rows: TypeAlias = Mapping[int, Row]
@@ -40,6 +45,10 @@ class Summary:
         examples: the number of measured examples.
         means: of each metric, and of the absolute error of the settings (`SETTINGS`); NaN if no example has it.
         ratios: for each metric that is an error, its mean divided by the mean of the dry input.
+        hedged: share of the examples with an audible effect for which the result is not audibly effected.
+        slopes: by parameter that says how much of the effect there is (mix, depth, …), the slope of the method's over the true
+            value: 1 follows it, 0 is always the same.
+        lives: the judge by which the effect is most audible, in the median of its examples: where its style lives.
         nearer: share of the examples with an effect that are nearer to the truth than the dry input, by MRSTFT.
         wet: the ratio of MRSTFT over the examples with an effect only.
         clean: mean MRSTFT of the examples without effect, where the dry input has 0.
@@ -52,6 +61,9 @@ class Summary:
     examples: int
     means: Mapping[str, Interval]
     ratios: Mapping[str, Interval]
+    hedged: Interval
+    slopes: Mapping[str, float]
+    lives: str
     nearer: float
     wet: Interval
     clean: float
@@ -66,6 +78,9 @@ class Summary:
             "examples": self.examples,
             "means": {name: _plain(e) for name, e in self.means.items()},
             "ratios": {name: _plain(e) for name, e in self.ratios.items()},
+            "hedged": _plain(self.hedged),
+            "slopes": {name: _or_none(value) for name, value in self.slopes.items()},
+            "lives": self.lives,
             "nearer": _or_none(self.nearer),
             "wet": _plain(self.wet),
             "clean": _or_none(self.clean),
@@ -96,6 +111,8 @@ def _summary(effect: str, kind: str, method: str, found: Rows, dry: Rows, truth:
     clean = [index for index in found if found[index]["clean"]]
     values, others = (_column(rows, wet, "mrstft") for rows in (found, dry))
     errors, explained = _settings(found, truth)
+    effected = {index: _audibility(dry[index]) for index in wet}
+    heard = [index for index, by_judge in effected.items() if max(by_judge.values()) > 1.0]
     return Summary(
         effect=effect,
         kind=kind,
@@ -103,11 +120,30 @@ def _summary(effect: str, kind: str, method: str, found: Rows, dry: Rows, truth:
         examples=len(found),
         means={**{name: mean(_column(found, sorted(found), name)) for name in METRICS}, SETTINGS: mean(errors)},
         ratios=ratios,
+        hedged=mean((_column(found, heard, AUDIBLE) <= 1.0).astype(float)),
+        slopes=_slopes(found, truth),
+        lives=max(JUST_AUDIBLE, key=lambda name: float(np.median([by[name] for by in effected.values()]))) if effected else "",
         nearer=mean((values < others).astype(float)).value,
         wet=ratio(values, others),
         clean=mean(_column(found, clean, "mrstft")).value,
         explained=explained,
     )
+
+
+def _audibility(dry: Row) -> dict[str, float]:
+    """By judge, how far the truth is from the dry input, in units of what is just audible."""
+    return {name: dry[name] / least for name, least in JUST_AUDIBLE.items()}
+
+
+def _slopes(found: Rows, truth: Rows) -> dict[str, float]:
+    both = [i for i in sorted(found.keys() & truth.keys()) if found[i]["settings"] and truth[i]["settings"]]
+    names = [name for name in (truth[both[0]]["settings"] if both else ()) if _HOW_MUCH.search(name)]
+    slopes = {}
+    for name in names:
+        p, wanted = (np.array([rows[i]["settings"][name] for i in both]) for rows in (found, truth))
+        spread = wanted - wanted.mean()
+        slopes[name] = float((p * spread).sum() / (spread**2).sum()) if (spread != 0).any() else float("nan")
+    return slopes
 
 
 def _settings(found: Rows, truth: Rows) -> tuple[FloatArray, dict[str, float]]:

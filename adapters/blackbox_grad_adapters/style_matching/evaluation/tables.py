@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from blackbox_grad_adapters.style_matching.evaluation.results import ONE_WRONG
 from blackbox_grad_adapters.style_matching.evaluation.summary import SETTINGS, Interval, Summary
-from blackbox_grad_adapters.style_matching.measures.metrics import METRICS
+from blackbox_grad_adapters.style_matching.measures.metrics import JUDGED, METRICS
 from blackbox_grad_adapters.style_matching.networks import shipped
 
 #: Headings, and rows of as many cells. The first column names the row.
@@ -45,6 +45,11 @@ def methods_of(found: Sequence[Summary]) -> list[str]:
     return [*(n for n in order if n in names), *sorted(names - {*order, "truth"}), *({"truth"} & names)]
 
 
+def models_of(found: Sequence[Summary]) -> list[str]:
+    """The methods that are a model's."""
+    return [method for method in methods_of(found) if method == "controller" or method.startswith("refined")]
+
+
 def everywhere(found: Sequence[Summary]) -> dict[str, list[Summary]]:
     """For one kind of recordings: methods measured on the same effects, so that their means can be compared.
 
@@ -78,6 +83,29 @@ def ratios(found: Sequence[Summary]) -> Lines:
         others = [[theirs.get(n, math.nan) for n in group] for theirs in original.values()]
         lines.append([title, "", *(_number(_mean(v)) for v in own), "", *(_number(_mean(v)) for v in others)])
     return ["effect", "examples", *methods, "nearer", *(f"original, {name}" for name in original)], lines
+
+
+def judges(found: Sequence[Summary], method: str = "controller") -> Lines:
+    """A method by the five judges, relative to the dry input, for one kind of recordings: a row per effect.
+
+    "lives in": the judge by which the effect is most audible. "hedges": the share of audible effects of which nothing is audible in
+    the result. "slope": of the method's over the true mix or depth.
+    """
+    by_effect = {name: by for name, by in ordered(found).items() if method in by}
+    names = [name for name in JUDGED if any(math.isfinite(by[method].ratios[name].value) for by in by_effect.values())]
+    lines = []
+    for effect, by in by_effect.items():
+        s = by[method]
+        slopes = ", ".join(f"{name} {_number(slope)}" for name, slope in s.slopes.items())
+        lines.append(
+            [effect, str(s.examples), s.lives, *(_interval(s.ratios[name]) for name in names), _percent(s.hedged.value), slopes]
+        )
+    for title, group in _groups(by_effect).items():
+        own = (_mean([by_effect[n][method].ratios[name].value for n in group]) for name in names)
+        lines.append(
+            [title, "", "", *map(_number, own), _percent(_mean([by_effect[n][method].hedged.value for n in group])), ""]
+        )
+    return ["effect", "examples", "lives in", *(METRICS[name].title for name in names), "hedges", "slope"], lines
 
 
 def means(found: Sequence[Summary]) -> Lines:

@@ -1,4 +1,4 @@
-"""The distance between two recordings of one performance: the metrics that evaluate style matching.
+"""The distances between two recordings of one performance: the metrics that evaluate style matching.
 
 Mel spectra in long windows, and errors of centroid, crest factor, level and loudness: after C. J. Steinmetz, N. J. Bryan and
 J. D. Reiss, "Style transfer of audio effects with differentiable signal processing", JAES 70(9), 2022, doi:10.17743/jaes.2022.0025.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,11 @@ from blackbox_grad.dependencies import library
 from blackbox_grad.effects import Audio
 from blackbox_grad.errors import MissingDependencyError
 from blackbox_grad.losses import mel_filters
+from blackbox_grad_adapters.style_matching.measures.bands import SHORTEST
+from blackbox_grad_adapters.style_matching.measures.cdpam import cdpam
+from blackbox_grad_adapters.style_matching.measures.judges import JUDGES
 from blackbox_grad_adapters.style_matching.measures.spectral import apart, spectra
+from blackbox_grad_adapters.style_matching.measures.style_loss import MRSTFT
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ METRICS = {
     "mrstft": Metric(
         "MRSTFT", "", True, "spectrograms at six resolutions, linear and log magnitude, as in the original system"
     ),
+    **{name: Metric(name, "", True, f"{judge.hears}; blind to when it happens") for name, judge in JUDGES.items()},
+    "cdpam": Metric("CDPAM", "", True, "a distance learnt from listeners, from outside this project"),
     "log_mrstft": Metric("log MRSTFT", "", True, "its log magnitudes alone"),
     "mel": Metric("mel", "dB", True, "mel spectra of 128 bands in windows of 65 536 samples, mean absolute difference"),
     "centroid": Metric("centroid", "Hz", True, "spectral centroid of the mean magnitude spectrum, absolute error"),
@@ -53,6 +60,9 @@ METRICS = {
     "si_sdr": Metric("SI-SDR", "dB", False, "scale-invariant signal-to-distortion ratio (auraloss), at most 60 dB"),
     "pesq": Metric("PESQ", "", False, "ITU-T P.862.2, wide band, of speech at 16 kHz (pesq)"),
 }
+
+#: The five judges, side by side.
+JUDGED = (MRSTFT, *JUDGES, "cdpam")
 
 #: dB per neper; `apart` compares logarithms in neper.
 _DECIBELS = 20.0 / math.log(10.0)
@@ -72,12 +82,20 @@ _SILENCE, _UNHEARD = -100.0, -70.0
 _PESQ_RATE = 16_000
 
 
-def measured(y: Tensor, truth: Tensor, sample_rate: float, *, speech: bool) -> list[dict[str, float]]:
+def measured(
+    y: Tensor, truth: Tensor, sample_rate: float, *, speech: bool, by_cdpam: Sequence[bool] = ()
+) -> list[dict[str, float]]:
     """All of `METRICS` of each `y: [B, C, T]` against one `truth: [C, T]`, at a rate in Hz.
 
-    NaN if a metric is not defined: PESQ of music, of silence, or without its library; loudness of less than 0.4 s.
+    NaN if a metric is not defined: PESQ of music, of silence, or without its library; loudness of less than 0.4 s; the judges of
+    less than 0.1 s.
+
+    Args:
+        speech: measure PESQ.
+        by_cdpam: for each `y`, whether CDPAM judges it, which takes seconds; by default none.
     """
-    found = _spectral(y, truth[None], sample_rate) | _levels(y, truth[None])
+    found = _spectral(y, truth[None], sample_rate) | _levels(y, truth[None]) | _judged(y, truth[None], sample_rate)
+    found["cdpam"] = _by_cdpam(y, truth, sample_rate, by_cdpam)
     wanted = _loudness(truth, sample_rate)
     rows = []
     for i, audio in enumerate(y):
@@ -95,6 +113,25 @@ def _spectral(y: Tensor, truth: Tensor, sample_rate: float) -> dict[str, Tensor]
     centroid = (_centroid(y, sample_rate) - _centroid(truth, sample_rate)).abs()
     _, mel = apart(_mel(y, sample_rate), _mel(truth, sample_rate))
     return {"mrstft": linear + logarithmic, "log_mrstft": logarithmic, "mel": _DECIBELS * mel, "centroid": centroid}
+
+
+def _judged(y: Tensor, truth: Tensor, sample_rate: float) -> dict[str, Tensor]:
+    """Each `[B]`."""
+    if y.shape[-1] < SHORTEST * sample_rate:
+        return {name: torch.full((len(y),), math.nan) for name in JUDGES}
+    # one by one, so that no last bit depends on what is measured beside it
+    return {name: torch.cat([judge(one[None], truth, sample_rate) for one in y]) for name, judge in JUDGES.items()}
+
+
+def _by_cdpam(y: Tensor, truth: Tensor, sample_rate: float, wanted: Sequence[bool]) -> Tensor:
+    """`[B]`."""
+    found = torch.full((len(y),), math.nan)
+    judge = cdpam() if any(wanted) else None
+    if judge is not None:
+        chosen = torch.tensor(list(wanted))
+        embedded = judge.embed(torch.cat([truth[None], y[chosen]]), sample_rate)
+        found[chosen] = judge.between(embedded[1:], embedded[:1])
+    return found
 
 
 def _mel(x: Tensor, sample_rate: float) -> Tensor:
