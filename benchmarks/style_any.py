@@ -123,7 +123,9 @@ def evolved(item: Item, renders: int, population: int | None) -> list[float]:
 
     space = item.path.effect.parameter_space
     start = np.random.default_rng([item.seed, 1]).uniform(size=max(2, len(space)))  # it needs two dimensions
-    options = {"bounds": [0.0, 1.0], "seed": item.seed + 1, "verbose": -9, "maxfevals": math.inf, "tolx": CONVERGED}
+    options = {"bounds": [0.0, 1.0], "seed": item.seed + 1, "verbose": -9, "maxfevals": math.inf}
+    # it ends where it has converged, and not because silent settings are equally bad
+    options |= {"tolx": CONVERGED, "tolfun": 0, "tolfunhist": 0, "tolflatfitness": 10**9, "tolstagnation": 10**9}
     options |= {"popsize": population} if population else {}
     strategy = cma.CMAEvolutionStrategy(start, STEP, options)
     best, lowest, made = start, math.inf, 0
