@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from blackbox_grad.cli.outputs import command_line as command_line
     from blackbox_grad.cli.outputs import refuse_overwriting as refuse_overwriting
     from blackbox_grad.cli.outputs import warn_of_clipping as warn_of_clipping
+    from blackbox_grad.cli.progress import Shown as Shown
+    from blackbox_grad.cli.progress import progress_bar as progress_bar
 
 #: What adapters build their commands from. Loaded at first use, as typer and rich may not be installed.
 _HOME = {
@@ -73,6 +75,8 @@ _HOME = {
     "print_json": "console",
     "refuse_overwriting": "outputs",
     "say": "console",
+    "Shown": "progress",
+    "progress_bar": "progress",
     "table": "console",
     "selection_of": "arguments",
     "values_of": "arguments",

@@ -15,7 +15,7 @@ from blackbox_grad.cli.completion import remember_parameters
 from blackbox_grad.cli.console import out, print_json, say, table
 from blackbox_grad.cli.outputs import attempted, command_line
 from blackbox_grad.cli.preset_list import list_presets
-from blackbox_grad.cli.progress import progress
+from blackbox_grad.cli.progress import progress_bar
 from blackbox_grad.effects.first_look import FirstLook, unlooked
 from blackbox_grad.effects.opening import EffectInfo
 from blackbox_grad.effects.spec import EffectSpec
@@ -100,7 +100,7 @@ def _measure(
         check_page_libraries()
     measured = False
     with deferred_interrupts(lambda: measured) as interrupt:
-        with progress() as show:
+        with progress_bar() as show:
             found = inspect_effect(
                 spec, time_limit=time_limit, render_limit=renders, again=again, host=host, on_progress=lambda p: show(shown(p))
             )

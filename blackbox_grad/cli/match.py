@@ -164,10 +164,10 @@ def match(
     outputs.check_audio(wanted.shape[0], rate)
     with importing():
         from blackbox_grad.cli.match_output import Search, print_match
+        from blackbox_grad.effects.leaving_out import without_silent
         from blackbox_grad.effects.spec import EffectSpec
         from blackbox_grad.hosts.default import opened_host
         from blackbox_grad.matching import match as find_settings
-        from blackbox_grad.matching.leaving_out import without_silent
         from blackbox_grad.matching.wording import searching
 
     search = Search()

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from blackbox_grad.cli.console import err, out, say, table
 from blackbox_grad.cli.curves import print_curves
-from blackbox_grad.cli.progress import Shown, progress
+from blackbox_grad.cli.progress import Shown, progress_bar
 from blackbox_grad.matching import sure_words as sure_words
 from blackbox_grad.matching import wording as wording
 
@@ -33,7 +33,7 @@ class Search:
 
     def run(self, first: Callable[[], str], search: Callable[[Callable[[Progress], None]], Match]) -> Match:
         """The result of `search(on_progress)`. `first` gives the first words, once the effect is open."""
-        with progress() as show:
+        with progress_bar() as show:
             begun = False
 
             def on_progress(p: Progress) -> None:

@@ -29,7 +29,7 @@ class Shown:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Callable[[Shown], None]]:
+def progress_bar() -> Iterator[Callable[[Shown], None]]:
     """A function that shows how far the command is, inside the block."""
     with _bar() if err().is_terminal else _lines() as show:
         yield show

@@ -18,7 +18,7 @@ from blackbox_grad.cli.console import complain, out, print_json, say, table
 from blackbox_grad.cli.curves import print_curves
 from blackbox_grad.cli.many_files import Job, Outcome, jobs, longest, run
 from blackbox_grad.cli.outputs import warn_of_clipping
-from blackbox_grad.cli.progress import Shown, progress
+from blackbox_grad.cli.progress import Shown, progress_bar
 from blackbox_grad.cli.sound import Sound, sound_of
 from blackbox_grad.effects.audio import Audio
 from blackbox_grad.effects.opening import EffectInfo
@@ -124,7 +124,7 @@ def render_many(rendering: Rendering, sources: Sequence[Path], folder: Path, whe
             show(Shown("rendering", done / len(made), f"{done}/{len(made)} {outcome.job.source.name}"))
 
         at_once = min(getattr(host, "hosts", 1), len(made))
-        with progress() as show:
+        with progress_bar() as show:
             outcomes = run(made, work, at_once, interrupt, on_done)
     for info in infos.values():
         remember_parameters(info)

@@ -7,8 +7,9 @@ from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.effects.automation import Automated
 from blackbox_grad.effects.chaining import ChainedEffect
 from blackbox_grad.effects.curves import Curves, Moves
-from blackbox_grad.effects.first_look import FirstLook, warn_of_dead
+from blackbox_grad.effects.first_look import FirstLook, unlooked, warn_of_dead
 from blackbox_grad.effects.float_mode import float_mode_kept
+from blackbox_grad.effects.leaving_out import without_silent
 from blackbox_grad.effects.notes import Note, Notes
 from blackbox_grad.effects.opening import EffectInfo, SelectedEffect, load
 from blackbox_grad.effects.packing import Messages, beside, is_packed, packed, parted, unpacked
@@ -67,6 +68,8 @@ __all__ = [
     "saved_settings",
     "split_chain",
     "tune",
+    "unlooked",
     "unpacked",
     "warn_of_dead",
+    "without_silent",
 ]

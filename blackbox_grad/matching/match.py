@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from blackbox_grad.effects.leaving_out import without_silent
 from blackbox_grad.effects.notes import Notes
 from blackbox_grad.effects.packing import is_packed
 from blackbox_grad.effects.spec import AnyEffect, as_spec
@@ -25,7 +26,6 @@ from blackbox_grad.losses.by_name import Loss, loss_for, loss_name
 from blackbox_grad.matching.curve_search import CurveSearch
 from blackbox_grad.matching.descent import Descent
 from blackbox_grad.matching.driver import Driver
-from blackbox_grad.matching.leaving_out import without_silent
 from blackbox_grad.matching.method import Method, SearcherOf
 from blackbox_grad.matching.objective import BudgetSpent, Objective
 from blackbox_grad.matching.playing import RECORDINGS, TONES, Comparison, check_takes, comparison

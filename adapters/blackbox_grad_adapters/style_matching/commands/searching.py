@@ -8,8 +8,7 @@ from typing import Any
 import typer
 
 from blackbox_grad import Host
-from blackbox_grad.cli import Outputs, err
-from blackbox_grad.cli.progress import Shown, progress
+from blackbox_grad.cli import Outputs, Shown, err, progress_bar
 from blackbox_grad_adapters.style_matching.matching.result import StyleMatch
 from blackbox_grad_adapters.style_matching.matching.search import RENDERS, Order, SearchProgress, StyleSearch
 from blackbox_grad_adapters.style_matching.networks import shipped
@@ -55,7 +54,7 @@ class Searching:
         """As `StyleSearch.match`, with a first line and progress on stderr."""
         count = RENDERS if renders is None else renders
         err().print(self._begun(count, asked=renders is not None), soft_wrap=True)
-        with progress() as show:
+        with progress_bar() as show:
             return self._search.match(*recordings, renders=count, on_progress=lambda p: show(_shown(p)), **options)
 
     def _begun(self, renders: int, asked: bool) -> str:

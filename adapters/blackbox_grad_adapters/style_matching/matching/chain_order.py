@@ -10,10 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from blackbox_grad import Host
-from blackbox_grad.effects import EffectSpec, chain
-from blackbox_grad.effects.first_look import unlooked
+from blackbox_grad.effects import EffectSpec, chain, unlooked, without_silent
 from blackbox_grad.errors import DeadParameterWarning
-from blackbox_grad.matching.leaving_out import without_silent
 from blackbox_grad.parameters import FloatArray
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.matching.quest import Quest

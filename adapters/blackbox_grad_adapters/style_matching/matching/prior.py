@@ -16,9 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from blackbox_grad.parameters import FloatArray
-from blackbox_grad.parameters.parameter import Parameter
-from blackbox_grad.parameters.space import ParameterSpace
+from blackbox_grad.parameters import FloatArray, Parameter, ParameterSpace
 
 #: The table, as the command wrote it.
 TABLE = Path(__file__).with_name("prior.json")

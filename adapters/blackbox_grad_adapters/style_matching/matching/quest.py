@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from blackbox_grad.errors import BlackboxGradError
-from blackbox_grad.hosts.answering import presets_in
-from blackbox_grad.matching.starts import as_starts
+from blackbox_grad.hosts import presets_in
 from blackbox_grad.parameters import FloatArray
-from blackbox_grad.search import Found, Pursuit, Sampling, drive
+from blackbox_grad.search import Found, Pursuit, Sampling, distinct, drive
 from blackbox_grad_adapters.style_matching.data.rejection import silent
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.matching.hearing import Hearing
@@ -95,7 +94,8 @@ class Quest:
             presets = [preset.p for preset in presets_in(self.path.effect.host, info.spec)]
         except BlackboxGradError:
             presets = []
-        return as_starts(info, np.array(presets).reshape(len(presets), len(self.space)), renders)
+        points = self.space.snap(np.array(presets).reshape(len(presets), len(self.space)))
+        return distinct(points, np.zeros(len(points)), renders)
 
     def _evaluated(self, points: FloatArray) -> Found:
         with torch.no_grad():

@@ -14,13 +14,12 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from blackbox_grad import Host
-from blackbox_grad.effects import AnyEffect, as_spec
+from blackbox_grad.effects import AnyEffect, as_spec, without_silent
 from blackbox_grad.errors import EffectLoadError, EstimatorError, NonFiniteAudioError
 from blackbox_grad.hosts import default_host
 from blackbox_grad.hosts import host as find_host
 from blackbox_grad.inspection import find_neutral
 from blackbox_grad.interrupts import Interrupt, deferred_interrupts
-from blackbox_grad.matching.leaving_out import without_silent
 from blackbox_grad_adapters.style_matching.matching.chain_order import ChainSearch, opened
 from blackbox_grad_adapters.style_matching.matching.hearing import Hearing
 from blackbox_grad_adapters.style_matching.matching.quest import Quest

@@ -1,4 +1,4 @@
-"""Of many parameters, `match` searches those that change the sound."""
+"""Of many parameters, those that change the sound: a search tries them alone."""
 
 from __future__ import annotations
 
