@@ -204,6 +204,29 @@ def test_answers_come_from_files_folders_and_databases(tmp_path):
         gathered([tmp_path / "1.json"], "nope")
 
 
+def test_a_damaged_database_is_read_or_named(tmp_path):
+    test = mushra(3)
+    database = Database(tmp_path / "a.db")
+    database.open_test(test)
+    for trial in test.trials:
+        database.keep(test, "ben", check_answer(test, rating(trial.id)))
+    database.close()
+    whole, rng, named = (tmp_path / "a.db").read_bytes(), np.random.default_rng(0), 0
+    for _ in range(150):
+        damaged = np.frombuffer(whole, np.uint8).copy()
+        damaged[rng.integers(0, len(damaged), 8)] = rng.integers(0, 256, 8)
+        (tmp_path / "b.db").write_bytes(damaged[: rng.integers(100, len(damaged))] if rng.random() < 0.2 else damaged)
+        try:
+            gathered([tmp_path / "b.db"])
+        except AudioError:
+            named += 1
+        try:
+            Database(tmp_path / "b.db").close()
+        except AudioError:
+            named += 1
+    assert named > 20
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -17,6 +17,8 @@ from blackbox_grad_adapters.style_matching.listening.folders import LAYOUTS
 from blackbox_grad_adapters.style_matching.listening.items import LONGEST
 
 if TYPE_CHECKING:
+    from blackbox_grad_adapters.style_matching.listening.description import Design
+    from blackbox_grad_adapters.style_matching.listening.folders import Layout
     from blackbox_grad_adapters.style_matching.listening.items import Item
     from blackbox_grad_adapters.style_matching.listening.renders import Choice
 
@@ -112,7 +114,7 @@ def prepare(
     if not pairs:
         items = chosen(items, system or ())
     made = trials.prepared(
-        items, DESIGNS[DESIGNS.index(test)], title=title, seconds=seconds, anchors=anchors, repeats=repeats, pairs=pairs
+        items, cast("Design", test), title=title, seconds=seconds, anchors=anchors, repeats=repeats, pairs=pairs
     )
     asked = question or page.question(made, trained)
     written: dict[str, str | int] = {}
@@ -191,7 +193,7 @@ def _items(source: Path, choice: Choice, layout: str, host: str | None) -> list[
 
         with opened_host(host, hosts=1) as rendering:
             return list(from_results(source, choice, rendering, lambda what: err().print(f"rendering {what}")))
-    items = from_folder(source, LAYOUTS[LAYOUTS.index(layout)])
+    items = from_folder(source, cast("Layout", layout))
     known = list(dict.fromkeys(item.effect for item in items))
     if unknown := [name for name in choice.effects if name not in known]:
         raise AudioError(f"{source}: there is no effect {unknown[0]!r}; there are {', '.join(filter(None, known)) or 'none'}")

@@ -114,7 +114,7 @@ def _print_ratings(found: Rated) -> None:
     if found.differences:
         say("")
         say("Pairs of systems, Wilcoxon's signed-rank test, p by Holm's method")
-        rows = table("effect", "system", "less", "difference", "p", "corrected", right=("difference", "p", "corrected"))
+        rows = table("effect", "system", "minus", "difference", "p", "corrected", right=("difference", "p", "corrected"))
         for d in found.differences:
             name = d.effect or ("all" if several else "")
             rows.add_row(name, d.first, d.second, f"{d.value:+.1f}", _p(d.p), _p(d.p_holm))

@@ -20,6 +20,9 @@ MOST_LISTENERS = 1000
 #: Seconds to wait for another program that writes into the database.
 _PATIENCE = 5.0
 
+#: SQLite's message about a damaged file may hold bytes of it.
+_FAILED = (sqlite3.Error, UnicodeError)
+
 _TABLES = """
 CREATE TABLE IF NOT EXISTS tests (id TEXT PRIMARY KEY, description TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS answers (
@@ -48,7 +51,7 @@ class Database:
             if _tables(self._connection) - {"tests", "answers"}:
                 raise AudioError(f"{self.path}: is a database of something else; name another file")
             self._connection.executescript(_TABLES)
-        except sqlite3.Error as error:
+        except _FAILED as error:
             raise AudioError(f"{self.path}: is no database that can be written ({error}); name another file") from error
 
     def open_test(self, test: Description) -> None:
@@ -57,7 +60,7 @@ class Database:
         try:
             with self._writing() as connection:
                 connection.execute("INSERT OR REPLACE INTO tests VALUES (?, ?)", kept)
-        except sqlite3.Error as error:
+        except _FAILED as error:
             raise AudioError(f"{self.path}: cannot be written ({error}); name another file") from error
 
     def keep(self, test: Description, listener: str, answer: Answer) -> None:
@@ -87,11 +90,14 @@ class Database:
         return sorted(row[0] for row in rows)
 
     def counts(self, test: Description) -> tuple[int, int]:
-        """Listeners and answers of a test."""
-        with self._lock:
-            row = self._connection.execute(
-                "SELECT count(DISTINCT listener), count(*) FROM answers WHERE test = ?", (test.id,)
-            ).fetchone()
+        """Listeners and answers of a test. Raises `AudioError` if the file cannot be read any more."""
+        try:
+            with self._lock:
+                row = self._connection.execute(
+                    "SELECT count(DISTINCT listener), count(*) FROM answers WHERE test = ?", (test.id,)
+                ).fetchone()
+        except _FAILED as error:
+            raise AudioError(f"{self.path}: cannot be read any more ({error}); keep a copy of it") from error
         return int(row[0]), int(row[1])
 
     def close(self) -> None:
@@ -134,7 +140,7 @@ def read_database(path: Path) -> Iterator[tuple[str, str, str]]:
             ).fetchall()
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except _FAILED as error:
         raise AudioError(f"{path}: cannot be read as answers of a listening test ({error}); name another file") from error
     yield from rows
 

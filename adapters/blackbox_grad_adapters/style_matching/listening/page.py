@@ -16,7 +16,7 @@ from blackbox_grad_adapters.style_matching.listening.items import REFERENCE
 from blackbox_grad_adapters.style_matching.listening.trials import Prepared
 
 #: Bytes of a page. A phone opens this much.
-MOST_BYTES = 64 << 20
+MOST_BYTES = 64_000_000
 
 #: What the trained and the untrained listener is asked, by design.
 QUESTIONS = {
