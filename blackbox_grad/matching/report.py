@@ -7,32 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from blackbox_grad.dependencies import library
 from blackbox_grad.effects.audio import Audio, check_audio
 from blackbox_grad.files import check_writable
 from blackbox_grad.matching import sure_words as sure_words
 from blackbox_grad.matching import wording as wording
 from blackbox_grad.matching.curve_drawing import curve_drawings
 from blackbox_grad.matching.loss_curve import loss_curve
-from blackbox_grad.reports import figures
 from blackbox_grad.reports.pages import render_page, write_page
-from blackbox_grad.reports.players import MOST_SECONDS, flac
+from blackbox_grad.reports.players import player
 
 if TYPE_CHECKING:
     from blackbox_grad.matching.result import Match
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One of the three recordings on the page: a player and a spectrogram, both data URIs."""
-
-    key: str
-    title: str
-    note: str
-    source: str
-    picture: str
 
 
 @dataclass(frozen=True)
@@ -87,15 +72,15 @@ def render_report(
     truth: Mapping[str, float] | None = None,
 ) -> str:
     """The page as text; arguments as for `write_report`."""
-    rate = match.sample_rate
-    length = min(max(a.shape[1] for a in (audio, target, match.audio)), int(MOST_SECONDS * rate))
-    recordings, difference, difference_mean, gain = _recordings(match, check_audio(audio), check_audio(target), length)
+    parts = (
+        ("input", *wording.first_recording(match), check_audio(audio)),
+        ("target", "Target", "the recording to match", check_audio(target)),
+        ("match", "Match", wording.what_is_heard(match), match.audio),
+    )
     return render_page(
         "report.html",
         match=match,
-        recordings=recordings,
-        difference=difference,
-        difference_mean=difference_mean,
+        player=player(parts, match.sample_rate, differ=True),
         curve=loss_curve(match.history),
         moving=curve_drawings(match, truth or {}),
         method=wording.method(match).removeprefix("method: "),
@@ -104,40 +89,8 @@ def render_report(
         settings=_settings(match, truth or {}),
         has_truth=bool(truth),
         sure=sure_words.sentence(match),
-        seconds=length / rate,
-        cut=max(audio.shape[1], target.shape[1]) > length,
-        gain=gain,
-        frequency_ticks=figures.frequency_ticks(rate),
-        time_ticks=figures.time_ticks(length / rate),
-        floor=figures.FLOOR,
-        spread=figures.SPREAD,
-        level_colours=figures.gradient("magma"),
-        difference_colours=figures.gradient("difference"),
         command=command,
     )
-
-
-def _recordings(match: Match, audio: Audio, target: Audio, length: int) -> tuple[list[Recording], str, float, float]:
-    """The three recordings, the picture of the difference, its mean size (dB), and the gain of all players (dB)."""
-    library("matplotlib", "the report")
-    cuts = [a[:, :length] for a in (audio, target, match.audio)]
-    loudest = max(float(np.abs(a).max(initial=0.0)) for a in cuts)
-    gain = min(1.0, 0.999 / max(loudest, 1e-9))  # one gain for all, so that loudness stays comparable
-    spectra = [figures.spectrogram(a, match.sample_rate, length) for a in cuts]
-    top = max(float(s.max()) for s in spectra)
-    levels = [np.maximum(s - top, figures.FLOOR) for s in spectra]
-    names = (
-        ("input", *wording.first_recording(match)),
-        ("target", "Target", "the recording to match"),
-        ("match", "Match", wording.what_is_heard(match)),
-    )
-    recordings = [
-        Recording(key, title, note, flac(cut * gain, match.sample_rate), figures.png(level, figures.FLOOR, 0.0, "magma"))
-        for (key, title, note), cut, level in zip(names, cuts, levels, strict=True)
-    ]
-    difference = levels[1] - levels[2]
-    picture = figures.png(difference, -figures.SPREAD, figures.SPREAD, "difference")
-    return recordings, picture, float(np.abs(difference).mean()), 20.0 * float(np.log10(gain))
 
 
 def _settings(match: Match, truth: Mapping[str, float]) -> list[Setting]:
