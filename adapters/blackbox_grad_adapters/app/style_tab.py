@@ -42,7 +42,8 @@ def style_tab(jobs: Jobs, trained: list[tuple[str, str]]) -> None:
 
     def results(job: Job, *_: Any) -> tuple[str, list[Any]]:
         found = json.loads((job.folder / SETTINGS).read_text("utf-8"))
-        said = f"Distance to the reference: {found['distance_before']:.3g} → {found['distance']:.3g}."
+        gains = f"{found['input_gain_db']:+.1f} dB before the effect, {found['output_gain_db']:+.1f} dB after it"
+        said = f"Distance to the reference: {found['distance_before']:.3g} → {found['distance']:.3g}. Gain: {gains}."
         page = job.folder / REPORT
         shown = showing.report(page) if page.exists() else None
         return said, [shown, downloads(job, AUDIO, SETTINGS, REPORT), *amount.ready()]

@@ -16,7 +16,8 @@ from blackbox_grad.audio_files import resample
 from blackbox_grad.dependencies import library
 from blackbox_grad.effects import Audio
 from blackbox_grad.errors import AudioError
-from blackbox_grad.reports import MOST_SECONDS, figures, flac, render_page, write_page
+from blackbox_grad.reports import figures, flac, player, render_page, write_page
+from blackbox_grad_adapters.style_matching.loudness import loudness
 from blackbox_grad_adapters.style_matching.maps.control_map import mp3
 from blackbox_grad_adapters.style_matching.networks import shipped
 
@@ -120,8 +121,12 @@ def write_match_report(
     """
     rate = found.sample_rate
     other = reference if reference_rate == rate else resample(reference, reference_rate, rate)
-    most = int(MOST_SECONDS * rate)
-    parts = {"Input": audio, "Reference": other, "Match: the input through the effect": found.y}
+    parts = (
+        ("input", "Input", "the recording to change", audio),
+        ("reference", "Reference", "how it should sound", other),
+        ("match", "Match", "the input through the effect", found.y),
+    )
+    levels = {key: loudness(part, rate) for key, *_, part in parts}
     settings: list[tuple[str, float, float | None]] = [
         (name, float(value), None) for name, value in zip(found.info.parameters.names, found.p, strict=True)
     ]
@@ -138,10 +143,12 @@ def write_match_report(
                 "to the reference; 1 is usual for two parts of one recording",
             ),
             ("input gain", f"{found.gain:+.1f} dB", "before the effect"),
+            ("output gain", f"{found.output_gain:+.1f} dB", found.level_in_words or "after the effect"),
             ("renders", str(found.renders), "spent on better settings"),
         ],
         pictures=[],
-        examples=[Example("Listen", _sounds({name: part[:, :most] for name, part in parts.items()}, rate), settings)],
+        player=player(parts, rate, repeat=True, loudness={key: level for key, level in levels.items() if math.isfinite(level)}),
+        examples=[Example("Settings", [], settings)],
         errors=[],
         remarks=found.remarks,
         frequency_ticks=figures.frequency_ticks(rate),

@@ -30,6 +30,7 @@ from blackbox_grad.cli import (
 from blackbox_grad.interrupts import Interrupt, deferred_interrupts
 
 Order: TypeAlias = Literal["given", "free"]
+Level: TypeAlias = Literal["loudness", "peak", "none"]
 
 if TYPE_CHECKING:
     from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
@@ -84,6 +85,9 @@ def match(
     ] = "given",
     amount: Amount = 1.0,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the refinement or search.")] = 0,
+    level: Annotated[
+        Level, typer.Option(help="What the output has of the input: its loudness, its peak, or none, as it leaves the effect.")
+    ] = "loudness",
     force: Annotated[bool, typer.Option("--force", help="Take weights whose training has learnt nothing.")] = False,
     host: HostOption = None,
     json: Json = False,
@@ -118,12 +122,14 @@ def match(
         with opened_host(host, hosts=1, time_limit=60.0 + 10.0 * audio.shape[1] / rate) as rendering:
             if search:
                 searching = Searching(search, rendering, order, outputs)
-                found = searching.match(audio, wanted, rate, reference_rate, renders=renders, seed=seed, amount=amount)
+                found = searching.match(
+                    audio, wanted, rate, reference_rate, renders=renders, seed=seed, amount=amount, level=level
+                )
             else:
                 matcher = StyleMatcher.load(model or effect or "", rendering, effect=effect, force=force)
                 outputs.check_preset(matcher.path.spec)
                 err().print(_begun(matcher, refine), soft_wrap=True)
-                found = matcher.match(audio, wanted, rate, reference_rate, refine=refine, seed=seed, amount=amount)
+                found = matcher.match(audio, wanted, rate, reference_rate, refine=refine, seed=seed, amount=amount, level=level)
         command, data = command_line(), found.to_json()
 
         def page(path: Path) -> None:
@@ -166,4 +172,4 @@ def _print(found: StyleMatch, interrupt: Interrupt) -> None:
         (f"{found.distance:.3g}", "bold green"),
         "; 1 is usual between two parts of one recording",
     )
-    say(f"the effect received the input {abs(found.gain):.1f} dB {'louder' if found.gain >= 0 else 'quieter'}, as in training")
+    say(found.levels())

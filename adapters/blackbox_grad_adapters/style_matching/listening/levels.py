@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from blackbox_grad.audio_files import peak_decibels
-from blackbox_grad.dependencies import library
-from blackbox_grad.effects import Audio
 from blackbox_grad_adapters.style_matching.listening.items import Item
+from blackbox_grad_adapters.style_matching.loudness import loudness as loudness
 
 #: LUFS, of all sounds of a test if their peaks allow it (EBU R 128).
 TARGET = -23.0
@@ -35,15 +34,6 @@ class Levels:
 
     loudness: float
     gains: tuple[float, float]
-
-
-def loudness(audio: Audio, sample_rate: float) -> float:
-    """The integrated loudness of `[C, T]` in LUFS, with gates (ITU-R BS.1770-4); minus infinity for silence."""
-    pyloudnorm = library("pyloudnorm", "level matching", "style-training")
-    with warnings.catch_warnings(), np.errstate(divide="ignore", invalid="ignore"):
-        warnings.simplefilter("ignore")
-        found = float(pyloudnorm.Meter(sample_rate).integrated_loudness(audio.T.astype(np.float64)))
-    return -math.inf if math.isnan(found) else found
 
 
 def level_matched(items: Sequence[Item]) -> tuple[list[Item], Levels]:

@@ -16,6 +16,7 @@ from blackbox_grad.errors import ParameterError
 from blackbox_grad.interrupts import deferred_interrupts
 from blackbox_grad.parameters import differing
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
+from blackbox_grad_adapters.style_matching.matching.level import Level
 from blackbox_grad_adapters.style_matching.matching.refinement import refined
 from blackbox_grad_adapters.style_matching.matching.result import StyleMatch
 from blackbox_grad_adapters.style_matching.matching.setter import StyleSetter, audible
@@ -136,6 +137,7 @@ class StyleMatcher(StyleSetter):
         refine: int = 0,
         seed: int = 0,
         amount: float = 1.0,
+        level: Level = "loudness",
     ) -> StyleMatch:
         """Set the effect so that `x` sounds like `reference`.
 
@@ -147,6 +149,8 @@ class StyleMatcher(StyleSetter):
             seed: of the refinement.
             amount: how much of the settings found: 0 is neutral, where the effect does nothing or least; 1.5 the most, past them.
                 The sound moves from the neutral one in proportion (`blackbox_grad.inspection.SoundPath`).
+            level: the result is as loud as `x` ("loudness", BS.1770), has its peak ("peak"), or stays as it leaves the effect
+                ("none").
 
         Ctrl-C or SIGTERM ends the refinement with the best settings so far; the second one raises `KeyboardInterrupt`.
 
@@ -161,7 +165,7 @@ class StyleMatcher(StyleSetter):
         with deferred_interrupts() as interrupt:  # there are settings: they are not lost any more
             if refine:
                 p = self.refine(dry[0], goal_audio[0], p[0], refine, seed)[None]
-            found = self.finished(audio, dry, goal_audio, p, sample_rate, refine, amount)
+            found = self.finished(audio, dry, goal_audio, p, sample_rate, refine, amount, level)
             return replace(found, interrupted=interrupt.pressed)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from blackbox_grad import Host
 from blackbox_grad.effects import EffectInfo, saved_settings
 from blackbox_grad.hosts import opened_host, save_preset_in
+from blackbox_grad_adapters.style_matching.matching.level import Level
 
 #: What the terminal and the report say of a bypassed effect.
 BYPASSED = "bypass: no settings come clearly nearer to the reference than the input itself, which is the result, untouched"
@@ -41,7 +42,7 @@ class StyleMatch:
     """The result of `StyleMatcher.match` and `StyleSearch.match`.
 
     Attributes:
-        y: `[C, T] float32`: the input through the effect, with the input's peak.
+        y: `[C, T] float32`: the input through the effect, as loud as the input unless `level` says otherwise.
         p: `[P]`, the settings, at `sample_rate`.
         sample_rate: Hz, of `y`.
         info: the effect, at `sample_rate`.
@@ -53,6 +54,9 @@ class StyleMatch:
         amount: how much of the settings that were found `p` is: 0 is neutral.
         bypassed: no settings came nearer to the reference than the input itself. `y` is the input, and `p` neutral.
         changes: what the search tried with the parts of a chain, and what each change was worth.
+        output_gain: dB. `y` is the output of the effect, this much louder: `gain`, then the effect, then `output_gain`.
+        quieter: dB. `y` is so much quieter than the input, as its peaks would pass full scale.
+        level: "loudness", "peak" or "none": what `output_gain` keeps.
     """
 
     y: NDArray[np.float32]
@@ -67,6 +71,9 @@ class StyleMatch:
     amount: float = 1.0
     bypassed: bool = False
     changes: tuple[ChainChange, ...] = ()
+    output_gain: float = 0.0
+    quieter: float = 0.0
+    level: Level = "none"
 
     @property
     def remarks(self) -> list[str]:
@@ -78,6 +85,18 @@ class StyleMatch:
         ]
         return [*lines, BYPASSED] if self.bypassed else lines
 
+    def levels(self) -> str:
+        """For people: the gains before and after the effect."""
+        words = f"levels: {self.gain:+.1f} dB before the effect, {self.output_gain:+.1f} dB after it"
+        return f"{words}; {self.level_in_words}" if self.level_in_words else words
+
+    @property
+    def level_in_words(self) -> str:
+        """For people: how the level of `y` is to that of the input; empty if it is as it leaves the effect."""
+        if self.quieter >= 0.05:
+            return f"{self.quieter:.1f} dB quieter than the input, as peaks would pass full scale"
+        return {"loudness": "as loud as the input", "peak": "with the peak of the input", "none": ""}[self.level]
+
     def settings(self) -> dict[str, str]:
         """The effect's own texts of the free parameters, by name."""
         space = self.info.parameters
@@ -86,7 +105,7 @@ class StyleMatch:
     def save_preset(self, path: str | os.PathLike[str], *, name: str | None = None, host: str | Host | None = None) -> Path:
         """Write the settings as a preset that a DAW loads, and return its path; see `SelectedEffect.save_preset`.
 
-        The effect received the input `gain` dB louder; a preset does not hold that.
+        The effect received the input `gain` dB louder, and its output was made `output_gain` dB louder; a preset holds neither.
         """
         with opened_host(host, hosts=1) as opening:
             return save_preset_in(opening, self.info.spec, path, self.p, name=name)
@@ -98,6 +117,9 @@ class StyleMatch:
             **saved,
             "parameters": [row for row in saved["parameters"] if row["free"]],
             "input_gain_db": self.gain,
+            "output_gain_db": self.output_gain,
+            "quieter_db": self.quieter,
+            "level": self.level,
             "renders": self.renders,
             "distance": self.distance,
             "distance_before": self.distance_before,

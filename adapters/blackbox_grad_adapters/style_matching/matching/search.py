@@ -22,6 +22,7 @@ from blackbox_grad.inspection import find_neutral
 from blackbox_grad.interrupts import Interrupt, deferred_interrupts
 from blackbox_grad_adapters.style_matching.matching.chain_order import ChainSearch, opened
 from blackbox_grad_adapters.style_matching.matching.hearing import Hearing
+from blackbox_grad_adapters.style_matching.matching.level import Level
 from blackbox_grad_adapters.style_matching.matching.quest import Quest
 from blackbox_grad_adapters.style_matching.matching.result import StyleMatch
 from blackbox_grad_adapters.style_matching.matching.setter import StyleSetter, audible
@@ -107,6 +108,7 @@ class StyleSearch(StyleSetter):
         renders: int = RENDERS,
         seed: int = 0,
         amount: float = 1.0,
+        level: Level = "loudness",
         on_progress: Callable[[SearchProgress], None] | None = None,
     ) -> StyleMatch:
         """Set the effect so that `x` sounds like `reference`.
@@ -117,7 +119,7 @@ class StyleSearch(StyleSetter):
             reference_rate: Hz, of the reference, if it differs.
             renders: the most renders of the search.
             seed: of the search.
-            amount: as for `StyleMatcher.match`.
+            amount, level: as for `StyleMatcher.match`.
             on_progress: called after every batch of renders.
 
         Where no settings come nearer to the reference than `x` itself, the result is `x`: `StyleMatch.bypassed`.
@@ -153,10 +155,19 @@ class StyleSearch(StyleSetter):
             bypassed = in_vain(best.distance, before, hearing.usual)
             p = torch.from_numpy(best.point).float()[None]
             setter, full = StyleSetter(self.encoder, best.path), 1.0 if bypassed else amount
-            found = setter.finished(audio, dry, goal_audio, p, sample_rate, watch.made, full)
+            found = setter.finished(audio, dry, goal_audio, p, sample_rate, watch.made, full, level)
             if bypassed:
                 neutral = find_neutral(best.path.effect.host, found.info, found.p).point
-                found = replace(found, y=audio, p=neutral, gain=0.0, distance=found.distance_before, bypassed=True)
+                found = replace(
+                    found,
+                    y=audio,
+                    p=neutral,
+                    gain=0.0,
+                    output_gain=0.0,
+                    quieter=0.0,
+                    distance=found.distance_before,
+                    bypassed=True,
+                )
             return replace(found, interrupted=interrupt.pressed, changes=tuple(chains.changes))
 
 

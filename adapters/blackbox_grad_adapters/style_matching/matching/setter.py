@@ -17,6 +17,7 @@ from blackbox_grad.inspection import SoundPath, find_neutral
 from blackbox_grad.parameters import carried
 from blackbox_grad_adapters.style_matching.data.excerpts import loudest
 from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath, normalise
+from blackbox_grad_adapters.style_matching.matching.level import Level, output_gain
 from blackbox_grad_adapters.style_matching.matching.result import StyleMatch
 from blackbox_grad_adapters.style_matching.measures.spectral import multi_resolution_stft
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
@@ -47,13 +48,22 @@ class StyleSetter:
         return torch.from_numpy(self._resampled(audio, rate))[None]
 
     def finished(
-        self, audio: Audio, dry: Tensor, reference: Tensor, p: Tensor, rate: float, renders: int, amount: float
+        self,
+        audio: Audio,
+        dry: Tensor,
+        reference: Tensor,
+        p: Tensor,
+        rate: float,
+        renders: int,
+        amount: float,
+        level: Level = "loudness",
     ) -> StyleMatch:
         """The whole recording at settings `p: [1, P]` of the path, or at so much of them.
 
         Args:
             audio: `[C, T]`, at `rate` (Hz).
             dry, reference: `[1, C, T]`, what the encoder heard.
+            level: of the result.
         """
         if amount != 1.0:
             p = self._blended(p, amount, dry)
@@ -66,8 +76,10 @@ class StyleSetter:
         moved = self._carried(p, there)
         if there is not self.path:
             self._compare(there, torch.from_numpy(audio), moved, p)
+        y = self._render(audio, there, moved)
+        gain, quieter = output_gain(y, audio, rate, level)
         return StyleMatch(
-            y=self._render(audio, there, moved),
+            y=y * np.float32(10.0 ** (gain / 20.0)),
             p=moved[0].double().numpy(),
             sample_rate=float(rate),
             info=there.effect.info,
@@ -76,6 +88,9 @@ class StyleSetter:
             distance=distances[0],
             distance_before=distances[1],
             amount=amount,
+            output_gain=gain,
+            quieter=quieter,
+            level=level,
         )
 
     def _resampled(self, audio: Audio, rate: float) -> Audio:
@@ -110,11 +125,10 @@ class StyleSetter:
         return torch.from_numpy(point).to(p)[None]
 
     def _render(self, audio: Audio, path: EffectPath, p: Tensor) -> Audio:
-        """Render the whole recording at its own rate, that of `path`, and at its own level."""
+        """Render the whole recording at its own rate, that of `path`, as it leaves the effect."""
         with torch.no_grad():
             y: Audio = path.render(torch.from_numpy(audio)[None], p)[0].numpy()
-        peak = np.abs(y).max()
-        return y * (np.abs(audio).max() / peak) if peak > _SILENCE else y
+        return y
 
     def _compare(self, path: EffectPath, audio: Tensor, p: Tensor, meant_p: Tensor) -> None:
         """Warn if the effect differs between the rates of `path` and of the encoder, on the loudest part of `audio: [C, T]`.
