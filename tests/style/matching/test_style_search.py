@@ -12,8 +12,9 @@ import torch
 from typer.testing import CliRunner
 
 from blackbox_grad import audio_files
-from blackbox_grad.errors import BlackboxGradError, EstimatorError, NonFiniteAudioError
+from blackbox_grad.errors import BlackboxGradError, EstimatorError, NonFiniteAudioError, RenderError
 from blackbox_grad_adapters.style_matching.commands import app
+from blackbox_grad_adapters.style_matching.matching.quest import Quest
 from blackbox_grad_adapters.style_matching.matching.search import StyleSearch
 
 MDA = "dawdreamer:http://drobilla.net/plugins/mda/"
@@ -73,7 +74,7 @@ def test_a_stepped_parameter_is_searched() -> None:
 
 def test_a_reference_without_effect_is_answered_by_bypass() -> None:
     x = guitar(0)
-    found = StyleSearch(f"{MDA}Bandisto").match(x, guitar(0)[:, ::-1].copy(), RATE, renders=24)
+    found = StyleSearch(f"{MDA}Bandisto").match(x, 0.5 * np.roll(x, 9000, axis=1), RATE, renders=24)
     assert found.bypassed
     np.testing.assert_array_equal(found.y, x)
     assert found.distance == found.distance_before
@@ -116,6 +117,28 @@ def test_ctrl_c_keeps_the_best() -> None:
     assert found.renders < 100
     assert found.distance < found.distance_before
     assert all(p.seconds_left >= 0 and p.budget == 300 for p in seen)
+
+
+def test_ctrl_c_before_any_settings_ends_it() -> None:
+    search = StyleSearch(FILTER, "in-process")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Quest, "_presets", lambda quest, renders: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            search.match(guitar(0), guitar(1), RATE, renders=300)
+
+
+def test_a_render_that_fails_leaves_the_best_so_far() -> None:
+    search = StyleSearch(FILTER, "in-process")
+    reference = through(search, {"cutoff_hz": 0.3})
+
+    def fail(progress):
+        if progress.renders >= 16:
+            raise RenderError("the host of LadderFilter crashed")
+
+    with pytest.warns(UserWarning, match=r"ended after \d+ renders, with the best settings so far: the host of LadderFilter"):
+        found = search.match(guitar(0), reference, RATE, renders=300, on_progress=fail)
+    assert not found.interrupted
+    assert found.distance < found.distance_before
 
 
 def test_an_effect_that_is_always_silent_is_said_to_be() -> None:
@@ -175,6 +198,7 @@ def test_without_weights_it_searches_unasked(files) -> None:
         (["--refine", "9"], "--renders 9"),
         (["--refine", "9", "--renders", "9"], "leave one out"),
         (["--model", "x", "--order", "free"], "leave one out"),
+        (["--order", "free"], "is for a chain"),
     ],
 )
 def test_options_of_different_ways_are_refused(files, options, words) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from blackbox_grad import Host
 from blackbox_grad.cli import Outputs, Shown, err, progress_bar
+from blackbox_grad.effects import split_chain
 from blackbox_grad_adapters.style_matching.matching.result import StyleMatch
 from blackbox_grad_adapters.style_matching.matching.search import RENDERS, Order, SearchProgress, StyleSearch
 from blackbox_grad_adapters.style_matching.networks import shipped
@@ -25,6 +26,8 @@ def check_way(effect: str | None, model: str | None, refine: int, renders: int |
         raise typer.BadParameter("--model is a trained network, and --renders and --order are for a search; leave one out")
     if asked and refine:
         raise typer.BadParameter("--refine is for a trained network, and --renders and --order for a search; leave one out")
+    if order == "free" and effect is not None and len(split_chain(effect)) < 2:
+        raise typer.BadParameter(f"--order free is for a chain, and {effect!r} is one effect; write 'FIRST | SECOND'")
     if model is not None or effect is None or (not asked and shipped.known(effect)):
         return ""
     if refine:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from blackbox_grad import Host
 from blackbox_grad.effects import AnyEffect, as_spec, without_silent
-from blackbox_grad.errors import EffectLoadError, EstimatorError, NonFiniteAudioError
+from blackbox_grad.errors import EffectLoadError, EstimatorError, NonFiniteAudioError, RenderError
 from blackbox_grad.hosts import default_host
 from blackbox_grad.hosts import host as find_host
 from blackbox_grad.inspection import find_neutral
@@ -37,10 +37,12 @@ RENDERS = 300
 #: With a free order, this part of the renders goes to the chain as it was given.
 _AS_GIVEN = 0.5
 
-#: The effect is bypassed unless it leaves less than this part of the input's squared distance to the reference; and less than the
-#: smaller part if the input is no farther from the reference than parts of one recording are from each other. A search among many
-#: settings also lowers the distance of an input that needs no effect, by what the two recordings happen to differ in.
-_BETTER, _MUCH_BETTER = 0.8, 0.5
+#: The effect is bypassed if it leaves more than this part of the input's squared distance to the reference.
+_BETTER = 0.95
+
+#: An input is near the reference if its distance is below this multiple of what is usual within a recording. Then an effect must
+#: leave less than this part: a search among many settings also lowers the distance of an input that needs no effect.
+_NEAR, _MUCH_BETTER = 0.7, 0.4
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ class StyleSearch(StyleSetter):
 
         Where no settings come nearer to the reference than `x` itself, the result is `x`: `StyleMatch.bypassed`.
 
-        Ctrl-C or SIGTERM ends the search with the best settings so far; the second one raises `KeyboardInterrupt`.
+        Ctrl-C or SIGTERM ends the search with the best settings so far; the second one raises `KeyboardInterrupt`. So does a
+        render that fails, with a warning.
 
         Raises:
             AudioError: a recording is silent, or holds NaN or infinity.
@@ -141,11 +144,18 @@ class StyleSearch(StyleSetter):
             watch = _Watch(renders, before, interrupt, on_progress)
             best = Quest(self.path, hearing, seed)
             chains = ChainSearch(best, lambda path, start: Quest(path, hearing, seed, start))
-            with contextlib.suppress(KeyboardInterrupt):
+            try:
                 free = self.order == "free" and len(self.path.spec.parts) > 1
                 best.run(max(8, round(_AS_GIVEN * renders)) if free else renders, watch)
                 if free:
                     chains.run(renders - best.renders, watch)
+            except (KeyboardInterrupt, RenderError) as stop:
+                if not math.isfinite(best.lowest):
+                    raise
+                if isinstance(stop, RenderError):
+                    warnings.warn(
+                        f"the search ended after {watch.made} renders, with the best settings so far: {stop}", stacklevel=2
+                    )
             best = chains.best
             if not math.isfinite(best.lowest):
                 raise NonFiniteAudioError(
@@ -173,7 +183,7 @@ class StyleSearch(StyleSetter):
 
 def in_vain(distance: float, before: float, usual: float) -> bool:
     """Whether a search has found no effect: its distance beside that of the input, and the usual one within a recording."""
-    return distance**2 > (_BETTER if before > usual else _MUCH_BETTER) * before**2
+    return distance**2 > (_MUCH_BETTER if before < _NEAR * usual else _BETTER) * before**2
 
 
 class _Watch:
