@@ -30,7 +30,7 @@ def test_a_frequency_is_the_same_at_the_rate_of_the_recording() -> None:
     meant = here.path.effect.parameter_space[0].to_native(0.5)
     for wanted in (16_000, 24_000, 44_100):
         x = audio_files.resample(audio[:, : int(rate)], rate, wanted)
-        found = here.match(x, x, wanted)
+        found = here.match(x, x, wanted, guard=False)
         (row,) = found.to_json()["parameters"]
         assert row["value"] == pytest.approx(meant, rel=1e-4)
         assert found.to_json()["sample_rate"] == found.info.sample_rate == wanted
@@ -40,7 +40,17 @@ def test_a_frequency_that_the_recording_cannot_have_is_refused() -> None:
     audio, rate = audio_files.example()
     x = audio_files.resample(audio[:, : int(rate)], rate, 8_000)
     with pytest.raises(ParameterError, match=r"Hz is outside its range 20 to 3600 Hz; .* at 24000 Hz: give it audio"):
-        matcher(0.9988).match(x, x, 8_000)
+        matcher(0.9988).match(x, x, 8_000, guard=False)
+
+
+@pytest.mark.parametrize("rate", [8_000, 24_000])
+def test_the_input_is_returned_where_the_settings_do_no_good_at_any_rate(rate: int) -> None:
+    audio, own = audio_files.example()
+    x = audio_files.resample(audio[:, : int(own)], own, rate)
+    found = matcher(0.05).match(x, x, rate)
+    assert found.bypassed
+    assert (found.y == x).all()
+    assert found.p == pytest.approx([1.0], abs=0.05)
 
 
 def test_weights_of_another_range_are_refused() -> None:
@@ -58,7 +68,7 @@ def test_the_amount_goes_from_a_filter_that_does_nothing_to_the_settings_found()
     x = audio_files.resample(audio[:, : int(rate)], rate, 24_000)
     cutoffs = []
     for amount in (0.0, 0.5, 1.0, 1.5):
-        found = matcher(0.5).match(x, x, 24_000, amount=amount)
+        found = matcher(0.5).match(x, x, 24_000, amount=amount, guard=False)
         (row,) = found.to_json()["parameters"]
         assert found.to_json()["amount"] == amount
         cutoffs.append(row["normalised"])

@@ -84,6 +84,9 @@ def match(
         Order, typer.Option(help="Of a chain that is searched: as given, or free: parts may change places or fall out.")
     ] = "given",
     amount: Amount = 1.0,
+    guard: Annotated[
+        bool, typer.Option("--guard/--no-guard", help="Take the settings back where they come no nearer to the reference.")
+    ] = True,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the refinement or search.")] = 0,
     level: Annotated[
         Level, typer.Option(help="What the output has of the input: its loudness, its peak, or none, as it leaves the effect.")
@@ -129,7 +132,9 @@ def match(
                 matcher = StyleMatcher.load(model or effect or "", rendering, effect=effect, force=force)
                 outputs.check_preset(matcher.path.spec)
                 err().print(_begun(matcher, refine), soft_wrap=True)
-                found = matcher.match(audio, wanted, rate, reference_rate, refine=refine, seed=seed, amount=amount, level=level)
+                found = matcher.match(
+                    audio, wanted, rate, reference_rate, refine=refine, seed=seed, amount=amount, level=level, guard=guard
+                )
         command, data = command_line(), found.to_json()
 
         def page(path: Path) -> None:

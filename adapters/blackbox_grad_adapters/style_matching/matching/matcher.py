@@ -16,10 +16,14 @@ from blackbox_grad.errors import ParameterError
 from blackbox_grad.interrupts import deferred_interrupts
 from blackbox_grad.parameters import differing
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
+from blackbox_grad_adapters.style_matching.matching.against import Against
+from blackbox_grad_adapters.style_matching.matching.band import Band
+from blackbox_grad_adapters.style_matching.matching.guard import taken_back
 from blackbox_grad_adapters.style_matching.matching.level import Level
 from blackbox_grad_adapters.style_matching.matching.refinement import refined
 from blackbox_grad_adapters.style_matching.matching.result import StyleMatch
 from blackbox_grad_adapters.style_matching.matching.setter import StyleSetter, audible
+from blackbox_grad_adapters.style_matching.matching.switches import chosen, with_defaults, with_switches
 from blackbox_grad_adapters.style_matching.networks import shipped
 from blackbox_grad_adapters.style_matching.networks.controller import Controller
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
@@ -119,7 +123,14 @@ class StyleMatcher(StyleSetter):
 
     def refine(self, x: Tensor, reference: Tensor, p: Tensor, renders: int, seed: int = 0) -> Tensor:
         """Better settings `[P]` than `p: [P]` for one `x: [C, T]` and `reference: [C, T']`, at the encoder's sample rate."""
-        return refined(self.encoder, self.path, x, reference, p, self._variance(), renders, seed)
+        return self._refined(self.path, x, reference, p, renders, seed)
+
+    def _refined(
+        self, path: EffectPath, x: Tensor, reference: Tensor, p: Tensor, renders: int, seed: int, band: Band | None = None
+    ) -> Tensor:
+        """On a path that may have stepped parameters after those of the controller."""
+        free = torch.full((path.size - self.path.size,), 1.0 / 12.0)
+        return refined(self.encoder, path, x, reference, p, torch.cat([self._variance(), free]), renders, seed, band)
 
     def _variance(self) -> Tensor:
         """`[P]`: variance of the controller's errors, from its training; of a random guess, if the header does not say."""
@@ -138,6 +149,7 @@ class StyleMatcher(StyleSetter):
         seed: int = 0,
         amount: float = 1.0,
         level: Level = "loudness",
+        guard: bool = True,
     ) -> StyleMatch:
         """Set the effect so that `x` sounds like `reference`.
 
@@ -151,6 +163,11 @@ class StyleMatcher(StyleSetter):
                 The sound moves from the neutral one in proportion (`blackbox_grad.inspection.SoundPath`).
             level: the result is as loud as `x` ("loudness", BS.1770), has its peak ("peak"), or stays as it leaves the effect
                 ("none").
+            guard: compare the result with the input, and take it back where it is no nearer to the reference
+                (`StyleMatch.guard`). It costs one render, and up to 700 short ones where it takes something back.
+
+        Stepped parameters and switches, which no controller sets, have the level that comes nearest to the reference, or their
+        default if none is clearly nearer. Each level costs two renders.
 
         Ctrl-C or SIGTERM ends the refinement with the best settings so far; the second one raises `KeyboardInterrupt`.
 
@@ -160,13 +177,23 @@ class StyleMatcher(StyleSetter):
             AudioError: a recording is silent, or holds NaN or infinity.
         """
         audio, other = audible(x, "the input"), audible(reference, "the reference")
-        dry, goal_audio = self.heard(audio, sample_rate), self.heard(other, reference_rate or sample_rate)
+        other_rate = reference_rate or sample_rate
+        band = Band(self.encoder.sample_rate, sample_rate, other_rate)
+        dry, goal_audio = band(self.heard(audio, sample_rate)), band(self.heard(other, other_rate))
         p = self.predict(dry, goal_audio)
         with deferred_interrupts() as interrupt:  # there are settings: they are not lost any more
+            whole, verdict = StyleSetter(self.encoder, with_switches(self.path)), None
+            against = Against(self.path, dry, goal_audio, band)
+            p = chosen(whole.path, against, with_defaults(whole.path, p))
             if refine:
-                p = self.refine(dry[0], goal_audio[0], p[0], refine, seed)[None]
-            found = self.finished(audio, dry, goal_audio, p, sample_rate, refine, amount, level)
-            return replace(found, interrupted=interrupt.pressed)
+                p = self._refined(whole.path, dry[0], goal_audio[0], p[0], refine, seed, band)[None]
+            if guard:
+                p, verdict = taken_back(whole, against, p, sample_rate)
+            if verdict is not None and verdict.amount == 0.0:
+                found = whole.unchanged(audio, dry, goal_audio, p, sample_rate, refine)
+            else:
+                found = whole.finished(audio, dry, goal_audio, p, sample_rate, refine, amount, level, band)
+            return replace(found, interrupted=interrupt.pressed, guard=verdict)
 
 
 def _brings_code(spec: EffectSpec) -> str:

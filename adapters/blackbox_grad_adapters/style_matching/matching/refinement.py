@@ -13,6 +13,7 @@ from blackbox_grad.parameters import FloatArray
 from blackbox_grad.search import Found, Pursuit, drive
 from blackbox_grad_adapters.style_matching.data.excerpts import loudest
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
+from blackbox_grad_adapters.style_matching.matching.band import Band
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 
 #: Renders per batch.
@@ -27,7 +28,15 @@ _TRAITS = 30.0
 
 
 def refined(
-    encoder: Encoder, path: EffectPath, x: Tensor, reference: Tensor, p: Tensor, variance: Tensor, renders: int, seed: int = 0
+    encoder: Encoder,
+    path: EffectPath,
+    x: Tensor,
+    reference: Tensor,
+    p: Tensor,
+    variance: Tensor,
+    renders: int,
+    seed: int = 0,
+    band: Band | None = None,
 ) -> Tensor:
     """Settings `[P]` with which `x: [C, T]` has more of the traits of `reference: [C, T']` than with `p: [P]`.
 
@@ -37,12 +46,13 @@ def refined(
     Args:
         variance: `[P]`, of the errors of the controller's settings.
         renders: the most renders.
+        band: what the recordings share; all by default.
 
     Ctrl-C or SIGTERM ends it with the best so far.
     """
     if renders <= 0:
         return p
-    space = path.effect.parameter_space
+    space, heard = path.effect.parameter_space, band or Band(encoder.sample_rate)
     excerpt = loudest(x, 2 * encoder.length)[None]
     start, spread = p.double().numpy(), variance.double().sqrt().numpy()
     points = space.snap(np.concatenate([start[None], _around(start, spread, seed)]))[:renders]
@@ -50,7 +60,7 @@ def refined(
         goal = encoder.traits(reference[None])
 
         def apart(points: FloatArray) -> Tensor:
-            return encoder.traits(path(excerpt, torch.from_numpy(points).to(p))) - goal
+            return encoder.traits(heard(path(excerpt, torch.from_numpy(points).to(p)))) - goal
 
         def found(points: FloatArray, traits: Tensor) -> Found:
             residuals = torch.cat([scale * traits, torch.from_numpy((points - start) / spread)], dim=1)

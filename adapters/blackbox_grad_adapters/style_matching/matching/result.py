@@ -38,6 +38,30 @@ class ChainChange:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What the guard decided; see `blackbox_grad_adapters.style_matching.matching.guard`.
+
+    Attributes:
+        amount: how much of the settings it left, as `StyleMatch.amount`: 1 is all, and at 0 the input is returned.
+        distances: by judge, of the result from the reference, relative to that of the input. Below 1 it is nearer.
+        distances_before: of the settings as they were found; the same where all was left.
+    """
+
+    amount: float
+    distances: dict[str, float]
+    distances_before: dict[str, float]
+
+    @property
+    def remarks(self) -> list[str]:
+        """For people: what was taken back, and why."""
+        if self.amount == 1.0:
+            return []
+        said = ", ".join(f"{name} {ratio:.2f}" for name, ratio in self.distances_before.items())
+        kept = f"{self.amount:.0%}" if self.amount else "nothing"
+        return [f"the guard kept {kept} of the settings; with all, the distance to the reference over the input's is {said}"]
+
+
+@dataclass(frozen=True)
 class StyleMatch:
     """The result of `StyleMatcher.match` and `StyleSearch.match`.
 
@@ -53,6 +77,7 @@ class StyleMatch:
         interrupted: Ctrl-C or SIGTERM ended the refinement; these are the best settings so far.
         amount: how much of the settings that were found `p` is: 0 is neutral.
         bypassed: no settings came nearer to the reference than the input itself. `y` is the input, and `p` neutral.
+        guard: what the guard decided; None if there was none.
         changes: what the search tried with the parts of a chain, and what each change was worth.
         output_gain: dB. `y` is the output of the effect, this much louder: `gain`, then the effect, then `output_gain`.
         quieter: dB. `y` is so much quieter than the input, as its peaks would pass full scale.
@@ -70,6 +95,7 @@ class StyleMatch:
     interrupted: bool = False
     amount: float = 1.0
     bypassed: bool = False
+    guard: Verdict | None = None
     changes: tuple[ChainChange, ...] = ()
     output_gain: float = 0.0
     quieter: float = 0.0
@@ -77,12 +103,13 @@ class StyleMatch:
 
     @property
     def remarks(self) -> list[str]:
-        """For people: what was tried with the parts of a chain, and that the effect is bypassed."""
+        """For people: what was tried with the parts of a chain, what was taken back, and that the effect is bypassed."""
         lines = [
             f"{change.what}: distance {change.distance_before:.3g} → {change.distance:.3g}, "
             f"{'taken' if change.taken else 'not taken'}"
             for change in self.changes
         ]
+        lines += self.guard.remarks if self.guard is not None else []
         return [*lines, BYPASSED] if self.bypassed else lines
 
     def levels(self) -> str:
@@ -126,5 +153,6 @@ class StyleMatch:
             "interrupted": self.interrupted,
             "amount": self.amount,
             "bypassed": self.bypassed,
+            "guard": None if self.guard is None else asdict(self.guard),
             "changes": [asdict(change) for change in self.changes],
         }

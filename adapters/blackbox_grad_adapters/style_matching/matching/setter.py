@@ -17,6 +17,7 @@ from blackbox_grad.inspection import SoundPath, find_neutral
 from blackbox_grad.parameters import carried
 from blackbox_grad_adapters.style_matching.data.excerpts import loudest
 from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath, normalise
+from blackbox_grad_adapters.style_matching.matching.band import Band
 from blackbox_grad_adapters.style_matching.matching.level import Level, output_gain
 from blackbox_grad_adapters.style_matching.matching.result import StyleMatch
 from blackbox_grad_adapters.style_matching.measures.spectral import multi_resolution_stft
@@ -57,6 +58,7 @@ class StyleSetter:
         renders: int,
         amount: float,
         level: Level = "loudness",
+        band: Band | None = None,
     ) -> StyleMatch:
         """The whole recording at settings `p: [1, P]` of the path, or at so much of them.
 
@@ -64,14 +66,14 @@ class StyleSetter:
             audio: `[C, T]`, at `rate` (Hz).
             dry, reference: `[1, C, T]`, what the encoder heard.
             level: of the result.
+            band: what both share; all by default.
         """
         if amount != 1.0:
-            p = self._blended(p, amount, dry)
+            p = torch.from_numpy(self.way(p, dry).at(amount)).to(p)[None]
         with torch.no_grad():
             goal = self.encoder.traits(reference)
-            distances = [
-                float((self.encoder.traits(a) - goal).square().mean().sqrt()) for a in (self.path(dry, p), self.path.dry(dry))
-            ]
+            heard = (self.path(dry, p) if band is None else band(self.path(dry, p))), self.path.dry(dry)
+            distances = [float((self.encoder.traits(a) - goal).square().mean().sqrt()) for a in heard]
         there = self._at(rate)
         moved = self._carried(p, there)
         if there is not self.path:
@@ -93,17 +95,45 @@ class StyleSetter:
             level=level,
         )
 
+    def unchanged(self, audio: Audio, dry: Tensor, reference: Tensor, p: Tensor, rate: float, renders: int) -> StyleMatch:
+        """The input itself as the result, with the neutral settings that are nearest to `p: [1, P]`; else as `finished`."""
+        there = self._at(rate)
+        try:
+            start = self._carried(p, there)[0].double().numpy()
+        except ParameterError:  # a frequency that this rate does not have
+            start = there.effect.parameter_space.defaults
+        with torch.no_grad():
+            away = self.encoder.traits(self.path.dry(dry)) - self.encoder.traits(reference)
+        distance = float(away.square().mean().sqrt())
+        return StyleMatch(
+            y=audio,
+            p=find_neutral(there.effect.host, there.effect.info, start).point,
+            sample_rate=float(rate),
+            info=there.effect.info,
+            gain=0.0,
+            renders=renders,
+            distance=distance,
+            distance_before=distance,
+            bypassed=True,
+        )
+
+    def fits(self, p: Tensor, rate: float) -> bool:
+        """Whether the settings `p: [1, P]` exist at another sample rate (Hz)."""
+        try:
+            self._carried(p, self._at(rate))
+        except ParameterError:
+            return False
+        return True
+
     def _resampled(self, audio: Audio, rate: float) -> Audio:
         return audio if rate == self.encoder.sample_rate else resample(audio, rate, self.encoder.sample_rate)
 
-    def _blended(self, p: Tensor, amount: float, dry: Tensor) -> Tensor:
-        """`[1, P]`: so much of these settings, as it is heard with `dry: [1, C, T]` at the end of the path."""
+    def way(self, p: Tensor, dry: Tensor) -> SoundPath:
+        """From neutral settings to `p: [1, P]`, as it is heard with `dry: [1, C, T]` at the end of the path."""
         effect = self.path.effect
         liked = p[0].double().numpy()
         neutral = find_neutral(effect.host, effect.info, liked)
-        sound = normalise(dry)[0].numpy()
-        way = SoundPath(effect.host, effect.info, neutral.point, liked, sound, _at_the_same_peak)
-        return torch.from_numpy(way.at(amount)).to(p)[None]
+        return SoundPath(effect.host, effect.info, neutral.point, liked, normalise(dry)[0].numpy(), _at_the_same_peak)
 
     def _at(self, rate: float) -> EffectPath:
         """The path at another sample rate (Hz)."""
