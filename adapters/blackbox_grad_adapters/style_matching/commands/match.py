@@ -154,7 +154,7 @@ def match(
 def _begun(matcher: StyleMatcher, refine: int) -> str:
     """The first words about a match."""
     effect = f"{matcher.path.effect.info.name} ({matcher.path.spec.address})"
-    then = f"then {refine} renders look for better ones" if refine else "without a render"
+    then = f"then {refine} renders look for better ones" if refine else "and few renders check them"
     return f"{effect}: a trained network chooses {len(matcher.path.names)} settings, {then}; --renders N searches without it"
 
 

@@ -190,7 +190,7 @@ class StyleMatcher(StyleSetter):
             if guard:
                 p, verdict = taken_back(whole, against, p, sample_rate)
             if verdict is not None and verdict.amount == 0.0:
-                found = whole.unchanged(audio, dry, goal_audio, p, sample_rate, refine)
+                found = whole.unchanged(audio, dry, goal_audio, p, sample_rate, refine, level)
             else:
                 found = whole.finished(audio, dry, goal_audio, p, sample_rate, refine, amount, level, band)
             return replace(found, interrupted=interrupt.pressed, guard=verdict)

@@ -95,7 +95,9 @@ class StyleSetter:
             level=level,
         )
 
-    def unchanged(self, audio: Audio, dry: Tensor, reference: Tensor, p: Tensor, rate: float, renders: int) -> StyleMatch:
+    def unchanged(
+        self, audio: Audio, dry: Tensor, reference: Tensor, p: Tensor, rate: float, renders: int, level: Level = "loudness"
+    ) -> StyleMatch:
         """The input itself as the result, with the neutral settings that are nearest to `p: [1, P]`; else as `finished`."""
         there = self._at(rate)
         try:
@@ -115,6 +117,7 @@ class StyleSetter:
             distance=distance,
             distance_before=distance,
             bypassed=True,
+            level=level,
         )
 
     def fits(self, p: Tensor, rate: float) -> bool:
