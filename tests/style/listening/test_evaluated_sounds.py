@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from blackbox_grad import audio_files
-from blackbox_grad.errors import AudioError
+from blackbox_grad.errors import AudioError, BlackboxGradError
 from blackbox_grad_adapters.style_matching.data.pairs import PairDataset
 from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
@@ -88,6 +88,21 @@ def test_what_is_not_there_is_named(evaluated, recordings):
     for wrong in ({"effects": ["Distortion", "Delay"]}, {"kinds": ["speech"]}):
         with pytest.raises(AudioError, match=r"no results of (Delay|speech|Distortion); there are .*Distortion \(music\)"):
             items(evaluated, recordings, **wrong)
+
+
+@pytest.mark.parametrize("address", ["faust:process = _;", "pedalboard:./evil.vst3", "dawdreamer:/tmp/evil.so"])
+def test_a_file_of_results_opens_no_program_and_no_plug_in_by_its_path(address, evaluated, recordings, tmp_path):
+    (file,) = evaluated[1].iterdir()
+    (tmp_path / "evil.csv").write_text(file.read_text("utf-8").replace(DRIVE, f'"{address}"'), "utf-8")
+    choice = Choice(recordings=recordings)
+    with pytest.raises(AudioError, match=r"which would run as you; if you trust it, name it: --effect"):
+        list(from_results(tmp_path, choice))
+    short = address.rpartition("/")[2]
+    with pytest.raises(AudioError, match=r"which would run as you|no results of"):
+        list(from_results(tmp_path, Choice(recordings=recordings, effects=[short])))
+    with pytest.raises(BlackboxGradError) as other:  # it is opened, and is another effect
+        list(from_results(tmp_path, Choice(recordings=recordings, effects=[address])))
+    assert "would run as you" not in str(other.value)
 
 
 def test_the_command_makes_a_page_of_an_evaluation(evaluated, recordings, tmp_path, capsys):

@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from blackbox_grad import Host
+from blackbox_grad import EffectSpec, Host
 from blackbox_grad.errors import AudioError
 from blackbox_grad_adapters.style_matching.data import corpora
 from blackbox_grad_adapters.style_matching.data.pairs import PairDataset
 from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
-from blackbox_grad_adapters.style_matching.effect_path import EffectPath
+from blackbox_grad_adapters.style_matching.effect_path import SAMPLE_RATE, EffectPath
 from blackbox_grad_adapters.style_matching.evaluation.methods import mark, model_free
 from blackbox_grad_adapters.style_matching.evaluation.results import ONE_WRONG, Row, results
 from blackbox_grad_adapters.style_matching.listening.items import REFERENCE, Item
+from blackbox_grad_adapters.style_matching.matching.matcher import _brings_code
 from blackbox_grad_adapters.style_matching.networks import shipped
 
 #: The method whose sound is the reference.
@@ -62,7 +63,8 @@ def from_results(
 
     Raises:
         ResultsError: there are no results.
-        AudioError: nothing is left of them, or the recordings, the seed or the plug-in are not those of the evaluation.
+        AudioError: nothing is left of them; or the recordings, the seed or the plug-in are not those of the evaluation; or the
+            effect is a plug-in by its path or a program, which a file must not open, and `choice.effects` does not name it.
     """
     rows = results(folder)
     groups: dict[tuple[str, str], list[Row]] = {}
@@ -91,6 +93,10 @@ def _rendered(folder: Path, effect: str, kind: str, rows: list[Row], choice: Cho
     shared = sorted(i for i in {row["index"] for row in rows if not row["clean"]} if all((i, m) in by_key for m in methods))
     if not shared:
         raise AudioError(f"{folder}: {effect} ({kind}) has no example that all of {', '.join(methods)} answered; name fewer")
+    if effect not in choice.effects and (what := _brings_code(EffectSpec.of(effect, SAMPLE_RATE))):
+        raise AudioError(
+            f"{folder}: the results name {what}, {effect!r}, which would run as you; if you trust it, name it: --effect {effect!r}"
+        )
     names = next((list(row["settings"]) for row in rows if row["settings"]), None)
     path = EffectPath(effect, host=host)
     if names is not None and set(names) != set(path.names):
