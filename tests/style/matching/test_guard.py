@@ -95,6 +95,7 @@ def test_a_band_keeps_what_both_can_hold():
     assert kept.shape == low.shape
     torch.testing.assert_close(kept[..., 2_000:-2_000], low[..., 2_000:-2_000], atol=0.01, rtol=0.0)
     assert Band(RATE, 24_000, 44_100)(low) is low
+    assert Band(RATE)(low) is low
 
 
 @pytest.mark.plugins

@@ -18,7 +18,7 @@ class Band:
     """
 
     def __init__(self, sample_rate: float, *rates: float) -> None:
-        self.sample_rate, self.lowest = sample_rate, min(sample_rate, *rates)
+        self.sample_rate, self.lowest = sample_rate, min((sample_rate, *rates))
 
     def __call__(self, x: Tensor) -> Tensor:
         """`[B, C, T]` -> `[B, C, T]`; the same tensor where no rate is lower."""
