@@ -22,6 +22,11 @@ def draw(tracks: Tracks, length: int, rng: np.random.Generator) -> Audio:
     Raises:
         AudioError: no track is that long, or all are too quiet.
     """
+    return draw_of(tracks, length, rng)[1]
+
+
+def draw_of(tracks: Tracks, length: int, rng: np.random.Generator) -> tuple[int, Audio]:
+    """As `draw`, with the number of the track that it is of."""
     places = np.maximum(np.asarray(tracks.lengths) - length + 1, 0)
     if not places.any():
         seconds, longest = length / tracks.sample_rate, max(tracks.lengths) / tracks.sample_rate
@@ -36,7 +41,7 @@ def draw(tracks: Tracks, length: int, rng: np.random.Generator) -> Audio:
         start = place - int(ends[track] - places[track])
         excerpt = tracks[track][:, start : start + length]
         if all(np.mean(np.square(half)) >= QUIET for half in np.array_split(excerpt, 2, axis=1)):
-            return np.array(excerpt)
+            return track, np.array(excerpt)
     raise AudioError(f"{_TRIES} excerpts of the recordings were all quieter than -40 dBFS; make them louder, or choose others")
 
 
