@@ -134,7 +134,7 @@ def step_of(address: str, tracks: Tracks, pool: TimedPool, steps: int, folder: P
         batch=PLAN.audio_batch,
         steps=PLAN.audio_steps,
         rate=PLAN.audio_rate,
-        waveform=PLAN.waveform,
+        weights=PLAN.weights,
         seed=0,
         pool=pool,
     )

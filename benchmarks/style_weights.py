@@ -12,29 +12,36 @@ import argparse
 import contextlib
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from blackbox_grad import ProcessPool
 from blackbox_grad.errors import BlackboxGradError
 from blackbox_grad.files import replacing
+from blackbox_grad_adapters.style_matching.measures.judges import JUDGES
+from blackbox_grad_adapters.style_matching.measures.style_loss import MRSTFT
 from blackbox_grad_adapters.style_matching.networks import shipped
 from blackbox_grad_adapters.style_matching.report import write_run_report
 from blackbox_grad_adapters.style_matching.training import run
-from blackbox_grad_adapters.style_matching.training.controller_training import Plan
+from blackbox_grad_adapters.style_matching.training.presets import PRESETS
 
 COMMAND = "make style-weights"
 PAGE = Path(__file__).parent.parent / "docs" / "measured" / "style-weights.md"
 
+#: The distances of the validation.
+JUDGED = (MRSTFT, *JUDGES)
+
 #: Pairs per effect in the encoder's training.
 HEARD = 6144
-PLAN = Plan(pairs=3072, sounds=768, judged=64, settings_epochs=12, audio_epochs=12, audio_steps=40, audio_rate=5e-4)
+PLAN = PRESETS["thorough"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("runs/style-weights"), help="folder of checkpoints")
     parser.add_argument("--effects", nargs="+", default=shipped.EFFECTS, help="controllers to make; the encoder uses all")
+    parser.add_argument("--keep-encoder", action="store_true", help="train the controllers for the encoder in the package")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     tracks = run.sides([])
@@ -42,9 +49,10 @@ def main() -> None:
     with contextlib.closing(ProcessPool(1)) as host:
         common = {"host": host, "command": COMMAND, "on_epoch": tell}
         folder = arguments.runs / "encoder"
-        if not (folder / shipped.ENCODER).exists():
+        if not (arguments.keep_encoder or (folder / shipped.ENCODER).exists()):
             run.run_encoder(shipped.EFFECTS, folder, tracks, pairs=HEARD, **common)
-        shutil.copy(folder / shipped.ENCODER, shipped.FOLDER / shipped.ENCODER)
+        if not arguments.keep_encoder:
+            shutil.copy(folder / shipped.ENCODER, shipped.FOLDER / shipped.ENCODER)
         encoder = shipped.encoder()
         for address in arguments.effects:
             folder = arguments.runs / shipped.file_of(address).stem
@@ -71,13 +79,7 @@ def page() -> str:
     recordings = "\n".join(
         f"- {side}: {heard['minutes']:.0f} min, {', '.join(heard['groups'])}" for side, heard in ears["recordings"].items()
     )
-    rows = "\n".join(
-        f"| {address.removeprefix(shipped.MDA + '/')} | {found['ratio of the middle']:.2f} | {found['ratio after settings']:.2f} | "
-        f"**{found['ratio']:.2f}** | {header['pairs']} | {header['sounds']} | {', '.join(map(str, header['epochs run']))} | "
-        f"{header['seconds'] / 60:.1f} |"
-        for address, header in headers.items()
-        for found in [header["results"]]
-    )
+    rows = "\n".join(_row(address, headers[address]) for address in headers)
     ears_found = ears["results"]
     return f"""# The weights of style matching
 
@@ -100,12 +102,29 @@ of which many are inaudible.
 ## The controllers
 
 The mean distance to the truth, divided by that of the dry input, on pairs of the validation corpora. A controller helps if it is
-below 1. Epochs are those of both stages, minutes those of training. All controllers follow one plan, `{PLAN}`.
+below 1. *Trained* is the mean of the four distances beside it. Epochs are those of both stages, minutes those of training. All
+controllers follow one plan, `{PLAN}`.
 
-| effect | all at 0.5 | after stage 1 | trained | pairs | of these rendered | epochs | minutes |
-|---|---:|---:|---:|---:|---:|---:|---:|
+| effect | all at 0.5 | after stage 1 | trained | {" | ".join(JUDGED)} | pairs | of these rendered | epochs | minutes |
+|---|---:|---:|---:|{"---:|" * len(JUDGED)}---:|---:|---:|---:|
 {rows}
 """
+
+
+def _row(address: str, header: dict[str, Any]) -> str:
+    found = header["results"]
+    cells = [
+        address.removeprefix(shipped.MDA + "/"),
+        f"{found['ratio of the middle']:.2f}",
+        f"{found['ratio after settings']:.2f}",
+        f"**{found['ratio']:.2f}**",
+        *(f"{found['judges'][name]:.2f}" for name in JUDGED),
+        str(header["pairs"]),
+        str(header["sounds"]),
+        ", ".join(map(str, header["epochs run"])),
+        f"{header['seconds'] / 60:.1f}",
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def tell(stage: str, row: dict[str, float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 
 import numpy as np
@@ -27,6 +28,19 @@ def reverb():
 
 def same(a, b):
     return all(torch.equal(a[name], b[name]) for name in ("input", "reference", "truth", "p", "clean"))
+
+
+def test_takes_share_an_excerpt_and_depend_on_their_number_only(reverb, tracks):
+    data = PairDataset(reverb, tracks, length=4096, seed=3, clean=0.0, takes=3)
+    pairs = [data.pair(i) for i in range(7)]
+    shared = [torch.equal(a["input"], b["input"]) for a, b in itertools.pairwise(pairs)]
+    assert shared == [True, True, False, True, True, False]
+    assert len({tuple(pair["p"].tolist()) for pair in pairs}) == 7
+    other = PairDataset(reverb, tracks, length=4096, seed=3, clean=0.0, takes=3)
+    for i in (5, 0, 4):  # in any order
+        again = other.pair(i)
+        assert same(again, pairs[i])
+        assert torch.equal(reverb(again["input"][None], again["p"][None])[0], again["truth"])
 
 
 def test_a_pair_is_a_function_of_the_seed_and_its_number(reverb, tracks):

@@ -62,6 +62,8 @@ class PairDataset(IterableDataset[Pair]):
             settings for all pairs: normalised `[P]`, or by name as in `ParameterSpace.point`.
         augmentation: of pitch and tempo; None for the recordings as they are.
         count: of pairs.
+        takes: so many pairs in a row have one excerpt at different settings. Cutting and augmenting an excerpt costs more than
+            rendering it, so more pairs come from the same time.
 
     Each worker of a DataLoader renders in its own host processes.
     """
@@ -77,14 +79,15 @@ class PairDataset(IterableDataset[Pair]):
         settings: Settings = "random",
         augmentation: Augmentation | None = Augmentation(),  # noqa: B008 (it is frozen)
         count: int | None = None,
+        takes: int = 1,
     ) -> None:
         if tracks.sample_rate != path.sample_rate:
             raise AudioError(
                 f"the recordings are at {tracks.sample_rate:g} Hz and {path.effect.spec.address} works at "
                 f"{path.sample_rate:g} Hz; open both at the same rate"
             )
-        if length < 2 or not 0.0 <= clean <= 1.0:
-            raise AudioError(f"length={length} must be 2 or more, and clean={clean} lie in [0, 1]")
+        if length < 2 or takes < 1 or not 0.0 <= clean <= 1.0:
+            raise AudioError(f"length={length} must be 2 or more, takes={takes} 1 or more, and clean={clean} lie in [0, 1]")
         self.path = path
         self.tracks = tracks
         self.length = length
@@ -93,6 +96,8 @@ class PairDataset(IterableDataset[Pair]):
         self.settings = None if settings == "random" else fixed_point(path, settings)
         self.augmentation = augmentation
         self.count = count
+        self.takes = takes
+        self._excerpt: tuple[tuple[int, int], Tensor] | None = None
         self._own: tuple[int, EffectPath] = (os.getpid(), path)
 
     def __iter__(self) -> Iterator[Pair]:
@@ -108,8 +113,8 @@ class PairDataset(IterableDataset[Pair]):
         rng = np.random.default_rng([self.seed, index])
         clean = bool(rng.random() < self.clean)
         with torch.no_grad():
-            for _ in range(_EXCERPTS_TRIED):
-                x = normalise(torch.from_numpy(self._halves(rng)))
+            for attempt in range(_EXCERPTS_TRIED):
+                x = self._shared_excerpt(index // self.takes, attempt) if self.takes > 1 else self._cut(rng)
                 if clean:
                     return _pair(x, self._here.dry(x), _float32(self._here.effect.parameter_space.defaults), clean)
                 for _ in range(_SETTINGS_TRIED if self.settings is None else 1):
@@ -121,6 +126,17 @@ class PairDataset(IterableDataset[Pair]):
             f"{self.path.effect.spec.address}: {_EXCERPTS_TRIED} excerpts became silence or noise at "
             f"{'random settings' if self.settings is None else 'the settings asked for'}; choose others, or other parameters"
         )
+
+    def _shared_excerpt(self, number: int, attempt: int) -> Tensor:
+        """`[2, C, T]`: the excerpt of the pairs with this number; the last one is kept for the next pair."""
+        key = number, attempt
+        if self._excerpt is None or self._excerpt[0] != key:
+            self._excerpt = key, self._cut(np.random.default_rng([self.seed, number, attempt, self.takes]))
+        return self._excerpt[1]
+
+    def _cut(self, rng: np.random.Generator) -> Tensor:
+        """`[2, C, T]`: both halves of a new excerpt, with their peaks at -12 dBFS."""
+        return normalise(torch.from_numpy(self._halves(rng)))
 
     def _random_settings(self, rng: np.random.Generator) -> Tensor:
         space = self._here.effect.parameter_space
@@ -167,6 +183,7 @@ class PairDataset(IterableDataset[Pair]):
             "channels": self.tracks.channels,
             "seed": self.seed,
             "clean": self.clean,
+            "takes": self.takes,
             "augmentation": None if self.augmentation is None else asdict(self.augmentation),
         }
 

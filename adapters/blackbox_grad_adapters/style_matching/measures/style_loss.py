@@ -36,6 +36,11 @@ class StyleLoss:
             raise ValueError(f"no distance {', '.join(sorted(unknown))}; known are {', '.join((MRSTFT, *JUDGES))}")
         self.dry = {name: 1.0 if dry is None else max(dry[name], 1e-9) for name in self.weights}
 
+    def relative_to(self, dry: Tensor, truth: Tensor) -> StyleLoss:
+        """The same loss in units of the mean distances of the `dry` input from the `truth`, `[B, C, T]` each."""
+        terms = StyleLoss(self.sample_rate, self.weights).terms(dry, *self.targets(truth))
+        return StyleLoss(self.sample_rate, self.weights, {name: float(found.mean()) for name, found in terms.items()})
+
     def targets(self, truth: Tensor) -> list[Tensor]:
         """Statistics of `truth: [B, C, T]`, computed once: `[B, …]` each."""
         return [part for name in self.weights for part in self._statistics(name, truth)]

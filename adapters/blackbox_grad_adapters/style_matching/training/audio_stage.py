@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,19 +11,16 @@ from torch import Tensor
 from blackbox_grad_adapters.style_matching.data.pairs import Pair
 from blackbox_grad_adapters.style_matching.data.shards import PairShards
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
-from blackbox_grad_adapters.style_matching.measures.spectral import SIZES, distance, multi_resolution_stft, spectra
+from blackbox_grad_adapters.style_matching.measures.style_loss import StyleLoss
 from blackbox_grad_adapters.style_matching.networks.controller import Controller
 from blackbox_grad_adapters.style_matching.training.encoder_training import settings_error
 from blackbox_grad_adapters.style_matching.training.loggers import add_audio
 from blackbox_grad_adapters.style_matching.training.settings_stage import Embedded
 from blackbox_grad_adapters.style_matching.training.stage import Stage, loader
 
-#: Sizes of the spectra for training, without the smallest and the largest, which cost time and change little.
-_SIZES = SIZES[1:-1]
-
 
 class AudioStage(Stage):
-    """Learn to sound like the truth: its spectral distance, and its gradient estimated from renders of the effect.
+    """Learn to sound like the truth, as the judges hear it: their distances, the gradient estimated from renders of the effect.
 
     If the reference does not reveal a setting, the controller now answers the value that does the least harm.
 
@@ -30,7 +28,7 @@ class AudioStage(Stage):
         path: the effect.
         pairs: with audio; the first rows of `train` are their embeddings.
         judged: validation pairs, a batch, the first rows of `validation`.
-        waveform: weight of the mean absolute difference of samples, beside the spectral distance.
+        weights: of the distances, by name; see `StyleLoss`.
     """
 
     name, monitor = "audio", "audio/ratio"
@@ -48,15 +46,16 @@ class AudioStage(Stage):
         batch: int,
         steps: int,
         rate: float,
-        waveform: float,
+        weights: Mapping[str, float],
         seed: int,
     ) -> None:
         super().__init__(seed)
         self.controller = controller
         self._path, self._pairs, self._train = path, pairs, train
         self._judged, self._validation = judged, validation
-        self._epochs, self._batch, self._steps, self._rate, self._waveform = epochs, batch, steps, rate, waveform
-        self.dry = float(multi_resolution_stft(judged["input"], judged["truth"]).mean().clamp_min(1e-9))
+        self._epochs, self._batch, self._steps, self._rate = epochs, batch, steps, rate
+        self.loss = StyleLoss(path.sample_rate, weights).relative_to(judged["input"], judged["truth"])
+        self._goal = self.loss.targets(judged["truth"])
 
     def train_dataloader(self) -> Any:
         return loader(list(self.shuffled(len(self._pairs), self._batch)[: self._steps]))
@@ -73,12 +72,8 @@ class AudioStage(Stage):
     def training_step(self, rows: Tensor, batch_idx: int) -> Tensor:
         pairs = self.sounds(rows)
         p = self.controller(*(e.to(self.device) for e in self._train.draws(rows)))
-        truth = pairs["truth"].to(self.device)
-
-        def far(y: Tensor, truth: Tensor, *wanted: Tensor) -> Tensor:
-            return distance(y, *wanted, sizes=_SIZES) + self._waveform * (y - truth).abs().mean(dim=(1, 2))
-
-        loss = self._path.loss(pairs["input"].to(self.device), p, far, truth, *spectra(truth, _SIZES))
+        x, truth = (pairs[name].to(self.device) for name in ("input", "truth"))
+        loss = self._path.loss(x, p, self.loss, *self.loss.targets(truth))
         self.log("audio/train", loss.detach(), on_step=True, on_epoch=True, batch_size=len(rows))
         return loss
 
@@ -90,6 +85,8 @@ class AudioStage(Stage):
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         p, y = self.answer()
         self.log(self.monitor, self.ratio(y), batch_size=1)
+        for name, ratio in self.ratios(y).items():
+            self.log(f"judges/{name}", ratio, batch_size=1)
         data, count = self._validation, len(p)
         self.log("audio/settings", settings_error(p, data.p[:count], data.clean[:count].to(p)), batch_size=1)
         for name, value in zip(self._path.names, p.mean(dim=0), strict=True):
@@ -107,9 +104,17 @@ class AudioStage(Stage):
                 add_audio(self.loggers, f"{i}/{name}", audio, self.current_epoch, self.global_step, self._path.sample_rate)
 
     def ratio(self, y: Tensor | None = None) -> float:
-        """Mean distance of `y`, by default the controller's, to the truth, divided by that of the dry input."""
-        y = self.answer()[1] if y is None else y
-        return float(multi_resolution_stft(y, self._judged["truth"]).mean()) / self.dry
+        """The mean loss of `y`, by default the controller's renders; 1 is that of the dry input."""
+        return float(self.losses(self.answer()[1] if y is None else y).mean())
+
+    def ratios(self, y: Tensor) -> dict[str, float]:
+        """By distance, its mean from `y` to the truth, divided by that of the dry input."""
+        terms = self.loss.terms(y, *self._goal)
+        return {name: float(distance.mean()) / self.loss.dry[name] for name, distance in terms.items()}
+
+    def losses(self, y: Tensor) -> Tensor:
+        """`[B]`: the loss of each `y` of the validation pairs."""
+        return self.loss(y, *self._goal)
 
     def answer(self, count: int | None = None) -> tuple[Tensor, Tensor]:
         """Settings for the first validation pairs, `[B, P]`, and the audio rendered at them, `[B, C, T]`."""

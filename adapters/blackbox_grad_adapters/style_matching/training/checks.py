@@ -117,7 +117,7 @@ def controller_ready(
     if path is not None and tracks is not None:
         with _noted(problems):
             unheard[path.spec.address] = _unheard(path, tracks[0], frame.length)
-            data = run.pairs_of(path, tracks, frame.length, settings, plan.seed, run.CONTROLLERS)
+            data = run.pairs_of(path, tracks, frame.length, settings, plan.seed, run.CONTROLLERS, plan.takes)
             if not problems:
                 phases = estimate.of_controller(*data, frame, plan, caches)
     if problems or tracks is None or ears is None:

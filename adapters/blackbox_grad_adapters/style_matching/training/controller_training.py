@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,15 @@ from torch import Tensor
 from blackbox_grad_adapters.style_matching.data.pairs import Pair, PairDataset
 from blackbox_grad_adapters.style_matching.data.shards import PairShards
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
+from blackbox_grad_adapters.style_matching.measures.judges import JUDGES
+from blackbox_grad_adapters.style_matching.measures.style_loss import MRSTFT
 from blackbox_grad_adapters.style_matching.networks.controller import PRESETS, Controller
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 from blackbox_grad_adapters.style_matching.training.audio_stage import AudioStage
 from blackbox_grad_adapters.style_matching.training.features import heard
 from blackbox_grad_adapters.style_matching.training.settings_stage import SettingsStage, embedded
 from blackbox_grad_adapters.style_matching.training.stage import Fitted, OnEpoch, explained, fit
-from blackbox_grad_adapters.style_matching.training.verdict import distances, verdict
+from blackbox_grad_adapters.style_matching.training.verdict import verdict
 
 #: Called with what is rendered, the number of shards that exist, and their total.
 OnProgress = Callable[[str, int, int], None]
@@ -35,17 +37,19 @@ class Plan:
 
     Attributes:
         pairs: number of pairs that the first stage learns from.
+        takes: pairs in a row with one excerpt; see `PairDataset`. Pairs of fixed settings have one each.
         sounds: number of these that the second stage renders.
         judged: number of pairs for validation by sound; four times as many for validation by settings.
         settings_epochs, settings_batch, settings_rate: of the first stage; 0 epochs skip it.
         audio_epochs, audio_steps, audio_batch, audio_rate: of the second stage; an epoch has `audio_steps` steps.
         patience: the second stage ends after this many epochs without improvement.
-        waveform: see `AudioStage`.
+        weights: of the distances that the second stage learns from; see `StyleLoss`.
         widths: of the controller's layers.
         seed: of everything random but the pairs.
     """
 
     pairs: int = 2048
+    takes: int = 4
     sounds: int = 512
     judged: int = 64
     settings_epochs: int = 12
@@ -56,7 +60,7 @@ class Plan:
     audio_batch: int = 16
     audio_rate: float = 3e-4
     patience: int = 4
-    waveform: float = 1.0
+    weights: Mapping[str, float] = field(default_factory=lambda: {MRSTFT: 1.0, **dict.fromkeys(JUDGES, 1.0)})
     widths: tuple[int, ...] = PRESETS["small"]
     seed: int = 0
 
@@ -69,8 +73,9 @@ class Trained:
         controller: the best one, in evaluation mode.
         path: its effect.
         stages: the history of each stage, by name.
-        results: on the validation pairs, distances to the truth divided by that of the dry input: "ratio" of the controller,
-            "ratio after settings" before its second stage, "ratio of the middle" with all settings at 0.5. By parameter, the mean
+        results: on the validation pairs, distances to the truth divided by that of the dry input, averaged over the judges: "ratio"
+            of the controller, "ratio after settings" before its second stage, "ratio of the middle" with all settings at 0.5; and
+            "judges", the controller's by each of them. By parameter, the mean
             "error" and, for random settings, the "explained" share of their variance. "learnt" and "chance": see `verdict`.
         examples: the validation pairs.
         p, y: the controller's settings for them and the renders, `[B, P]` and `[B, C, T]`.
@@ -146,7 +151,7 @@ def train_controller(
         batch=plan.audio_batch,
         steps=plan.audio_steps,
         rate=plan.audio_rate,
-        waveform=plan.waveform,
+        weights=plan.weights,
         seed=plan.seed,
     )
     controller.eval()
@@ -176,14 +181,15 @@ def train_controller(
     middle = path(judged["input"], torch.full_like(p, 0.5))
     results: dict[str, Any] = {
         "ratio": second.ratio(),
+        "judges": second.ratios(y),
         "ratio after settings": before,
         "ratio of the middle": second.ratio(middle),
         "error": dict(zip(path.names, (found - known.p)[~known.clean].abs().mean(dim=0).tolist(), strict=True)),
     }
     if train.settings is None:
         results["explained"] = dict(zip(path.names, explained(found, known.p, known.clean).tolist(), strict=True))
-    truth, fixed = judged["truth"], train.settings is not None
-    far = {name: distances(a, truth) for name, a in (("sound", y), ("middle", middle), ("dry", judged["input"]))}
+    fixed = train.settings is not None
+    far = {name: second.losses(a) for name, a in (("sound", y), ("middle", middle), ("dry", judged["input"]))}
     results |= verdict(found, known.p, known.clean, **far, fixed=fixed)
     return Trained(controller, path, stages, results, judged, p, y, fixed, interrupted)
 

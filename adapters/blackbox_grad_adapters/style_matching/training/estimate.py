@@ -44,7 +44,7 @@ def of_controller(
     first = SettingsStage(controller, known, known, batch=plan.settings_batch, rate=plan.settings_rate, **common)
     second = AudioStage(
         controller, path, cast("PairShards[Pair]", pairs), known, batch, known, batch=_PAIRS, steps=1, rate=plan.audio_rate,
-        waveform=plan.waveform, **common,
+        weights=plan.weights, **common,
     )  # fmt: skip
     rows = torch.arange(_PAIRS)
     many = rows.repeat(-(-plan.settings_batch // _PAIRS))[: plan.settings_batch]

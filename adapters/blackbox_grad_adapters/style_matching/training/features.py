@@ -43,6 +43,7 @@ class HeardPairs:
     def __init__(self, pairs: PairDataset, encoder: Encoder) -> None:
         self.pairs = pairs
         self._preset, self._representation = encoder.preset, encoder.representation
+        self._input: tuple[Tensor, Tensor] | None = None
 
     @property
     def description(self) -> dict[str, Any]:
@@ -50,9 +51,15 @@ class HeardPairs:
 
     def pair(self, index: int) -> HeardPair:
         pair = self.pairs.pair(index)
+        if self._input is None or not torch.equal(self._input[0], pair["input"]):
+            self._input = pair["input"], self._features(pair["input"])
+        return HeardPair(input=self._input[1], reference=self._features(pair["reference"]), p=pair["p"], clean=pair["clean"])
+
+    def _features(self, x: Tensor) -> Tensor:
+        """`[C, T]` -> `[…] float16`."""
         with torch.no_grad():
-            both = self._representation(torch.stack([pair["input"].mean(dim=0), pair["reference"].mean(dim=0)])).half()
-        return HeardPair(input=both[0], reference=both[1], p=pair["p"], clean=pair["clean"])
+            features: Tensor = self._representation(x.mean(dim=0)[None])[0].half()
+        return features
 
 
 def heard(

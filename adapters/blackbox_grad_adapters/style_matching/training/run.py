@@ -153,7 +153,7 @@ def run_controller(
     If it was stopped, the next call continues. Returns the file and the training's result.
     """
     path = EffectPath(effect, encoder.sample_rate, host=host, parameters=parameters)
-    train, validation = pairs_of(path, tracks, encoder.length, settings, plan.seed, CONTROLLERS)
+    train, validation = pairs_of(path, tracks, encoder.length, settings, plan.seed, CONTROLLERS, plan.takes)
     configuration = {
         "effect": path.spec.address,
         "parameters": list(path.names),
@@ -188,15 +188,32 @@ def run_controller(
 
 
 def pairs_of(
-    path: EffectPath, tracks: tuple[Tracks, Tracks], length: int, settings: Settings, seed: int, whose: int
+    path: EffectPath,
+    tracks: tuple[Tracks, Tracks],
+    length: int,
+    settings: Settings,
+    seed: int,
+    whose: int,
+    takes: int = 1,
 ) -> tuple[PairDataset, PairDataset]:
-    """The pairs of both sides, by the kind of their training: `ENCODERS` or `CONTROLLERS`."""
+    """The pairs of both sides, by the kind of their training: `ENCODERS` or `CONTROLLERS`.
+
+    Args:
+        takes: of the training's pairs, if their settings are random; see `PairDataset`.
+    """
     clean = 0.1 if settings == "random" else 0.0
     train, validation = tracks
     augmentation = _MORE if data_sides.of_one_group(tracks) else Augmentation()
     common: dict[str, Any] = {"length": length, "clean": clean, "settings": settings}
     return (
-        PairDataset(path, train, seed=3 * seed + whose, augmentation=augmentation, **common),
+        PairDataset(
+            path,
+            train,
+            seed=3 * seed + whose,
+            augmentation=augmentation,
+            takes=takes if settings == "random" else 1,
+            **common,
+        ),
         PairDataset(path, validation, seed=3 * seed + JUDGES, augmentation=None, **common),
     )
 

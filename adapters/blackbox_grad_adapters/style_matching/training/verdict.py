@@ -10,7 +10,6 @@ from torch import Tensor
 
 from blackbox_grad.dependencies import library
 from blackbox_grad.parameters import FloatArray
-from blackbox_grad_adapters.style_matching.measures.spectral import multi_resolution_stft
 
 #: A controller that has learnt nothing passes in this share of the trainings.
 LEVEL = 0.01
@@ -46,11 +45,6 @@ def verdict(
         by_sound = max(by_sound, _nearer(y - x, centre - x))
     chance = min(1.0, 2.0 * min(by_sound, len(tests) * min(tests)))
     return {"learnt": chance < LEVEL, "chance": chance}
-
-
-def distances(y: Tensor, truth: Tensor) -> Tensor:
-    """`[B]`: the spectral distance of each `y: [B, C, T]` to the truth."""
-    return multi_resolution_stft(y, truth)
 
 
 def _nearer(errors: FloatArray, others: FloatArray) -> float:
