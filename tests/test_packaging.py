@@ -447,8 +447,14 @@ main(sys.argv[1:])
         (("style", "match", "pedalboard-builtin:Reverb", "in.wav", "in.wav", "-o", "out.wav"), "", ""),
         (("style", "train", "Reverb", "-o", "run", "--recordings", "."), "training needs lightning", "style-training"),
         (("bench", "estimators"), "the bench of estimators needs auraloss", "bench"),
+        (
+            ("style", "listen", "prepare", ".", "-o", "test.html"),
+            "preparing a listening test needs pyloudnorm",
+            "style-training",
+        ),
+        (("style", "listen", "serve", "--help"), "", ""),
     ],
-    ids=["match", "train", "bench"],
+    ids=["match", "train", "bench", "listen prepare", "listen serve"],
 )
 def test_what_needs_more_than_all_names_its_extra(arguments: tuple[str, ...], missing: str, extra: str, tmp_path: Path) -> None:
     from blackbox_grad.audio_files import example, write

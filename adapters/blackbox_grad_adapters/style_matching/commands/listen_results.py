@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,7 +56,7 @@ def results(
     answers = gathered(files, test)
     facts = {
         "test": {"id": answers.test.id, "title": answers.test.title, "design": answers.test.design},
-        "listeners": len(answers.listeners),
+        "listeners": list(answers.listeners),
     }
     if answers.test.design == "mushra":
         verdicts = screened(answers)
@@ -89,7 +90,7 @@ def _print_listeners(answers: Answers, verdicts: list[Verdict], kept: list[str])
     trials = len(answers.test.trials)
     say(f"{answers.test.title}: {len(kept)} of {len(verdicts)} listeners, {trials} trials")
     if partly := sum(verdict.trials < trials for verdict in verdicts):
-        say(f"{partly} of them have not finished", "")
+        say(f"{partly} of {len(verdicts)} have not finished")
     for verdict in verdicts:
         if not verdict.counts:
             excluded = "is excluded" if verdict.listener not in kept else "would be excluded"
@@ -98,27 +99,23 @@ def _print_listeners(answers: Answers, verdicts: list[Verdict], kept: list[str])
 
 
 def _print_ratings(found: Rated) -> None:
-    several = len({mean.effect for mean in found.means}) > 1
-    rows = table("effect", "system", "mean", "95 %", "median", "ratings", right=("mean", "95 %", "median", "ratings"))
-    for mean in found.means:
-        between = "–" if math.isnan(mean.low) else f"{mean.low:.1f} … {mean.high:.1f}"
-        rows.add_row(
-            mean.effect or ("all" if several else ""),
+    rows = [
+        (
+            mean.effect,
             mean.system,
             f"{mean.value:.1f}",
-            between,
+            "–" if math.isnan(mean.low) else f"{mean.low:.1f} … {mean.high:.1f}",
             f"{mean.median:.0f}",
             str(mean.ratings),
         )
-    out().print(rows)
+        for mean in found.means
+    ]
+    _print_table(("system",), ("mean", "95 %", "median", "ratings"), rows)
     if found.differences:
         say("")
         say("Pairs of systems, Wilcoxon's signed-rank test, p by Holm's method")
-        rows = table("effect", "system", "minus", "difference", "p", "corrected", right=("difference", "p", "corrected"))
-        for d in found.differences:
-            name = d.effect or ("all" if several else "")
-            rows.add_row(name, d.first, d.second, f"{d.value:+.1f}", _p(d.p), _p(d.p_holm))
-        out().print(rows)
+        pairs = [(d.effect, d.first, d.second, f"{d.value:+.1f}", _p(d.p), _p(d.p_holm)) for d in found.differences]
+        _print_table(("system", "minus"), ("difference", "p", "corrected"), pairs)
     say("")
     if found.by_listener:
         say("The sample is the listeners, each by the mean of the ratings.")
@@ -129,18 +126,34 @@ def _print_ratings(found: Rated) -> None:
 
 
 def _print_counts(counts: list[Count], design: str) -> None:
-    several = len({count.effect for count in counts}) > 1
-    right = ("of", "share", "95 %", "p", "corrected")
-    headings = ("first", "second", "first chosen") if design == "ab" else ("A or B", "B or A", "recognised")
-    rows = table("effect", *headings, *right, right=(headings[2], *right))
-    for c in counts:
-        name = c.effect or ("all" if several else "")
-        between = f"{c.low:.0%} … {c.high:.0%}"
-        rows.add_row(name, c.first, c.second, str(c.hits), str(c.answers), f"{c.share:.0%}", between, _p(c.p), _p(c.p_holm))
-    out().print(rows)
+    names = ("first", "second", "first chosen") if design == "ab" else ("A or B", "B or A", "recognised")
+    rows = [
+        (
+            c.effect,
+            c.first,
+            c.second,
+            str(c.hits),
+            str(c.answers),
+            f"{c.share:.0%}",
+            f"{c.low:.0%} … {c.high:.0%}",
+            _p(c.p),
+            _p(c.p_holm),
+        )
+        for c in counts
+    ]
+    _print_table(names[:2], (names[2], "of", "share", "95 %", "p", "corrected"), rows)
     say("")
     sides = "two-sided" if design == "ab" else "one-sided"
     say(f"p is of the {sides} binomial test against chance; corrected by Holm's method.")
+
+
+def _print_table(left: Sequence[str], right: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
+    """Rows begin with their effect, which is left out if there is one only."""
+    several = len({row[0] for row in rows}) > 1
+    made = table(*(("effect",) if several else ()), *left, *right, right=right)
+    for effect, *cells in rows:
+        made.add_row(*((effect or "all",) if several else ()), *cells)
+    out().print(made)
 
 
 def _p(value: float) -> str:
