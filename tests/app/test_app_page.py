@@ -249,7 +249,12 @@ def test_a_style_is_matched(visit, recordings):
     page.upload("style-input", recordings / "dry.wav")
     page.upload("style-reference", recordings / "wet.wav")
     page.page.get_by_role("button", name="Match the style").click()
-    page.page.frame_locator("iframe.job-report").locator("h1").first.wait_for()
+    report = page.page.frame_locator("iframe.job-report")
+    report.locator("h1").first.wait_for()
+    report.get_by_role("button", name="Reference").click()
+    assert report.locator("[data-hear][aria-pressed=true]").all_inner_texts() == ["Reference"]
+    assert report.get_by_label("equally loud").is_checked()
+    page.until(r"Gain: [+-]\d+\.\d dB before the effect")
 
 
 def test_a_port_in_use_is_named(served):

@@ -240,6 +240,11 @@ def test_train_writes_weights_and_a_report_that_match_understands(files, tmp_pat
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "1/1 recordings decoded" in made.stderr
+    assert re.search(r"1 effects, 16 pairs of each, 2 epochs: about \d", made.stderr)
+    assert re.search(r"encoder 1/2, \d+ (s|min) left: ", made.stderr)
+    assert re.search(r"pairs to learn from 1/1, \d+ (s|min).* left", done.stderr)
+    assert re.search(r"settings 1/2, \d+ (s|min).* left: .*validation", done.stderr)
+    assert json.loads(done.stdout)["learnt"] in (True, False)
     page = tmp_path / "run" / "report.html"
     assert self_contained(page)
     text = page.read_text()
@@ -250,6 +255,14 @@ def test_train_writes_weights_and_a_report_that_match_understands(files, tmp_pat
         assert f"<h2>{title}</h2>" in text
     assert page.stat().st_size < 0.6e6
     matched = call(
-        "match", "--model", tmp_path / "run", "--input", files / "in.wav", "--reference", files / "ref.flac", "--json"
+        "match",
+        "--model",
+        tmp_path / "run",
+        "--input",
+        files / "in.wav",
+        "--reference",
+        files / "ref.flac",
+        "--json",
+        "--force",
     )
     assert matched.exit_code == 0, matched.output

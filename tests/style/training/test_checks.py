@@ -17,7 +17,7 @@ from blackbox_grad_adapters.style_matching.data.shards import PairShards
 from blackbox_grad_adapters.style_matching.data.sides import OneGroupWarning, decode, find
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
-from blackbox_grad_adapters.style_matching.training import checks, run
+from blackbox_grad_adapters.style_matching.training import audibility, checks, room, run
 from blackbox_grad_adapters.style_matching.training.controller_training import Plan
 from blackbox_grad_adapters.style_matching.training.features import HeardPairs
 from blackbox_grad_adapters.style_matching.training.presets import PRESETS, planned
@@ -106,7 +106,7 @@ def test_pairs_take_what_was_said_on_disk(tmp_path, recording):
 
 
 def test_flags_in_messages_exist():
-    modules = (checks, run.data_sides)
+    modules = (checks, room, audibility, run.data_sides)
     named = {flag for module in modules for flag in re.findall(r"--[a-z][a-z-]+", Path(module.__file__).read_text("utf-8"))}
     assert named
     help_text = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"}).output

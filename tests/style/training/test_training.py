@@ -14,10 +14,12 @@ import torch
 
 from blackbox_grad.errors import AudioError, MissingDependencyError
 from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
+from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
 from blackbox_grad_adapters.style_matching.networks import shipped
 from blackbox_grad_adapters.style_matching.networks.controller import Controller
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsError
+from blackbox_grad_adapters.style_matching.report import write_run_report
 from blackbox_grad_adapters.style_matching.training import run
 from blackbox_grad_adapters.style_matching.training.controller_training import Plan
 from blackbox_grad_adapters.style_matching.training.loggers import weights_and_biases
@@ -97,6 +99,25 @@ def test_a_run_repeats_itself_and_learns(train, encoder, tmp_path):
     assert header["seed"] == 0
     assert header["seconds"] > 0
     assert header["recordings"]["train"]["groups"] == ["first"]
+
+
+def test_a_run_that_has_learnt_nothing_says_so_everywhere_and_is_refused(train, tmp_path):
+    nothing = dataclasses.replace(PLAN, settings_epochs=0, audio_epochs=0)
+    file, trained = train(tmp_path / "nothing", nothing)
+    header = Controller.load(file).header
+    assert (header["results"]["learnt"], header["results"]["chance"]) == (False, 1.0)
+    write_run_report(tmp_path / "report.html", trained, "the command", 0)
+    assert "the controller has learnt nothing" in (tmp_path / "report.html").read_text("utf-8")
+    with pytest.raises(WeightsError, match=r"has learnt nothing: .*--pairs N .*--force, or StyleMatcher.load\(…, force=True\)"):
+        StyleMatcher.load(tmp_path / "nothing")
+    assert StyleMatcher.load(tmp_path / "nothing", force=True).path.names == ("drive_db",)
+
+
+def test_weights_from_before_the_verdict_load(train, tmp_path):
+    file, trained = train(tmp_path / "run", dataclasses.replace(PLAN, settings_epochs=0, audio_epochs=0))
+    old = {name: value for name, value in trained.results.items() if name not in ("learnt", "chance")}
+    trained.controller.save(file, {**Controller.load(file).header, "results": old})
+    assert StyleMatcher.load(tmp_path / "run").path.names == ("drive_db",)
 
 
 @pytest.mark.slow

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from blackbox_grad_adapters.style_matching.commands import corpus, evaluate, latent, listen, match, train
+from blackbox_grad_adapters.style_matching.commands import corpus, evaluate, latent, listen, match, train, train_encoder
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Set an effect so that one recording sounds like another.")
 app.add_typer(corpus.app, name="corpus")
-app.command("train-encoder")(train.train_encoder)
+app.command("train-encoder")(train_encoder.train_encoder)
 app.command("train")(train.train)
 app.command("match")(match.match)
 app.command("evaluate")(evaluate.evaluate)

@@ -224,6 +224,12 @@ class Tracks:
         return np.ascontiguousarray(audio, np.float32)
 
 
+def is_decoded(recordings: list[Recording], sample_rate: float, channels: int = 1) -> bool:
+    """Whether `Tracks` of these are in the cache."""
+    cache, key = cache_folder("decoded"), _key(recordings, sample_rate, channels)
+    return _table_of(cache / f"{key}.json", cache / f"{key}.f32", channels) is not None
+
+
 def _key(recordings: list[Recording], sample_rate: float, channels: int) -> str:
     """Changes when a file changes."""
     try:

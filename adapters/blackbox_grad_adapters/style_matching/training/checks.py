@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from blackbox_grad import Host
 from blackbox_grad.cache import cache_folder
@@ -20,24 +16,20 @@ from blackbox_grad.errors import AudioError, BlackboxGradError, ParameterError
 from blackbox_grad.files import check_folder
 from blackbox_grad_adapters.style_matching.data import excerpts, sides
 from blackbox_grad_adapters.style_matching.data.pairs import Settings, fixed_point
-from blackbox_grad_adapters.style_matching.data.recordings import Tracks
+from blackbox_grad_adapters.style_matching.data.recordings import Tracks, is_decoded
 from blackbox_grad_adapters.style_matching.data.shards import SIZE
-from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath, normalise
+from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.networks import shipped
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 from blackbox_grad_adapters.style_matching.training import estimate, run
+from blackbox_grad_adapters.style_matching.training.audibility import unheard as unheard_in
 from blackbox_grad_adapters.style_matching.training.controller_training import Plan
 from blackbox_grad_adapters.style_matching.training.remaining import Phase
+from blackbox_grad_adapters.style_matching.training.room import check_room
 from blackbox_grad_adapters.style_matching.training.stage import RUN, check_same_run
 
 #: Bytes of the folder of a run: checkpoints, logs with sounds, weights and report.
 _RUN_BYTES = 50e6
-
-#: A parameter is not heard if it changes no sample by more than this part of the peak, at two settings of the others.
-_INAUDIBLE = 1e-3
-
-#: Renders in one batch of the trial.
-_AT_ONCE = 16
 
 
 class NotReadyError(BlackboxGradError, RuntimeError):
@@ -116,7 +108,7 @@ def controller_ready(
     unheard, phases = {}, []
     if path is not None and tracks is not None:
         with _noted(problems):
-            unheard[path.spec.address] = _unheard(path, tracks[0], frame.length)
+            unheard[path.spec.address] = unheard_in(path, tracks[0], frame.length)
             data = run.pairs_of(path, tracks, frame.length, settings, plan.seed, run.CONTROLLERS, plan.takes)
             if not problems:
                 phases = estimate.of_controller(*data, frame, plan, caches)
@@ -156,7 +148,7 @@ def encoder_ready(
         for path in paths:
             with _noted(problems):
                 if path is not None:
-                    unheard[path.spec.address] = _unheard(path, tracks[0], encoder.length)
+                    unheard[path.spec.address] = unheard_in(path, tracks[0], encoder.length)
                     first, second = run.pairs_of(path, tracks, encoder.length, "random", seed, run.ENCODERS)
                     train.append(first)
                     validation.append(second)
@@ -219,13 +211,15 @@ def _recordings(
     found = None
     with _noted(problems):
         found = sides.find(places, excerpt / rate)
-    decoded = 4.0 * rate * (found.seconds if found else 0.0)
+    decoded = 0.0
+    if found is not None and not all(is_decoded(side, rate) for side in (found.train, found.validation) if side):
+        decoded = 4.0 * rate * found.seconds
     features = sum(_features(encoder) * -(-pairs // SIZE) * SIZE for encoder, pairs, _ in needs)
     audio = sum(3 * 4 * encoder.length * -(-sounds // SIZE) * SIZE for encoder, _, sounds in needs)
     wanted = [(folder, _RUN_BYTES), (_cache(caches, "pairs"), features + audio), (_cache(None, "decoded"), decoded)]
     with _noted(problems):
         if not (folder / RUN).exists():  # one that is continued has most of it
-            _check_room(wanted)
+            check_room(wanted)
     tracks = None
     if found is not None and not problems:
         with _noted(problems):
@@ -242,40 +236,3 @@ def _features(encoder: Encoder) -> float:
 
 def _cache(caches: Path | None, kind: str) -> Path:
     return cache_folder(kind) if caches is None else caches
-
-
-def _check_room(wanted: Sequence[tuple[Path, float]]) -> None:
-    """Raise `AudioError` if a disk has no room for the bytes that its folders take. What a cache has already is counted too."""
-    disks: defaultdict[int, list[tuple[Path, float]]] = defaultdict(list)
-    for folder, size in wanted:
-        there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
-        disks[os.stat(there).st_dev].append((there, size))
-    for places in disks.values():
-        free, size = shutil.disk_usage(places[0][0]).free, sum(size for _, size in places)
-        if size > free:
-            raise AudioError(
-                f"the run takes {size / 1e9:.1f} GB on the disk of {places[-1][0]}, and {free / 1e9:.1f} GB are free; make room, "
-                "take fewer pairs (--pairs N), or put the cache elsewhere (XDG_CACHE_HOME=FOLDER before the command)"
-            )
-
-
-def _unheard(path: EffectPath, tracks: Tracks, length: int) -> list[str]:
-    """The parameters that change nothing. Raises `AudioError` if none changes anything."""
-    rng = np.random.default_rng(1)
-    x = normalise(torch.from_numpy(excerpts.draw(tracks, length, rng))[None])
-    space = path.effect.parameter_space
-    heard = np.zeros(path.size, bool)
-    least = PEAK * max(_INAUDIBLE, 3.0 * path.effect.info.repeatability)
-    for base in (space.defaults, space.snap(rng.uniform(size=path.size))):
-        moved = np.repeat(base[None], path.size, axis=0)
-        moved[range(path.size), range(path.size)] += np.where(base < 0.5, 0.5, -0.5)
-        points = torch.from_numpy(np.concatenate([base[None], space.snap(moved)])).float()
-        with torch.no_grad():
-            y = torch.cat([path(x.expand(len(some), -1, -1), some) for some in points.split(_AT_ONCE)])
-        heard |= ((y[1:] - y[:1]).abs().amax(dim=(1, 2)) > least).numpy()
-    if not heard.any():
-        raise AudioError(
-            f"{path.spec.address}: none of its free parameters ({', '.join(path.names[:5])}) is heard: renders of a recording at "
-            "different settings are equal; choose others with --only, or another effect"
-        )
-    return [name for name, there in zip(path.names, heard, strict=True) if not there]
