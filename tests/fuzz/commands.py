@@ -130,6 +130,27 @@ def results_table(rng: Random, folder: Path) -> Command:
     return ["style", "evaluate", "--examples", "0", "-o", str(folder), *page]
 
 
+def answers_file(rng: Random, folder: Path) -> Command:
+    """A damaged file of answers to a listening test."""
+    design, systems = rng.choice(
+        (("mushra", ["reference", "mine", "anchor70"]), ("ab", ["mine", "dry"]), ("abx", ["mine", "dry"]))
+    )
+    trials = [{"id": str(i), "item": "guitar", "effect": "Delay", "kind": "", "systems": systems} for i in range(3)]
+    given: dict[str, Any] = {"ratings": dict.fromkeys(systems, 95)}
+    if design != "mushra":
+        given = {"first": systems[0], "choice": systems[1], "x": systems[1]}
+    whole = {
+        "listening test answers": 1,
+        "test": {"format": 1, "id": "a", "title": "A test", "design": design, "trials": trials},
+        "listener": "anna",
+        "key": "b",
+        "answers": [{"trial": str(i), "seconds": 2.5, **given} for i in range(3)],
+    }
+    file = _written(folder, "answers.json", material.damaged_json(rng, whole))
+    shown = ["--figure", str(folder / "figure.png")] if rng.random() < 0.1 else ["--json"]
+    return ["style", "listen", "results", file, *shown]
+
+
 def weights_file(rng: Random, folder: Path) -> Command:
     """Damaged weights of a controller: its bytes, or its header."""
     from blackbox_grad_adapters.style_matching.networks import shipped
@@ -183,6 +204,7 @@ COMMANDS: dict[str, Callable[[Random, Path], Command]] = {
         match_arguments,
         inspect_arguments,
         results_table,
+        answers_file,
         weights_file,
     )
 }

@@ -18,7 +18,7 @@ from blackbox_grad_adapters.style_matching.listening.answers import gathered
 from blackbox_grad_adapters.style_matching.listening.page import read_test
 from blackbox_grad_adapters.style_matching.listening.server import own_addresses
 from tests.command_line import PROGRAM, succeed_here
-from tests.style.listening.visits import PATIENCE, SCORES
+from tests.style.listening.visits import SCORES
 
 
 def test_served_to_several_listeners(visit, pages, served, tmp_path, capsys):
@@ -74,14 +74,14 @@ def test_answers_wait_for_a_server_that_was_gone(visit, pages, served, tmp_path)
     expect(page.page.get_by_role("alert")).to_contain_text("An answer has not arrived")
     again = served(pages["ab"], server.port)
     page.page.get_by_role("button", name="Send again").click()
-    expect(page.page.locator("#saved")).to_have_text("All your answers have arrived.", timeout=PATIENCE)
+    expect(page.page.locator("#saved")).to_have_text("All your answers have arrived.")
     again.stop()
     # a server that has lost its answers gets them from the browser
     (tmp_path / "answers.db").unlink()
     again = served(pages["ab"], server.port)
     page.page.reload()
     page.page.get_by_role("button", name="Begin").click()
-    expect(page.page.locator("#saved")).to_have_text("All your answers have arrived.", timeout=PATIENCE)
+    expect(page.page.locator("#saved")).to_have_text("All your answers have arrived.")
     again.stop()
     with sqlite3.connect(tmp_path / "answers.db") as database:
         assert database.execute("SELECT count(*) FROM answers").fetchone() == (2,)

@@ -14,6 +14,7 @@ from tests.command_line import PROGRAM
 
 #: Of everything that waits for a page, milliseconds.
 PATIENCE = 120_000
+expect.set_options(timeout=PATIENCE)
 
 #: How a pretend listener rates.
 SCORES = {"reference": 98, "near": 80, "far": 50, "dry": 20, "anchor70": 60, "anchor35": 30}
@@ -38,7 +39,7 @@ class Visit:
 
     def ready(self, heading=None) -> None:
         if heading is not None:
-            expect(self.page.locator("#heading")).to_have_text(heading, timeout=PATIENCE)
+            expect(self.page.locator("#heading")).to_have_text(heading)
         self.page.locator("#play:enabled").wait_for()
 
     def hidden(self) -> list[str]:
