@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -55,9 +56,17 @@ def page(browser, found, tmp_path):
     context.close()
 
 
+def wait_for(page, what):
+    """Until an expression is true. Polling in the page would need eval, which the page forbids."""
+    deadline = time.monotonic() + 120
+    while not page.evaluate(what):
+        assert time.monotonic() < deadline, what
+        page.wait_for_timeout(50)
+
+
 def audible(page):
     """The gains of the sources, in their order: input, reference, match."""
-    page.wait_for_function("window.made.length >= 3")
+    wait_for(page, "window.made.length >= 3")
     page.wait_for_timeout(150)  # the gains glide
     return page.evaluate("window.made.slice(-3).map((node) => node.gain.value)")
 
@@ -88,7 +97,7 @@ def test_recordings_are_switched_while_they_play_at_one_position_and_one_loudnes
 def test_a_shorter_reference_repeats_under_one_play_position(page):
     page.locator("#seek").evaluate("(seek) => { seek.value = 0.75; seek.dispatchEvent(new Event('input')); }")
     page.get_by_role("button", name="Play").click()
-    page.wait_for_function("window.started.length >= 3")
+    wait_for(page, "window.started.length >= 3")
     started = page.evaluate("window.started.slice(0, 3)")
     assert [one["loop"] for one in started] == [False, True, False]
     assert [one["offset"] for one in started] == pytest.approx([3.0, 1.0, 3.0], abs=0.01)

@@ -176,7 +176,14 @@ def test_silence_is_no_recording(tmp_path):
 def test_time_is_measured_and_parameters_without_sound_are_named(tmp_path, recording):
     chain = f"pedalboard-builtin:Gain | {REVERB}"
     ready = checks.controller_ready(chain, tmp_path / "run", [recording], PLAN, host="in-process")
-    expected = ["pairs to learn from", "pairs to validate on", "judged", "settings", "sounds to learn from", "audio"]
+    expected = [
+        "pairs to learn from",
+        "pairs to validate on",
+        "sounds to validate on",
+        "settings",
+        "sounds to learn from",
+        "audio",
+    ]
     assert [phase.name for phase in ready.phases] == expected
     assert all(phase.seconds > 0 for phase in ready.phases)
     (unheard,) = ready.unheard.values()

@@ -124,6 +124,8 @@ def train_controller(
     judging = _of("pairs to validate on", on_progress)
     known = embedded(encoder, heard(validation, encoder, 4 * plan.judged, caches, on_progress=judging))
     judged: Pair = torch.utils.data.default_collate([validation.pair(i) for i in range(plan.judged)])
+    if on_progress is not None:
+        on_progress("sounds to validate on", 1, 1)
     stages: dict[str, Fitted] = {}
 
     first = SettingsStage(

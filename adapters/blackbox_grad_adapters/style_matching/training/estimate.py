@@ -59,7 +59,7 @@ def of_controller(
     phases = [
         Phase("pairs to learn from", *_shards(shards[0], per_heard)),
         Phase("pairs to validate on", *_shards(shards[1], per_heard)),
-        Phase("judged", 1, plan.judged * per_pair),
+        Phase("sounds to validate on", 1, plan.judged * per_pair),
         Phase("settings", plan.settings_epochs, settings_steps * settings_step),
     ]
     if plan.audio_epochs:
