@@ -102,7 +102,7 @@ def prepare(
     if seconds > LONGEST:
         warn(f"sounds of more than {LONGEST:g} s tire listeners (ITU-R BS.1534-3)")
     with importing():
-        library("pyloudnorm", "preparing a listening test", "style-training")
+        library("pyloudnorm", "preparing a listening test", "style")
         library("yaml", "preparing a listening test", "style-training")
         from blackbox_grad_adapters.style_matching.listening import page, trials
         from blackbox_grad_adapters.style_matching.listening import webmushra as export
