@@ -37,7 +37,7 @@ endef
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all fuzz bench estimators recovery curves amount instruments style-speed compatibility compatibility-all tutorial style-weights style-prior style-any mutants lint format docs wheel plugins plugins-ci plugins-all plugins-vst3 browser constraints clean distclean
+.PHONY: help demo test test-all fuzz bench estimators recovery curves amount instruments style-speed compatibility compatibility-all tutorial style-weights style-encoder style-prior style-any mutants lint format docs wheel plugins plugins-ci plugins-all plugins-vst3 browser constraints clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +95,9 @@ style-prior: $(INSTALLED)-test plugins ## learn from the installed plug-ins wher
 
 style-any: $(INSTALLED)-bench plugins ## measure style matching of effects that nothing was trained on; it resumes
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/style_any.py $(ARGS)
+
+style-encoder: $(INSTALLED)-test plugins ## measure the style encoder, and write docs/measured/style-encoder.md (an hour of renders; it resumes)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/style_encoder.py $(ARGS)
 
 mutants: $(INSTALLED)-mutants ## break search, estimators and strategy in many places, and list what no test notices (hours; it resumes)
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run $(ARGS)

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from blackbox_grad import audio_files
+from blackbox_grad import audio_files, load
 from blackbox_grad.audio_files import resample
 from blackbox_grad.errors import AudioError
 from blackbox_grad_adapters.style_matching import Encoder, StyleEncoder
+from blackbox_grad_adapters.style_matching.data import synthetic
+from blackbox_grad_adapters.style_matching.networks.style_encoder import FILE
 from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsError
 from blackbox_grad_adapters.style_matching.networks.wide_statistics import WideStatistics
 
@@ -115,3 +117,25 @@ def test_an_echo_is_in_the_envelopes(wide: WideStatistics) -> None:
 
     low, high = wide._lags[int((lags(echoed) - lags(x)).argmax())]
     assert low - 1 <= late / wide.FINE_HOP <= high + 1
+
+
+def test_the_weights_of_the_package_are_small_and_know_an_effect_in_another_recording(guitar: torch.Tensor) -> None:
+    assert FILE.stat().st_size <= 8_000_000
+    encoder = StyleEncoder.load()
+    chords = synthetic.draw(LENGTH, RATE, np.random.default_rng(4))
+    recordings = [0.25 * guitar[0, :, :LENGTH].numpy() / float(guitar.abs().max()), 0.25 * chords]
+    effects = {
+        "Distortion": {"drive_db": "35dB"},
+        "Reverb": {"room_size": 0.9, "wet_level": 0.8},
+        "LowpassFilter": {"cutoff_frequency_hz": "500Hz"},
+        "Bitcrush": {"bit_depth": 0.1},
+    }
+    rendered = []
+    for name, settings in effects.items():
+        effect = load(f"pedalboard-builtin:{name}", sample_rate=RATE)
+        rendered += [effect.render(np.repeat(x, 2, axis=0), effect.parameters.point(settings)) for x in recordings]
+    z = encoder(torch.from_numpy(np.stack(rendered))).unflatten(0, (len(effects), 2))
+    similarity = z[:, 0] @ z[:, 1].T
+    same = similarity.diagonal().mean()
+    other = (similarity.sum() - similarity.diagonal().sum()) / (len(effects) * (len(effects) - 1))
+    assert same > other + 0.25

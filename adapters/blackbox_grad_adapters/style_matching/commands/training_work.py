@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from blackbox_grad_adapters.style_matching.commands.progress import Report
 
 if TYPE_CHECKING:
     from blackbox_grad_adapters.style_matching.training.checks import Ready
+    from blackbox_grad_adapters.style_matching.training.remaining import Phase
 
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the run; continues a run there.")]
 Recordings = Annotated[
@@ -61,6 +62,12 @@ class Work:
             soft_wrap=True,
         )
         self._report = Report(remaining.Remaining(ready.phases))
+
+    def ahead(self, phases: Sequence[Phase]) -> None:
+        """Tell how long these phases still take."""
+        from blackbox_grad_adapters.style_matching.training.remaining import Remaining
+
+        self._report = Report(Remaining(phases))
 
     def on_epoch(self, stage: str, row: dict[str, float]) -> None:
         self.found = True

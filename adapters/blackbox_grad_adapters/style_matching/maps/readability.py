@@ -66,8 +66,7 @@ def readability(
         settings[name] = p[audible].double().numpy()
     taken = None
     if len(paths) > 1:
-        svm = library("sklearn.svm", "reading embeddings", "style-training")
-        taken = _predicted(svm.SVC(C=10.0), np.concatenate(embeddings), np.array(labels), np.concatenate(groups))
+        taken = classified(np.concatenate(embeddings), np.array(labels), np.concatenate(groups))
     found = {}
     for name, own, excerpt in zip(paths, embeddings, groups, strict=True):
         mine = np.array(labels) == name
@@ -86,6 +85,13 @@ def explained(e: FloatArray, values: FloatArray, groups: NDArray[np.int64]) -> f
     svm = library("sklearn.svm", "reading embeddings", "style-training")
     error = np.square(_predicted(svm.SVR(C=0.1), e, values, groups) - values).sum()
     return 1.0 - float(error / np.square(values - values.mean()).sum())
+
+
+def classified(e: FloatArray, labels: NDArray[np.str_], groups: NDArray[np.int64]) -> NDArray[np.str_]:
+    """The label, `[N]`, that a support-vector machine gives each of `e: [N, D]`, fitted to the other groups."""
+    svm = library("sklearn.svm", "reading embeddings", "style-training")
+    found: NDArray[np.str_] = _predicted(svm.SVC(C=10.0), e, labels, groups)
+    return found
 
 
 def _predicted(model: Any, e: Any, targets: Any, groups: Any) -> Any:
