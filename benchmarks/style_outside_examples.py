@@ -16,6 +16,7 @@ from blackbox_grad_adapters.style_matching.data.pairs import LENGTH
 from blackbox_grad_adapters.style_matching.data.recordings import Tracks
 from blackbox_grad_adapters.style_matching.data.rejection import SIMILARITY, silent, similarity
 from blackbox_grad_adapters.style_matching.effect_path import SAMPLE_RATE, EffectPath, normalise
+from blackbox_grad_adapters.style_matching.measures.judges import JUDGES
 from blackbox_grad_adapters.style_matching.networks import shipped
 
 #: Kinds of references, with descriptions.
@@ -63,12 +64,16 @@ class Example:
         input, reference: `[C, T]`; the input at 24 kHz.
         reference_rate: Hz.
         truth: `[C, T]`: the input with the reference's effect, faded and normalised.
+        halves: by judge, the distance between the two recordings without effect.
+        switches: texts of the stepped parameters and switches of the reference, by name, where they are not at their defaults.
     """
 
     input: Tensor
     reference: Tensor
     reference_rate: float
     truth: Tensor
+    halves: dict[str, float]
+    switches: dict[str, str]
 
 
 class Examples:
@@ -102,17 +107,28 @@ class Examples:
                 return made
         raise RuntimeError(f"{self.effect}, {kind}: no audible example in {_TRIES} tries")
 
+    def settings(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Two parts of a recording, `[1, C, T]` each, and settings `[1, P]` with an audible effect on both."""
+        rng, path = np.random.default_rng([9, index]), self._path("continuous")
+        for _ in range(_TRIES):
+            excerpt = excerpts.draw(self._tracks, 2 * LENGTH, rng)
+            both = normalise(torch.from_numpy(np.stack(np.split(excerpt, 2, axis=1))))
+            p = torch.from_numpy(rng.uniform(size=(1, path.size))).float()
+            if _through(path, both, p) is not None:
+                return both[:1], both[1:], p
+        raise RuntimeError(f"{self.effect}: no audible settings in {_TRIES} tries")
+
     def _made(self, kind: str, index: int, x: Tensor, other: Tensor, rng: np.random.Generator) -> Example | None:
         path = self._path({"switches": "all", "another maker": "maker"}.get(kind, "continuous"), index)
-        rate = SAMPLE_RATE
+        rate, used = SAMPLE_RATE, {}
         if kind == "no effect":
             reference, truth = path.dry(other), path.dry(x)
         else:
             space = path.effect.parameter_space
             p = space.snap(rng.uniform(size=len(space)))
             if kind == "switches":
-                switches = [i for i in self.switches if p[i] != space.defaults[i]]
-                if not switches:
+                used = {space[i].name: space[i].text(p[i]) for i in self.switches if p[i] != space.defaults[i]}
+                if not used:
                     return None
             if kind == "another room":
                 room = self._path("room")
@@ -122,12 +138,14 @@ class Examples:
             if wet is None:
                 return None
             truth, reference = wet.split(1)
+        dry = path.dry(torch.cat([x, other])).split(1)
+        halves = {name: round(float(judge(dry[0], dry[1], SAMPLE_RATE)[0]), 5) for name, judge in JUDGES.items()}
         if kind == "another level":
             x, reference = 10 ** (10 / 20) * x, 10 ** (-30 / 20) * reference
         if kind == "another rate":
             rate = OTHER_RATE
             reference = torch.from_numpy(resample(reference[0].numpy(), SAMPLE_RATE, rate))[None]
-        return Example(x[0], reference[0], rate, truth[0])
+        return Example(x[0], reference[0], rate, truth[0], halves, used)
 
     def _path(self, which: str, index: int = 0) -> EffectPath:
         if which == "maker":

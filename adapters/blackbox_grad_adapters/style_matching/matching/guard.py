@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from blackbox_grad_adapters.style_matching.matching.against import Against, total
+from blackbox_grad_adapters.style_matching.matching.against import Against
 from blackbox_grad_adapters.style_matching.matching.result import Verdict
 from blackbox_grad_adapters.style_matching.matching.setter import StyleSetter
 
@@ -33,13 +33,13 @@ def taken_back(setter: StyleSetter, against: Against, p: Tensor, rate: float) ->
         rate: Hz, of the result. Parts that do not exist at this rate are left out.
     """
     whole = against.of_settings(setter.path, p)
-    if total(whole) <= ENOUGH:
-        return p, Verdict(1.0, whole, whole)
+    if against.left(whole) <= ENOUGH:
+        return p, Verdict(1.0, whole, whole, against.before)
     way = setter.way(p, against.excerpt)
     points = {amount: torch.from_numpy(way.at(amount)).to(p)[None] for amount in AMOUNTS}
     points = {1.0: p} | {amount: point for amount, point in points.items() if setter.fits(point, rate)}
     tried = {amount: whole if amount == 1.0 else against.of_settings(setter.path, point) for amount, point in points.items()}
-    best = min(tried, key=lambda amount: total(tried[amount]))
-    if total(tried[best]) > ENOUGH:
-        return p, Verdict(0.0, dict.fromkeys(whole, 1.0), whole)
-    return points[best], Verdict(best, tried[best], whole)
+    best = min(tried, key=lambda amount: against.left(tried[amount]))
+    if against.left(tried[best]) > ENOUGH:
+        return p, Verdict(0.0, against.before, whole, against.before)
+    return points[best], Verdict(best, tried[best], whole, against.before)

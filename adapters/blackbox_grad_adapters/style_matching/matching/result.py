@@ -43,12 +43,14 @@ class Verdict:
 
     Attributes:
         amount: how much of the settings it left, as `StyleMatch.amount`: 1 is all, and at 0 the input is returned.
-        distances: by judge, of the result from the reference, relative to that of the input. Below 1 it is nearer.
-        distances_before: of the settings as they were found; the same where all was left.
+        distances: by judge, of the result from the reference; 1 is usual between two parts of one recording.
+        distances_found: of the settings as they were found; the same where all was left.
+        distances_before: of the input.
     """
 
     amount: float
     distances: dict[str, float]
+    distances_found: dict[str, float]
     distances_before: dict[str, float]
 
     @property
@@ -56,9 +58,11 @@ class Verdict:
         """For people: what was taken back, and why."""
         if self.amount == 1.0:
             return []
-        said = ", ".join(f"{name} {ratio:.2f}" for name, ratio in self.distances_before.items())
+        said = ", ".join(
+            f"{name} {self.distances_before[name]:.2f} → {found:.2f}" for name, found in self.distances_found.items()
+        )
         kept = f"{self.amount:.0%}" if self.amount else "nothing"
-        return [f"the guard kept {kept} of the settings; with all, the distance to the reference over the input's is {said}"]
+        return [f"the guard kept {kept} of the settings; with all, the distance to the reference goes like this: {said}"]
 
 
 @dataclass(frozen=True)

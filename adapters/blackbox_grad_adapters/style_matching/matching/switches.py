@@ -9,7 +9,7 @@ from torch import Tensor
 from blackbox_grad import EffectSpec
 from blackbox_grad.parameters import FloatArray, Parameter
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
-from blackbox_grad_adapters.style_matching.matching.against import Against, total
+from blackbox_grad_adapters.style_matching.matching.against import Against
 
 #: A level replaces the default if it leaves less than this part of the default's distance to the reference. It was chosen on the
 #: validation corpora: references that were made with the defaults keep them.
@@ -46,11 +46,11 @@ def chosen(path: EffectPath, against: Against, p: Tensor) -> Tensor:
     stepped = [i for i, parameter in enumerate(space) if parameter.kind != "continuous"]
     if not stepped:
         return p
-    best, lowest = p, min(1.0, total(against.of_settings(path, p)))
+    best, lowest = p, min(1.0, against.left(against.of_settings(path, p)))
     for place in stepped:
         points = [q for base in (best[0].numpy(), space.defaults) for q in _others(space[place], base, place)]
         tried = [torch.from_numpy(q).to(p)[None] for q in points]
-        found = [total(against.of_settings(path, point)) for point in tried]
+        found = [against.left(against.of_settings(path, point)) for point in tried]
         first = int(np.argmin(found))
         if found[first] < CLEARLY * lowest:
             best, lowest = tried[first], found[first]
