@@ -141,19 +141,20 @@ def evolved(item: Item, renders: int, population: int | None) -> list[float]:
     return [float(value) for value in best[: len(space)]]
 
 
-def random(item: Item) -> Answers:
-    """The nearest of random settings."""
+def nearest(item: Item, renders: int) -> list[float]:
+    """The nearest of random settings; with more renders, the same ones and others."""
     space = item.path.effect.parameter_space
-    points = space.snap(np.random.default_rng([item.seed, 2]).uniform(size=(4096, len(space))))
-    distances = item.distances(points)
-    return {f"{name} {n}": points[distances[:n].argmin()].tolist() for name, n in (("random", 300), ("nearest of", 4096))}
+    points = space.snap(np.random.default_rng([item.seed, 2]).uniform(size=(renders, len(space))))
+    found: list[float] = points[item.distances(points).argmin()].tolist()
+    return found
 
 
 METHODS: dict[str, Callable[[Item], Answers]] = {
     "search": searched,
     "cma-few": lambda item: {"CMA-ES 300": evolved(item, 300, None)},
     "cma-many": lambda item: {"CMA-ES 4096": evolved(item, 4096, POPULATION)},
-    "random": random,
+    "random-few": lambda item: {"random 300": nearest(item, 300)},
+    "random-many": lambda item: {"nearest of 4096": nearest(item, 4096)},
 }
 
 
