@@ -26,7 +26,7 @@ from blackbox_grad_adapters.style_matching.training.features import heard
 from blackbox_grad_adapters.style_matching.training.settings_stage import embedded
 
 #: Version of the measures and methods; results of another version are measured again.
-_FORMAT = 2
+_FORMAT = 3
 
 #: Examples after which the results are written.
 _CHUNK = 20

@@ -18,7 +18,7 @@ from blackbox_grad_adapters.style_matching.effect_path import SAMPLE_RATE, Effec
 from blackbox_grad_adapters.style_matching.evaluation.methods import mark, model_free
 from blackbox_grad_adapters.style_matching.evaluation.results import ONE_WRONG, Row, results
 from blackbox_grad_adapters.style_matching.listening.items import REFERENCE, Item
-from blackbox_grad_adapters.style_matching.matching.matcher import _brings_code
+from blackbox_grad_adapters.style_matching.matching.matcher import brings_code
 from blackbox_grad_adapters.style_matching.networks import shipped
 
 #: The method whose sound is the reference.
@@ -93,7 +93,7 @@ def _rendered(folder: Path, effect: str, kind: str, rows: list[Row], choice: Cho
     shared = sorted(i for i in {row["index"] for row in rows if not row["clean"]} if all((i, m) in by_key for m in methods))
     if not shared:
         raise AudioError(f"{folder}: {effect} ({kind}) has no example that all of {', '.join(methods)} answered; name fewer")
-    if effect not in choice.effects and (what := _brings_code(EffectSpec.of(effect, SAMPLE_RATE))):
+    if effect not in choice.effects and (what := brings_code(EffectSpec.of(effect, SAMPLE_RATE))):
         raise AudioError(
             f"{folder}: the results name {what}, {effect!r}, which would run as you; if you trust it, name it: --effect {effect!r}"
         )

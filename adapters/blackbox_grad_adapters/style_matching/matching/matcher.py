@@ -56,7 +56,7 @@ class StyleMatcher(StyleSetter):
         if not (isinstance(address, str) and all(isinstance(name, str) for name in names)):
             raise WeightsError(f"the controller's header does not name its effect and parameters: {address!r}, {names!r}")
         spec = EffectSpec.of(address, encoder.sample_rate, names)
-        if effect is None and (what := _brings_code(spec)):
+        if effect is None and (what := brings_code(spec)):
             raise WeightsError(
                 f"the weights name {what}, {spec.address!r}, which would run as you; if you trust it, give it as the effect: "
                 f"effect={spec.address!r} or --effect"
@@ -196,7 +196,7 @@ class StyleMatcher(StyleSetter):
             return replace(found, interrupted=interrupt.pressed, guard=verdict)
 
 
-def _brings_code(spec: EffectSpec) -> str:
+def brings_code(spec: EffectSpec) -> str:
     """What a stranger's file would have run that is not an installed plug-in; empty if it names one.
 
     Of the resolved address: a bare path or program has no backend in the file, and `ZamTube.vst3` may lie in this folder.
