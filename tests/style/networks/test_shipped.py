@@ -46,4 +46,4 @@ def test_a_match_works_out_of_the_box(address):
     found = matcher.match(x, reference, 24_000)
     assert found.y.shape == x.shape
     assert np.isfinite(found.y).all()
-    assert len(found.settings()) == matcher.path.size
+    assert set(matcher.path.names) <= found.settings().keys()  # and the switches that were tried
