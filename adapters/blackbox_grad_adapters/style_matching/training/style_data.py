@@ -85,8 +85,8 @@ def build(
     """
     file = folder / "failed.json"
     failed: dict[str, str] = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    pools = {side: DryPool(side, folder, EXCERPTS[side], seed) for side in EXCERPTS}
     missing = [job for job in order if _file(job, folder) is None and job.effect.address not in failed]
+    pools = {side: DryPool(side, folder, EXCERPTS[side], seed) for side in EXCERPTS if any(job.side == side for job in missing)}
     done = len(order) - len(missing)
     for some in (missing[i : i + _TOGETHER] for i in range(0, len(missing), _TOGETHER)):
         with ProcessPool(1, time_limit=_RENDERING, open_limit=_OPENING) as host:

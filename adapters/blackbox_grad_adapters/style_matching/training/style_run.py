@@ -68,16 +68,19 @@ def read_examples(
     effects: Sequence[ListedEffect], examples: Path, seed: int = 0
 ) -> tuple[StyleExamples, StyleExamples, list[ListedEffect]]:
     """For training and validation, and the effects in them. Validation has one setting of five of each effect's first shard."""
-    pool = DryPool("train", examples, EXCERPTS["train"], seed)
-    pool.build()
-    dry = pool.features(FEATURES, representations("train")[FEATURES])
     met, parts = [], []
     for effect in effects:
         if effect.used and not effect.held and (found := read(examples, effect, "train")) is not None:
             met.append(effect)
             parts.append(found)
     if not parts:
-        raise AudioError(f"{examples}: no examples of effects are there; render them first")
+        raise AudioError(
+            f"{examples}: there are no examples of effects of the list that are not held out; choose others (--effect), "
+            "or render some (--shards 1)"
+        )
+    pool = DryPool("train", examples, EXCERPTS["train"], seed)
+    pool.build()
+    dry = pool.features(FEATURES, representations("train")[FEATURES])
     most = max(part["p"].shape[1] for part in parts)
     sizes = torch.tensor([part["p"].shape[1] for part in parts])
     chosen = [(torch.arange(len(part["p"])) < SETTINGS) & (part["part"] == PARTS - 1) for part in parts]
