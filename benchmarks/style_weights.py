@@ -63,6 +63,9 @@ def main() -> None:
                 except BlackboxGradError as error:
                     print(f"left out: {error}", flush=True)
                     continue
+                if trained.interrupted:  # the folder continues with the next call; the package gets whole trainings only
+                    (folder / shipped.CONTROLLER).unlink()
+                    raise SystemExit(f"stopped; the same command continues with {address}")
                 write_run_report(folder / "report.html", trained, COMMAND)
                 print(trained.results, flush=True)
             shutil.copy(folder / shipped.CONTROLLER, shipped.file_of(address))
