@@ -11,6 +11,7 @@ from blackbox_grad import audio_files
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.measures.spectral import distance, spectra
 from blackbox_grad_adapters.style_matching.networks.controller import PRESETS, Controller, into_box
+from blackbox_grad_adapters.style_matching.training.settings_stage import candidates_error
 
 DELAY = "dawdreamer:http://drobilla.net/plugins/mda/Delay"
 
@@ -84,4 +85,52 @@ def test_a_saved_one_answers_the_same(tmp_path):
     e = torch.randn(2, 9, 16)
     assert torch.allclose(loaded(*e), controller(*e), atol=5e-3)
     assert loaded.header["effect"] == "x"
-    assert loaded.header["dimensions"] == {"latent": 16, "parameters": 3, "widths": [128, 128, 64, 32]}
+    assert loaded.header["dimensions"] == {"latent": 16, "parameters": 3, "widths": [128, 128, 64, 32], "answers": 1}
+
+
+def test_the_settings_are_those_of_the_most_likely_answer():
+    torch.manual_seed(0)
+    controller = Controller(4, 3, answers=5).eval()
+    first, second = torch.randn(7, 4), torch.randn(7, 4)
+    found = controller.candidates(first, second)
+    assert found.p.shape == found.spread.shape == (7, 5, 3)
+    torch.testing.assert_close(found.likely.exp().sum(dim=1), torch.ones(7))
+    chosen = controller(first, second)
+    for item, p in enumerate(chosen):
+        assert torch.equal(p, found.p[item, int(found.likely[item].argmax())])
+    torch.testing.assert_close(found.mean(), torch.einsum("bk,bkp->bp", found.likely.exp(), found.p))
+
+
+def test_one_answer_is_certain():
+    found = Controller(4, 3).eval().candidates(torch.randn(2, 4), torch.randn(2, 4))
+    assert torch.equal(found.chosen(), torch.full((2, 3), 0.5))
+    assert torch.equal(found.mean(), found.chosen())
+
+
+def test_where_two_settings_fit_one_of_them_is_answered_and_not_their_mean():
+    """The likelihood of several answers finds both; the squared error of one answer is least in the middle."""
+    torch.manual_seed(1)
+    embeddings = torch.randn(256, 2, 4)
+    p = torch.where(torch.rand(256, 1) < 0.7, 0.2, 0.8)
+    answers = {}
+    for count in (1, 3):
+        controller = Controller(4, 1, (16,), 0.0, answers=count)
+        optimiser = torch.optim.Adam(controller.parameters(), 0.02)
+        for _ in range(200):
+            optimiser.zero_grad()
+            candidates_error(controller.candidates(*embeddings.unbind(1)), p, torch.zeros(256)).backward()
+            optimiser.step()
+        answers[count] = controller.eval()(*torch.randn(64, 2, 4).unbind(1))
+    off = {count: torch.minimum((a - 0.2).abs(), (a - 0.8).abs()).mean() for count, a in answers.items()}
+    assert off[3] < 0.5 * off[1]
+    assert off[3] < 0.06
+
+
+def test_several_answers_come_back_from_a_file(tmp_path):
+    torch.manual_seed(0)
+    controller = Controller(8, 2, answers=3).eval()
+    controller.save(tmp_path / "c.safetensors", {"effect": "x"})
+    loaded = Controller.load(tmp_path / "c.safetensors")
+    first, second = torch.randn(5, 8), torch.randn(5, 8)
+    for a, b in zip(loaded.candidates(first, second), controller.candidates(first, second), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-2, atol=1e-2)

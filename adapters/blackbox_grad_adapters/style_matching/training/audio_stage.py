@@ -12,17 +12,22 @@ from blackbox_grad_adapters.style_matching.data.pairs import Pair
 from blackbox_grad_adapters.style_matching.data.shards import PairShards
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.measures.style_loss import StyleLoss
-from blackbox_grad_adapters.style_matching.networks.controller import Controller
+from blackbox_grad_adapters.style_matching.networks.controller import Candidates, Controller
 from blackbox_grad_adapters.style_matching.training.encoder_training import settings_error
 from blackbox_grad_adapters.style_matching.training.loggers import add_audio
 from blackbox_grad_adapters.style_matching.training.settings_stage import Embedded
 from blackbox_grad_adapters.style_matching.training.stage import Stage, loader
 
+#: All answers are rendered for one in so many items.
+_TOLD_APART = 2
+
 
 class AudioStage(Stage):
     """Learn to sound like the truth, as the judges hear it: their distances, the gradient estimated from renders of the effect.
 
-    If the reference does not reveal a setting, the controller now answers the value that does the least harm.
+    If the reference does not reveal a setting, the controller now answers the value that does the least harm. A controller with
+    several answers learns which of them sounds best: one of them, drawn as they are likely, goes through the gradient, and all of
+    them are rendered for some items, so that those that sound worse become less likely.
 
     Args:
         path: the effect.
@@ -71,11 +76,24 @@ class AudioStage(Stage):
 
     def training_step(self, rows: Tensor, batch_idx: int) -> Tensor:
         pairs = self.sounds(rows)
-        p = self.controller(*(e.to(self.device) for e in self._train.draws(rows)))
+        found = self.controller.candidates(*(e.to(self.device) for e in self._train.draws(rows)))
         x, truth = (pairs[name].to(self.device) for name in ("input", "truth"))
-        loss = self._path.loss(x, p, self.loss, *self.loss.targets(truth))
+        targets = self.loss.targets(truth)
+        loss = self._path.loss(x, found.of(_drawn(found)), self.loss, *targets)
+        if self.controller.answers > 1:
+            some = slice(0, max(1, len(rows) // _TOLD_APART))
+            loss = loss + self._expected(Candidates(*(part[some] for part in found)), x[some], [t[some] for t in targets])
         self.log("audio/train", loss.detach(), on_step=True, on_epoch=True, batch_size=len(rows))
         return loss
+
+    def _expected(self, found: Candidates, x: Tensor, targets: list[Tensor]) -> Tensor:
+        """The mean loss over all answers, each as often as it is likely; its gradient is that of the probabilities."""
+        count = self.controller.answers
+        with torch.no_grad():
+            y = self._path(x.repeat_interleave(count, dim=0), found.p.detach().flatten(0, 1))
+            losses = self.loss(y, *(t.repeat_interleave(count, dim=0) for t in targets)).unflatten(0, (-1, count))
+        expected: Tensor = (found.likely.exp() * losses).sum(dim=1).mean()
+        return expected
 
     def sounds(self, rows: Tensor) -> Pair:
         """A batch of pairs, by their numbers."""
@@ -123,3 +141,8 @@ class AudioStage(Stage):
             e_input, e_reference = (e[: len(x)].to(self.device) for e in self._validation.means())
             p = self.controller(e_input, e_reference).cpu()
             return p, self._path(x, p)
+
+
+def _drawn(found: Candidates) -> Tensor:
+    """`[B]`: the number of an answer for each item, drawn as they are likely."""
+    return torch.multinomial(found.likely.detach().exp(), 1)[:, 0]

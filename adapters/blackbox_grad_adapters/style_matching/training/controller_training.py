@@ -45,6 +45,7 @@ class Plan:
         patience: the second stage ends after this many epochs without improvement.
         weights: of the distances that the second stage learns from; see `StyleLoss`.
         widths: of the controller's layers.
+        answers: of the controller, if settings are random.
         seed: of everything random but the pairs.
     """
 
@@ -62,6 +63,7 @@ class Plan:
     patience: int = 4
     weights: Mapping[str, float] = field(default_factory=lambda: {MRSTFT: 1.0, **dict.fromkeys(JUDGES, 1.0)})
     widths: tuple[int, ...] = PRESETS["small"]
+    answers: int = 6
     seed: int = 0
 
 
@@ -119,7 +121,8 @@ def train_controller(
     """
     path = EffectPath(train.path.spec, host=train.path.effect.host, estimator=ESTIMATOR)
     torch.manual_seed(plan.seed)
-    controller = Controller(encoder.latent, path.size, plan.widths)
+    fixed = train.settings is not None
+    controller = Controller(encoder.latent, path.size, plan.widths, answers=1 if fixed else plan.answers)
     learnt = embedded(encoder, heard(train, encoder, plan.pairs, caches, on_progress=_of("pairs to learn from", on_progress)))
     judging = _of("pairs to validate on", on_progress)
     known = embedded(encoder, heard(validation, encoder, 4 * plan.judged, caches, on_progress=judging))
@@ -179,7 +182,8 @@ def train_controller(
             controller.load_state_dict(weights)  # the second stage only did harm
     controller.eval().requires_grad_(False)
     p, y = second.answer()
-    found = controller(*known.means())
+    answers = controller.candidates(*known.means())
+    found, mean = answers.chosen(), answers.mean()
     middle = path(judged["input"], torch.full_like(p, 0.5))
     results: dict[str, Any] = {
         "ratio": second.ratio(),
@@ -188,11 +192,10 @@ def train_controller(
         "ratio of the middle": second.ratio(middle),
         "error": dict(zip(path.names, (found - known.p)[~known.clean].abs().mean(dim=0).tolist(), strict=True)),
     }
-    if train.settings is None:
-        results["explained"] = dict(zip(path.names, explained(found, known.p, known.clean).tolist(), strict=True))
-    fixed = train.settings is not None
+    if not fixed:
+        results["explained"] = dict(zip(path.names, explained(mean, known.p, known.clean).tolist(), strict=True))
     far = {name: second.losses(a) for name, a in (("sound", y), ("middle", middle), ("dry", judged["input"]))}
-    results |= verdict(found, known.p, known.clean, **far, fixed=fixed)
+    results |= verdict(mean, known.p, known.clean, **far, fixed=fixed)
     return Trained(controller, path, stages, results, judged, p, y, fixed, interrupted)
 
 

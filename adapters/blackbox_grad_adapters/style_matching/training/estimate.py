@@ -39,7 +39,7 @@ def of_controller(
     batch: Pair = torch.utils.data.default_collate(pairs)
     features: HeardPair = torch.utils.data.default_collate([heard.pair(i) for i in range(_PAIRS)])
     path = EffectPath(train.path.spec, host=train.path.effect.host, estimator=ESTIMATOR)
-    controller, known = Controller(encoder.latent, path.size, plan.widths), embedded(encoder, features)
+    controller, known = Controller(encoder.latent, path.size, plan.widths, answers=plan.answers), embedded(encoder, features)
     common = {"seed": plan.seed, "epochs": 1}
     first = SettingsStage(controller, known, known, batch=plan.settings_batch, rate=plan.settings_rate, **common)
     second = AudioStage(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from blackbox_grad_adapters.style_matching.networks.controller import Controller
+from blackbox_grad_adapters.style_matching.networks.controller import Candidates, Controller
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
 from blackbox_grad_adapters.style_matching.training.encoder_training import settings_error
 from blackbox_grad_adapters.style_matching.training.features import HeardPair
@@ -47,6 +47,18 @@ def embedded(encoder: Encoder, pairs: HeardPair) -> Embedded:
         return Embedded(of(pairs["input"]), of(pairs["reference"]), pairs["p"], pairs["clean"])
 
 
+def candidates_error(found: Candidates, p: Tensor, clean: Tensor) -> Tensor:
+    """The error of answers to settings `p: [B, P]`, over the pairs with an effect; `clean: [B]` pairs have no settings.
+
+    The mean squared error of one answer; of several, the mean negative log likelihood of the settings, for each parameter.
+    """
+    if found.p.shape[1] == 1:
+        return settings_error(found.chosen(), p, clean)
+    off = (p[:, None] - found.p) * torch.exp(-found.spread)
+    density = found.likely - (off.square() / 2 + found.spread).sum(dim=2)
+    return -(density.logsumexp(dim=1) * (1 - clean)).sum() / (1 - clean).sum().clamp_min(1) / p.shape[1]
+
+
 class SettingsStage(Stage):
     """Learn the known settings of pairs. Needs no render, so thousands of pairs take seconds."""
 
@@ -73,13 +85,13 @@ class SettingsStage(Stage):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, rows: Tensor, batch_idx: int) -> Tensor:
-        found = self.controller(*(e.to(self.device) for e in self._train.draws(rows)))
-        error = settings_error(found, self._train.p[rows].to(found), self._train.clean[rows].to(found))
+        found = self.controller.candidates(*(e.to(self.device) for e in self._train.draws(rows)))
+        error = candidates_error(found, self._train.p[rows].to(found.p), self._train.clean[rows].to(found.p))
         self.log("settings/train", error, on_step=False, on_epoch=True, batch_size=1)
         return error
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         data = self._validation
-        found = self.controller(*(e.to(self.device) for e in data.means())).cpu()
-        self.log(self.monitor, settings_error(found, data.p, data.clean.to(found)), batch_size=1)
-        self.log("settings/explained", explained(found, data.p, data.clean).mean(), batch_size=1)
+        found = self.controller.candidates(*(e.to(self.device) for e in data.means()))
+        self.log(self.monitor, candidates_error(found, data.p.to(found.p), data.clean.to(found.p)), batch_size=1)
+        self.log("settings/explained", explained(found.mean().cpu(), data.p, data.clean).mean(), batch_size=1)
