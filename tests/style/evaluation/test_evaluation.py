@@ -178,9 +178,10 @@ def test_a_new_model_is_measured_again_and_the_rest_stays(pairs, matcher, tmp_pa
 
 
 def test_refinement_is_a_method_of_its_own(pairs, matcher, tmp_path):
-    rows = measured(pairs, of_model(matcher, refine=12), tmp_path, examples=1)
-    assert {row["method"] for row in rows} == {"controller", "refined 12"}
-    assert rows[0]["settings"] != rows[1]["settings"]
+    rows = measured(pairs, of_model(matcher, refine=24), tmp_path, examples=4)
+    assert {row["method"] for row in rows} == {"controller", "refined 24"}
+    by_index = {row["index"]: [r["settings"] for r in rows if r["index"] == row["index"]] for row in rows}
+    assert any(first != second for first, second in by_index.values())  # those that were confirmed
 
 
 def test_the_cost_of_one_setting_is_that_of_the_controllers(tracks, tmp_path):

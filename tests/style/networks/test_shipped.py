@@ -16,8 +16,10 @@ EFFECTS = [
 ]
 
 
-def test_all_weights_together_are_small():
-    assert sum(file.stat().st_size for file in shipped.FOLDER.iterdir()) < 8e6
+def test_weights_are_small():
+    controllers = [shipped.file_of(address) for address in shipped.EFFECTS]
+    assert sum(file.stat().st_size for file in (shipped.FOLDER / shipped.ENCODER, *controllers)) < 8e6
+    assert all(file.stat().st_size < 8e6 for file in shipped.FOLDER.iterdir())
 
 
 def test_the_encoder_says_how_it_was_made():

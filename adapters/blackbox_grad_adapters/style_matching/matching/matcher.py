@@ -130,7 +130,12 @@ class StyleMatcher(StyleSetter):
     ) -> Tensor:
         """On a path that may have stepped parameters after those of the controller."""
         free = torch.full((path.size - self.path.size,), 1.0 / 12.0)
-        return refined(self.encoder, path, x, reference, p, torch.cat([self._variance(), free]), renders, seed, band)
+        with torch.no_grad():
+            found = self.controller.candidates(self.encoder.embed(x[None]), self.encoder.embed(reference[None]))
+        answers = found.p[0, found.likely[0].argsort(descending=True)[1:]]
+        others = torch.cat([answers, p[self.path.size :].expand(len(answers), -1)], dim=1)
+        variance = torch.cat([self._variance(), free])
+        return refined(self.encoder, path, x, reference, p, variance, renders, seed, band, others)
 
     def _variance(self) -> Tensor:
         """`[P]`: variance of the controller's errors, from its training; of a random guess, if the header does not say."""

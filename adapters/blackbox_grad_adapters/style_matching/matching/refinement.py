@@ -39,6 +39,7 @@ def refined(
     renders: int,
     seed: int = 0,
     band: Band | None = None,
+    others: Tensor | None = None,
 ) -> Tensor:
     """Settings `[P]` with which `x: [C, T]` comes nearer to `reference: [C, T']` than with `p: [P]`.
 
@@ -47,10 +48,13 @@ def refined(
     not fitted. A `Pursuit` chooses the settings to render. The encoder's traits, which are not searched with, must confirm the
     result: otherwise it is `p`.
 
+    The search begins at `p`, or at that of the controller's `others` which comes nearest.
+
     Args:
         variance: `[P]`, of the errors of the controller's settings.
         renders: the most renders.
         band: what the recordings share; all by default.
+        others: `[K, P]`, less likely answers of the controller.
 
     Ctrl-C or SIGTERM ends it with the best so far.
     """
@@ -59,7 +63,7 @@ def refined(
     space, heard = path.effect.parameter_space, band or Band(encoder.sample_rate)
     excerpt = loudest(x, 2 * encoder.length)[None]
     start, spread = p.double().numpy(), variance.double().sqrt().numpy()
-    points = space.snap(np.concatenate([start[None], _around(start, spread, seed)]))[:renders]
+    answers = space.snap(torch.cat([p[None], *(() if others is None else [others.to(p)])]).double().numpy())[:renders]
     with torch.no_grad():
         other = path.dry(repeated(reference, encoder.sample_rate)[None])
         goal = statistics(other, encoder.sample_rate)
@@ -68,24 +72,34 @@ def refined(
         def rendered(points: FloatArray) -> Tensor:
             return heard(path(excerpt, torch.from_numpy(points).to(p)))
 
-        def found(points: FloatArray, apart: Tensor) -> Found:
+        def found(points: FloatArray, differences: Tensor) -> Found:
             away = torch.from_numpy((points - start) / spread)
-            losses = _WEIGHT * apart.abs().sum(dim=1) + away.square().sum(dim=1)
-            return losses.numpy(), list(torch.cat([scale * apart, away], dim=1))  # the emulator adds up squares
+            losses = _WEIGHT * differences.abs().sum(dim=1) + away.square().sum(dim=1)
+            return losses.numpy(), list(torch.cat([scale * differences, away], dim=1))  # the emulator adds up squares
 
         def evaluate(points: FloatArray) -> Found:
             interrupt.check()
-            return found(points, residuals(statistics(rendered(points), encoder.sample_rate), goal))
+            return found(points, apart(points))
 
-        first = residuals(statistics(rendered(points), encoder.sample_rate), goal)
-        scale = (_WEIGHT * float(first[0].abs().sum())) ** 0.5 / max(float(first[0].norm()), 1e-9)
+        def apart(points: FloatArray) -> Tensor:
+            return residuals(statistics(rendered(points), encoder.sample_rate), goal)
+
+        first = apart(answers)
+        nearest = int(first.abs().sum(dim=1).argmin())
+        start, scale = (
+            answers[nearest],
+            (_WEIGHT * float(first[nearest].abs().sum())) ** 0.5 / max(float(first[nearest].norm()), 1e-9),
+        )
+        around = space.snap(_around(start, spread, seed))[: renders - len(answers)]
         pursuit = Pursuit(space, seed, patience=None)
-        pursuit.tell(points, *found(points, first))
+        pursuit.tell(answers, *found(answers, first))
+        if len(around):
+            pursuit.tell(around, *found(around, apart(around)))
         with contextlib.suppress(KeyboardInterrupt), deferred_interrupts() as interrupt:
-            drive(pursuit, space, evaluate, renders - len(points), _AT_ONCE)
-        best = pursuit.best if np.isfinite(pursuit.lowest) else start
+            drive(pursuit, space, evaluate, renders - len(answers) - len(around), _AT_ONCE)
+        best = pursuit.best if np.isfinite(pursuit.lowest) else answers[0]
         wanted = encoder.traits(other)
-        left = [float((encoder.traits(rendered(q[None])) - wanted).abs().mean()) for q in (best, start)]
+        left = [float((encoder.traits(rendered(q[None])) - wanted).abs().mean()) for q in (best, answers[0])]
     return torch.from_numpy(best).to(p) if left[0] < _CONFIRMED * left[1] else p
 
 
