@@ -68,7 +68,7 @@ def _decay(levels: Tensor) -> Tensor:
 
 def _echoes(x: Tensor, sample_rate: float) -> Tensor:
     """`[B, bins]` from `[B, T]`."""
-    size = 2 ** math.ceil(math.log2(2 * x.shape[-1]))
+    size = 2 ** math.ceil(math.log2(x.shape[-1]))
     spectrum = torch.fft.rfft(x / x.square().mean(dim=-1, keepdim=True).sqrt().clamp_min(1e-6), size)
     power = (spectrum.real.square() + spectrum.imag.square()) / x.shape[-1]
     cepstrum = torch.fft.irfft(torch.log(power + 1e-4)).abs()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from blackbox_grad_adapters.style_matching.measures import spectral
 from blackbox_grad_adapters.style_matching.measures.judges import JUDGES, apart
+
+N = TypeVar("N", float, Tensor)
 
 #: The spectrograms, frame by frame, under the name that evaluation gives them.
 MRSTFT = "mrstft"
@@ -60,9 +63,12 @@ class StyleLoss:
 
     def __call__(self, y: Tensor, *targets: Tensor) -> Tensor:
         """`[B]`: the loss of `y: [B, C, T]`; 1 is about the dry input's, 0 is the truth's."""
-        terms = self.terms(y, *targets)
-        total = torch.stack([self.weights[name] / self.dry[name] * distance for name, distance in terms.items()])
-        return total.sum(dim=0) / sum(self.weights.values())
+        return self.mean({name: distance / self.dry[name] for name, distance in self.terms(y, *targets).items()})
+
+    def mean(self, ratios: Mapping[str, N]) -> N:
+        """The weighted mean of distances that are relative to those of the dry input, by name."""
+        weighted = [self.weights[name] * ratio for name, ratio in ratios.items()]
+        return sum(weighted[1:], weighted[0]) / sum(self.weights.values())
 
     def _statistics(self, name: str, x: Tensor) -> list[Tensor]:
         return spectral.spectra(x, _SIZES) if name == MRSTFT else list(JUDGES[name].statistics(x, self.sample_rate))

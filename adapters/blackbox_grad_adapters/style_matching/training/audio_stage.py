@@ -19,7 +19,7 @@ from blackbox_grad_adapters.style_matching.training.settings_stage import Embedd
 from blackbox_grad_adapters.style_matching.training.stage import Stage, loader
 
 #: All answers are rendered for one in so many items.
-_TOLD_APART = 2
+_TOLD_APART = 4
 
 
 class AudioStage(Stage):
@@ -102,8 +102,9 @@ class AudioStage(Stage):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         p, y = self.answer()
-        self.log(self.monitor, self.ratio(y), batch_size=1)
-        for name, ratio in self.ratios(y).items():
+        ratios = self.ratios(y)
+        self.log(self.monitor, self.loss.mean(ratios), batch_size=1)
+        for name, ratio in ratios.items():
             self.log(f"judges/{name}", ratio, batch_size=1)
         data, count = self._validation, len(p)
         self.log("audio/settings", settings_error(p, data.p[:count], data.clean[:count].to(p)), batch_size=1)
@@ -123,7 +124,7 @@ class AudioStage(Stage):
 
     def ratio(self, y: Tensor | None = None) -> float:
         """The mean loss of `y`, by default the controller's renders; 1 is that of the dry input."""
-        return float(self.losses(self.answer()[1] if y is None else y).mean())
+        return self.loss.mean(self.ratios(self.answer()[1] if y is None else y))
 
     def ratios(self, y: Tensor) -> dict[str, float]:
         """By distance, its mean from `y` to the truth, divided by that of the dry input."""
