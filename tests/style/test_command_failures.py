@@ -98,6 +98,29 @@ def test_a_reference_with_nothing_to_hear_is_named(run, tmp_path, content, messa
     assert [line for line in lines if message in line] == lines[-1:]
 
 
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [("begun", "holds no controller.safetensors"), ("./none", "no file, folder or trained effect is called")],
+)
+def test_a_place_without_a_controller_is_named(run, tmp_path, model, message):
+    (tmp_path / "begun").mkdir()
+    code, lines = run(*MATCH, "--reference", "ref.wav", "--model", model)
+    assert code == 2
+    said = " ".join(line.strip("│ ") for line in lines)
+    assert f"--model: {'the folder' if model == 'begun' else 'no file'}" in said
+    assert message in said
+    assert model in said
+
+
+@pytest.mark.plugins
+@pytest.mark.parametrize("way", [(), ("--renders", "20")], ids=["", "renders"])
+def test_an_instrument_is_named_with_what_takes_it(run, way):
+    code, lines = run(*MATCH, "--reference", "ref.wav", "--effect", "http://drobilla.net/plugins/mda/DX10", *way)
+    assert code == 1
+    assert "is an instrument, which plays notes" in lines[-1]
+    assert "blackbox-grad match finds the patch" in lines[-1]
+
+
 def test_truncated_weights_are_named(run, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(shipped.file_of(REVERB).read_bytes()[:-100])
     code, (line,) = run(*MATCH, "--reference", "ref.wav", "--model", "model.safetensors")

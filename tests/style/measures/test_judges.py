@@ -141,6 +141,17 @@ def test_any_length_rate_and_sound_gives_numbers(judge, rate, seconds, sound):
 
 
 @pytest.mark.parametrize("judge", JUDGES.values(), ids=list(JUDGES))
+@pytest.mark.parametrize("rate", [8_000, 24_000, 32_768, 44_100])
+def test_sounds_of_different_lengths_have_statistics_of_one_size(judge, rate):
+    noise = torch.randn(1, 1, 3 * rate, generator=torch.Generator().manual_seed(0))
+    sizes = {
+        tuple(part.shape for part in judge.statistics(noise[..., : round(seconds * rate)], rate))
+        for seconds in (0.1, 0.5, 0.75, 1.0, 1.001, 1.4, 2.0, 2.001, 3.0)
+    }
+    assert len(sizes) == 1
+
+
+@pytest.mark.parametrize("judge", JUDGES.values(), ids=list(JUDGES))
 def test_no_judge_hears_what_is_too_short_or_misshapen(judge):
     with pytest.raises(AudioError, match="longer recording"):
         judge.statistics(torch.zeros(1, 1, 100), RATE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from blackbox_grad import Host
 from blackbox_grad.cli import Outputs, Shown, err, progress_bar
 from blackbox_grad.effects import split_chain
+from blackbox_grad.errors import BlackboxGradError
 from blackbox_grad_adapters.style_matching.matching.result import StyleMatch
 from blackbox_grad_adapters.style_matching.matching.search import RENDERS, Order, SearchProgress, StyleSearch
 from blackbox_grad_adapters.style_matching.networks import shipped
@@ -29,6 +31,8 @@ def check_way(effect: str | None, model: str | None, refine: int, renders: int |
     if order == "free" and effect is not None and len(split_chain(effect)) < 2:
         raise typer.BadParameter(f"--order free is for a chain, and {effect!r} is one effect; write 'FIRST | SECOND'")
     if model is not None or effect is None or (not asked and shipped.known(effect)):
+        if model is not None or effect is not None:
+            _check_model("EFFECT" if model is None else "--model", model or effect or "")
         return ""
     if refine:
         raise typer.BadParameter(
@@ -36,6 +40,22 @@ def check_way(effect: str | None, model: str | None, refine: int, renders: int |
             f"(blackbox-grad style train {effect})"
         )
     return shipped.full_address(effect)
+
+
+def _check_model(option: str, model: str) -> None:
+    """Raise `BadParameter` if no trained controller is where an option says."""
+    place = Path(model)
+    if place.is_dir() and not (place / shipped.CONTROLLER).exists():
+        raise typer.BadParameter(
+            f"{option}: the folder {model!r} holds no {shipped.CONTROLLER}, which `style train` writes at its end; name a run's "
+            "folder. The command that began a run continues it"
+        )
+    if place.exists():
+        return
+    try:
+        shipped.known(model)
+    except BlackboxGradError as error:
+        raise typer.BadParameter(f"{option}: no file, folder or trained effect is called {model!r}: {error}") from error
 
 
 class Searching:

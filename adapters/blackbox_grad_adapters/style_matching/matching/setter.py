@@ -39,9 +39,17 @@ class StyleSetter:
     Attributes:
         encoder: what hears the recordings.
         path: the effect at its sample rate.
+
+    Raises:
+        AudioError: it is an instrument.
     """
 
     def __init__(self, encoder: Encoder, path: EffectPath) -> None:
+        if path.effect.info.takes == "notes":
+            raise AudioError(
+                f"{path.spec.address} is an instrument, which plays notes; style matching sets effects, which change audio; "
+                "blackbox-grad match finds the patch of a sound"
+            )
         self.encoder, self.path = encoder, path
 
     def heard(self, audio: Audio, rate: float) -> Tensor:

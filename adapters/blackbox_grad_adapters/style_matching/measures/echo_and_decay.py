@@ -68,7 +68,8 @@ def _decay(levels: Tensor) -> Tensor:
 
 def _echoes(x: Tensor, sample_rate: float) -> Tensor:
     """`[B, bins]` from `[B, T]`."""
-    size = 2 ** math.ceil(math.log2(x.shape[-1]))
+    # room for the last delay too, so that a short sound has as many bins as a long one
+    size = 2 ** math.ceil(math.log2(max(x.shape[-1], 2 * (_LAST * sample_rate + 1))))
     spectrum = torch.fft.rfft(x / x.square().mean(dim=-1, keepdim=True).sqrt().clamp_min(1e-6), size)
     power = (spectrum.real.square() + spectrum.imag.square()) / x.shape[-1]
     cepstrum = torch.fft.irfft(torch.log(power + 1e-4)).abs()
@@ -80,9 +81,8 @@ def _echoes(x: Tensor, sample_rate: float) -> Tensor:
 @functools.lru_cache(8)
 def _delays(size: int, sample_rate: float) -> tuple[tuple[int, ...], Tensor]:
     """Edges of the bins, in samples, and the smoothing over bins `[bins, bins]`."""
-    last = min(_LAST * sample_rate, size // 2 - 1)
     first = _FIRST * sample_rate
-    count = round(_AN_OCTAVE * math.log2(last / first))
+    count = round(_AN_OCTAVE * math.log2(_LAST / _FIRST))
     edges = sorted({round(first * 2 ** (i / _AN_OCTAVE)) for i in range(count + 1)})
     place = torch.tensor([math.log2(low) for low in edges[:-1]])
     smoothing = torch.exp(-0.5 * ((place[:, None] - place) / _NEAR).square())
