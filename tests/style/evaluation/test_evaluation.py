@@ -238,6 +238,15 @@ def test_a_ratio_is_resampled_by_example():
     assert all(math.isnan(v) for v in (*ratio(others, np.zeros(50)), *mean(np.array([]))))
 
 
+def test_one_example_has_no_interval():
+    found = ratio(np.array([1.0]), np.array([4.0]))
+    assert found.value == 0.25
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert evaluation_tables._interval(found) == "0.25"
+    assert evaluation_tables._pooled([found, ratio(np.array([3.0, 1.0]), np.array([4.0, 4.0]))]) == "0.375"
+
+
 def test_the_means_beside_the_original_are_those_of_the_background():
     rows = [
         {
@@ -255,7 +264,7 @@ def test_the_means_beside_the_original_are_those_of_the_background():
     ]
     headings, lines = evaluation_tables.ratios(summaries(rows))
     assert headings == ["effect", "examples", "controller", "nearer", "original, VCTK", "original, DAPS"]
-    assert lines[0] == ["Overdrive", "1", "0.50 ± 0.00", "100 %", "0.56", "0.51"]
+    assert lines[0] == ["Overdrive", "1", "0.50", "100 %", "0.56", "0.51"]
     assert lines[-1] == ["mean of the nine", "", "0.50", "", "0.96", "0.91"]
 
 

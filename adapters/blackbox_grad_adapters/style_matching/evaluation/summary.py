@@ -30,7 +30,10 @@ SETTINGS = "settings"
 
 
 class Interval(NamedTuple):
-    """A mean or a ratio of means, and its 95 % confidence interval: percentiles of bootstrap resamples of the examples."""
+    """A mean or a ratio of means, and its 95 % confidence interval: percentiles of bootstrap resamples of the examples.
+
+    One example has no interval: `low` and `high` are NaN.
+    """
 
     value: float
     low: float
@@ -171,6 +174,8 @@ def ratio(values: FloatArray, others: FloatArray) -> Interval:
     count = len(values)
     if count == 0 or others.sum() == 0:
         return Interval(np.nan, np.nan, np.nan)
+    if count == 1:
+        return Interval(float(values[0] / others[0]), np.nan, np.nan)
     drawn = _resamples(count)
     below = drawn @ others
     ratios = (drawn @ values)[below > 0] / below[below > 0]

@@ -166,7 +166,8 @@ def _pooled(estimates: Sequence[Interval]) -> str:
     if not there:
         return ""
     half = math.sqrt(sum(((e.high - e.low) / 2) ** 2 for e in there)) / len(there)
-    return f"{_short(sum(e.value for e in there) / len(there))} ± {f'{half:.0f}' if half >= 10 else f'{half:.1g}'}"
+    mean = _short(_mean([e.value for e in there]))
+    return f"{mean} ± {f'{half:.0f}' if half >= 10 else f'{half:.1g}'}" if math.isfinite(half) else mean
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -179,7 +180,8 @@ def _heading(name: str) -> str:
 
 
 def _interval(e: Interval) -> str:
-    return f"{e.value:.2f} ± {(e.high - e.low) / 2:.2f}" if math.isfinite(e.value) else ""
+    half = (e.high - e.low) / 2
+    return f"{e.value:.2f} ± {half:.2f}" if math.isfinite(half) else _number(e.value)
 
 
 def _number(value: float) -> str:

@@ -73,13 +73,13 @@ def _echoes(x: Tensor, sample_rate: float) -> Tensor:
     spectrum = torch.fft.rfft(x / x.square().mean(dim=-1, keepdim=True).sqrt().clamp_min(1e-6), size)
     power = (spectrum.real.square() + spectrum.imag.square()) / x.shape[-1]
     cepstrum = torch.fft.irfft(torch.log(power + 1e-4)).abs()
-    edges, smoothing = _delays(size, sample_rate)
+    edges, smoothing = _delays(sample_rate)
     highest = torch.stack([cepstrum[:, low:high].amax(dim=-1) for low, high in itertools.pairwise(edges)], dim=1)
     return _HEIGHT * highest @ smoothing.to(highest)
 
 
 @functools.lru_cache(8)
-def _delays(size: int, sample_rate: float) -> tuple[tuple[int, ...], Tensor]:
+def _delays(sample_rate: float) -> tuple[tuple[int, ...], Tensor]:
     """Edges of the bins, in samples, and the smoothing over bins `[bins, bins]`."""
     first = _FIRST * sample_rate
     count = round(_AN_OCTAVE * math.log2(_LAST / _FIRST))
