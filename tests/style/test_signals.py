@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 import json
 import os
 import signal
@@ -15,11 +15,11 @@ import pytest
 
 from blackbox_grad import audio_files
 from blackbox_grad.cli import main
-from blackbox_grad_adapters.style_matching.commands import evaluate, train
+from blackbox_grad_adapters.style_matching.commands import evaluate, training_work
 from blackbox_grad_adapters.style_matching.evaluation.results import results
 from blackbox_grad_adapters.style_matching.matching import refinement
 from blackbox_grad_adapters.style_matching.networks.controller import Controller
-from blackbox_grad_adapters.style_matching.training import controller_training
+from blackbox_grad_adapters.style_matching.training import presets
 
 DRIVE = "pedalboard-builtin:Distortion"
 INTERRUPT, TERMINATE = (signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")
@@ -97,8 +97,9 @@ TRAIN = (
     ("number", "name", "stage"), [(signal.SIGINT, "Ctrl-C", "settings"), (signal.SIGTERM, "SIGTERM", "audio")]
 )
 def test_a_training_is_ended_with_the_best_so_far(run, monkeypatch, number, name, stage):
-    monkeypatch.setattr(controller_training, "Plan", functools.partial(controller_training.Plan, judged=4))
-    pressing(monkeypatch, train._Work, "on_epoch", number, lambda _, at, row: (at, row["epoch"]) == (stage, 0))
+    few = {name: dataclasses.replace(plan, judged=4) for name, plan in presets.PRESETS.items()}
+    monkeypatch.setattr(presets, "PRESETS", few)
+    pressing(monkeypatch, training_work.Work, "on_epoch", number, lambda _, at, row: (at, row["epoch"]) == (stage, 0))
     code, out, err = run(*TRAIN, "--settings-epochs", 3, "--audio-epochs", 3)
     assert code == 128 + number, err
     assert f"Stopped by {name}; this is the best so far." in out
@@ -115,7 +116,7 @@ def test_a_training_that_is_terminated_ends_with_files_and_a_message(run):
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        while not process.stderr.readline().startswith("settings 1:"):
+        while not process.stderr.readline().startswith("settings 2"):
             assert process.poll() is None
         process.send_signal(number)
         out, err = process.communicate(timeout=240)
