@@ -56,7 +56,7 @@ Only = Annotated[
     typer.Option(
         "--only",
         metavar="NAME",
-        help="Set this parameter (or pattern: 'Gain *') and leave others at their defaults. Repeatable.",
+        help="Set this parameter (or 'Gain *', or 'audible'); others keep their defaults. Repeatable.",
     ),
 ]
 EncoderFile = Annotated[
@@ -116,7 +116,7 @@ def map_(
 
 def figures(
     effect: Annotated[
-        list[str], typer.Option(metavar="ADDRESS", help="An effect, from the training or not. Repeatable.", show_default=False)
+        list[str], typer.Option(metavar="EFFECT", help="An effect, from the training or not. Repeatable.", show_default=False)
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the figures.")],
     source: Input = None,

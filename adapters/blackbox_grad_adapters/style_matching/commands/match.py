@@ -155,7 +155,9 @@ def _begun(matcher: StyleMatcher, refine: int) -> str:
     """The first words about a match."""
     effect = f"{matcher.path.effect.info.name} ({matcher.path.spec.address})"
     then = f"then {refine} renders look for better ones" if refine else "and few renders check them"
-    return f"{effect}: a trained network chooses {len(matcher.path.names)} settings, {then}; --renders N searches without it"
+    count = len(matcher.path.names)
+    settings = "1 setting" if count == 1 else f"{count} settings"
+    return f"{effect}: a trained network chooses {settings}, {then}; --renders N searches without it"
 
 
 def _print(found: StyleMatch, interrupt: Interrupt) -> None:

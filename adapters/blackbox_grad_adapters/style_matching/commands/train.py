@@ -48,7 +48,7 @@ def train(
         typer.Option(
             "--only",
             metavar="NAME",
-            help="Set this parameter (or pattern: 'Gain *') and leave others at their defaults. Repeatable.",
+            help="Set this parameter (or 'Gain *', or 'audible'); others keep their defaults. Repeatable.",
         ),
     ] = None,
     encoder: Annotated[
@@ -78,7 +78,7 @@ def train(
     examples: Annotated[int, typer.Option(min=0, metavar="N", help="Pairs to listen to in the report.")] = 3,
     json: Json = False,
 ) -> None:
-    """Train a controller, which sets the effect at ADDRESS so that one recording sounds like another.
+    """Train a controller, which sets an effect so that one recording sounds like another.
 
     First it checks everything that it needs, and says how long it will take. With --set, all pairs have these settings, and
     defaults for the rest. Writes weights and a report to listen to. Ctrl-C ends it with the best so far.

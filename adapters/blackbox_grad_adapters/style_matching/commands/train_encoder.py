@@ -16,7 +16,7 @@ def train_encoder(
     effect: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ADDRESS", help="Train on this effect; by default, on all with weights in the package. Repeatable."
+            metavar="EFFECT", help="Train on this effect; by default, on all with weights in the package. Repeatable."
         ),
     ] = None,
     network: Annotated[str, typer.Option(metavar="NAME", help="statistics, or paper: the original's.")] = "statistics",

@@ -62,7 +62,7 @@ class Verdict:
             f"{name} {self.distances_before[name]:.2f} → {found:.2f}" for name, found in self.distances_found.items()
         )
         kept = f"{self.amount:.0%}" if self.amount else "nothing"
-        return [f"the guard kept {kept} of the settings; with all, the distance to the reference goes like this: {said}"]
+        return [f"the guard kept {kept} of the settings; all of them would change the distance to the reference so: {said}"]
 
 
 @dataclass(frozen=True)
