@@ -181,7 +181,7 @@ def _rows(
         found = metrics.measured(
             y, pair["truth"], path.sample_rate, speech=kind == "speech", by_cdpam=[name in by_cdpam for name in answers]
         )
-        moved = [audible(one[None], path.dry(x), path.sample_rate) for one in y]
+        moved = audible(y, path.dry(x), path.sample_rate)
     return [
         {
             "effect": path.spec.address,

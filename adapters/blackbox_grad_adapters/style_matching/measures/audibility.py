@@ -14,11 +14,11 @@ JUST_AUDIBLE = {"spectrum": 1.0, "dynamics": 0.7, "time": 0.25}
 
 
 def audibility(y: Tensor, dry: Tensor, sample_rate: float) -> dict[str, Tensor]:
-    """By judge, `[B]`: the distance of `y: [B, C, T]` from `dry: [B, C, T]` in units of what is just audible.
+    """By judge, `[B]`: the distance of each `y: [B, C, T]` from one `dry: [1, C, T]` in units of what is just audible.
 
     A sound is audibly effected if one of them is above 1.
     """
-    return {name: judge(y, dry, sample_rate) / JUST_AUDIBLE[name] for name, judge in JUDGES.items()}
+    return {name: judge.each(y, dry, sample_rate) / JUST_AUDIBLE[name] for name, judge in JUDGES.items()}
 
 
 def audible(y: Tensor, dry: Tensor, sample_rate: float) -> Tensor:

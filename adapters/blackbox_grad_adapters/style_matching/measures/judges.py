@@ -39,6 +39,14 @@ class Judge:
         """`[B]`: the distance of `y: [B, C, T]` from `target: [B, C, T']`, at a rate in Hz. 0 is equality."""
         return apart(self.statistics(y, sample_rate), self.statistics(target, sample_rate))
 
+    def each(self, y: Tensor, target: Tensor, sample_rate: float) -> Tensor:
+        """`[B]`: the distance of each `y: [B, C, T]` from one `target: [1, C, T']`.
+
+        Each is measured alone, so that no last bit depends on what is measured beside it.
+        """
+        wanted = self.statistics(target, sample_rate)
+        return torch.cat([apart(self.statistics(one[None], sample_rate), wanted) for one in y])
+
 
 #: The judges that are blind to time, by name.
 JUDGES = {

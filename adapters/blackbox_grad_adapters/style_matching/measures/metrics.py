@@ -119,8 +119,7 @@ def _judged(y: Tensor, truth: Tensor, sample_rate: float) -> dict[str, Tensor]:
     """Each `[B]`."""
     if y.shape[-1] < SHORTEST * sample_rate:
         return {name: torch.full((len(y),), math.nan) for name in JUDGES}
-    # one by one, so that no last bit depends on what is measured beside it
-    return {name: torch.cat([judge(one[None], truth, sample_rate) for one in y]) for name, judge in JUDGES.items()}
+    return {name: judge.each(y, truth, sample_rate) for name, judge in JUDGES.items()}
 
 
 def _by_cdpam(y: Tensor, truth: Tensor, sample_rate: float, wanted: Sequence[bool]) -> Tensor:
