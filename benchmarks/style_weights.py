@@ -19,8 +19,7 @@ import torch
 from blackbox_grad import ProcessPool
 from blackbox_grad.errors import BlackboxGradError
 from blackbox_grad.files import replacing
-from blackbox_grad_adapters.style_matching.measures.judges import JUDGES
-from blackbox_grad_adapters.style_matching.measures.style_loss import MRSTFT
+from blackbox_grad_adapters.style_matching.measures.style_loss import DISTANCES, MISSED
 from blackbox_grad_adapters.style_matching.networks import shipped
 from blackbox_grad_adapters.style_matching.report import write_run_report
 from blackbox_grad_adapters.style_matching.training import run
@@ -28,9 +27,6 @@ from blackbox_grad_adapters.style_matching.training.presets import PRESETS
 
 COMMAND = "make style-weights"
 PAGE = Path(__file__).parent.parent / "docs" / "measured" / "style-weights.md"
-
-#: The distances of the validation.
-JUDGED = (MRSTFT, *JUDGES)
 
 #: Pairs per effect in the encoder's training.
 HEARD = 6144
@@ -105,11 +101,12 @@ of which many are inaudible.
 ## The controllers
 
 The mean distance to the truth, divided by that of the dry input, on pairs of the validation corpora. A controller helps if it is
-below 1. *Trained* is the mean of the four distances beside it. Epochs are those of both stages, minutes those of training. All
+below 1. *Trained* is the mean of the distances beside it, with {PLAN.weights[MISSED]:g} times the weight
+on *missed*. Epochs are those of both stages, minutes those of training. All
 controllers follow one plan, `{PLAN}`.
 
-| effect | all at 0.5 | after stage 1 | trained | {" | ".join(JUDGED)} | pairs | of these rendered | epochs | minutes |
-|---|---:|---:|---:|{"---:|" * len(JUDGED)}---:|---:|---:|---:|
+| effect | all at 0.5 | after stage 1 | trained | {" | ".join(DISTANCES)} | pairs | of these rendered | epochs | minutes |
+|---|---:|---:|---:|{"---:|" * len(DISTANCES)}---:|---:|---:|---:|
 {rows}
 """
 
@@ -121,7 +118,7 @@ def _row(address: str, header: dict[str, Any]) -> str:
         f"{found['ratio of the middle']:.2f}",
         f"{found['ratio after settings']:.2f}",
         f"**{found['ratio']:.2f}**",
-        *(f"{found['judges'][name]:.2f}" for name in JUDGED),
+        *(f"{found['judges'][name]:.2f}" for name in DISTANCES),
         str(header["pairs"]),
         str(header["sounds"]),
         ", ".join(map(str, header["epochs run"])),

@@ -55,6 +55,14 @@ def test_a_folder_without_audio_is_named(tmp_path):
         in_folder(tmp_path / "nowhere")
 
 
+def test_a_file_that_is_not_there_or_no_audio_is_named(tmp_path):
+    with pytest.raises(AudioError, match=r"guitar\.wav: no such file"):
+        in_folder(tmp_path / "guitar.wav")
+    (tmp_path / "notes.txt").write_text("no audio")
+    with pytest.raises(AudioError, match=r"notes\.txt: not read as audio; files of \.wav"):
+        in_folder(tmp_path / "notes.txt")
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """Files of different sizes."""

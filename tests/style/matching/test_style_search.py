@@ -105,6 +105,13 @@ def test_a_part_that_made_nothing_falls_out_and_the_others_stay() -> None:
     assert search.path.effect.info.name == "LadderFilter | Delay"  # it is as it was made, for the next match
 
 
+def test_too_few_renders_for_other_orders_are_said() -> None:
+    search = StyleSearch(f"{FILTER} | pedalboard-builtin:Delay", "in-process", order="free")
+    with pytest.warns(UserWarning, match=r"16 renders are too few to try other orders; give (\d+) or more"):
+        found = search.match(guitar(0), guitar(1), RATE, renders=16)
+    assert found.changes == ()
+
+
 def test_ctrl_c_keeps_the_best() -> None:
     search = StyleSearch(FILTER, "in-process")
     reference, seen = through(search, {"cutoff_hz": 0.3}), []

@@ -58,6 +58,10 @@ def test_any_rate_and_length_is_embedded(encoder: StyleEncoder, guitar: torch.Te
     assert torch.isfinite(encoder(other, rate)).all()
 
 
+def test_an_array_is_as_good_as_a_tensor(encoder: StyleEncoder, guitar: torch.Tensor) -> None:
+    torch.testing.assert_close(encoder(guitar.numpy()), encoder(guitar))
+
+
 def test_silence_has_a_finite_embedding(encoder: StyleEncoder) -> None:
     assert torch.isfinite(encoder(torch.zeros(1, 1, 1000))).all()
 

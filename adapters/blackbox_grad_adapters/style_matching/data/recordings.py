@@ -53,13 +53,15 @@ def in_folder(folder: str | os.PathLike[str]) -> list[Recording]:
     The name of one audio file is that file.
 
     Raises:
-        AudioError: no such folder, or no audio in it.
+        AudioError: no such folder or file, or no audio in it.
     """
     root = Path(folder)
     if root.is_file() and root.suffix.lower() in SUFFIXES:
         return [Recording(root, root.stem)]
     if not root.is_dir():
-        raise AudioError(f"{root}: no such folder")
+        if root.is_file():
+            raise AudioError(f"{root}: not read as audio; files of {', '.join(SUFFIXES)} are")
+        raise AudioError(f"{root}: no such {'file' if root.suffix.lower() in SUFFIXES else 'folder'}")
     files = sorted(f for f in root.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file())
     if not files:
         raise AudioError(f"{root}: no audio in this folder; files of {', '.join(SUFFIXES)} are read")

@@ -100,6 +100,11 @@ class ChainSearch:
         self.best, self._begun = best, begun
         self.changes: list[ChainChange] = []
 
+    @property
+    def least(self) -> int:
+        """The least renders with which `run` tries changes."""
+        return _LEAST * len(list(Chain.of(self.best.path).changed()))
+
     def run(self, renders: int, after: Callable[[Quest, int], None]) -> None:
         """Spend so many renders: on the changes, and what is left on the settings of the best chain."""
         here = Chain.of(self.best.path)

@@ -148,6 +148,12 @@ class StyleSearch(StyleSetter):
                 free = self.order == "free" and len(self.path.spec.parts) > 1
                 best.run(max(8, round(_AS_GIVEN * renders)) if free else renders, watch)
                 if free:
+                    if (least := math.ceil(chains.least / (1 - _AS_GIVEN))) > renders:
+                        warnings.warn(
+                            f"the chain stays as it was given: {renders} renders are too few to try other orders; give {least} or "
+                            "more",
+                            stacklevel=2,
+                        )
                     chains.run(renders - best.renders, watch)
             except (KeyboardInterrupt, RenderError) as stop:
                 if not math.isfinite(best.lowest):

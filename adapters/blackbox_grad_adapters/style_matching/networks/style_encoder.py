@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from blackbox_grad.audio_files import resample
+from blackbox_grad.effects import Audio
 from blackbox_grad.errors import AudioError
 from blackbox_grad_adapters.style_matching.networks import weight_file
 from blackbox_grad_adapters.style_matching.networks.wide_statistics import WideStatistics
@@ -67,8 +68,8 @@ class StyleEncoder(nn.Module):
         self.register_buffer("scale", torch.ones(size))
         self.register_buffer("mono", torch.zeros(self.representation.stereo))
 
-    def forward(self, audio: Tensor, sample_rate: float = 44_100.0) -> Tensor:
-        """`[B, C, T]`, of any level and length, at `sample_rate` Hz -> `[B, D]`, of length 1.
+    def forward(self, audio: Tensor | Audio, sample_rate: float = 44_100.0) -> Tensor:
+        """`[B, C, T]`, a tensor or an array, of any level and length, at `sample_rate` Hz -> `[B, D]`, of length 1.
 
         One channel stands for two equal ones; more than two are averaged. Long audio gives the mean over windows that are not
         quiet; audio shorter than a window (2.8 s) is repeated. Similarity is the product of two embeddings.
@@ -76,6 +77,7 @@ class StyleEncoder(nn.Module):
         Raises:
             AudioError: the audio has another shape, no samples, or is not finite.
         """
+        audio = torch.as_tensor(audio)
         if audio.ndim != 3 or 0 in audio.shape:
             raise AudioError(f"audio must have the shape [B, C, T] with at least one sample, got {list(audio.shape)}")
         if not torch.isfinite(audio).all():

@@ -15,14 +15,11 @@ from blackbox_grad_adapters.style_matching.measures.style_loss import StyleLoss
 from blackbox_grad_adapters.style_matching.networks.controller import Candidates, Controller
 from blackbox_grad_adapters.style_matching.training.encoder_training import settings_error
 from blackbox_grad_adapters.style_matching.training.loggers import add_audio
-from blackbox_grad_adapters.style_matching.training.settings_stage import Embedded, candidates_error
+from blackbox_grad_adapters.style_matching.training.settings_stage import Embedded
 from blackbox_grad_adapters.style_matching.training.stage import Stage, loader
 
 #: All answers are rendered for one in so many items.
 _TOLD_APART = 4
-
-#: Pairs in a step whose settings keep several answers likely.
-_KNOWN = 64
 
 
 class AudioStage(Stage):
@@ -37,8 +34,6 @@ class AudioStage(Stage):
         pairs: with audio; the first rows of `train` are their embeddings.
         judged: validation pairs, a batch, the first rows of `validation`.
         weights: of the distances, by name; see `StyleLoss`.
-        settings: weight of the first stage's error, if the controller has several answers. The sound alone draws all answers
-            together to what harms least.
     """
 
     name, monitor = "audio", "audio/ratio"
@@ -57,11 +52,9 @@ class AudioStage(Stage):
         steps: int,
         rate: float,
         weights: Mapping[str, float],
-        settings: float,
         seed: int,
     ) -> None:
         super().__init__(seed)
-        self._settings = settings
         self.controller = controller
         self._path, self._pairs, self._train = path, pairs, train
         self._judged, self._validation = judged, validation
@@ -90,7 +83,6 @@ class AudioStage(Stage):
         if self.controller.answers > 1:
             some = slice(0, max(1, len(rows) // _TOLD_APART))
             loss = loss + self._expected(Candidates(*(part[some] for part in found)), x[some], [t[some] for t in targets])
-            loss = loss + self._settings * self._unlikely()
         self.log("audio/train", loss.detach(), on_step=True, on_epoch=True, batch_size=len(rows))
         return loss
 
@@ -102,12 +94,6 @@ class AudioStage(Stage):
             losses = self.loss(y, *(t.repeat_interleave(count, dim=0) for t in targets)).unflatten(0, (-1, count))
         expected: Tensor = (found.likely.exp() * losses).sum(dim=1).mean()
         return expected
-
-    def _unlikely(self) -> Tensor:
-        """The first stage's error, on pairs drawn from all."""
-        rows = torch.randint(len(self._train.p), (_KNOWN,))
-        found = self.controller.candidates(*(e.to(self.device) for e in self._train.draws(rows)))
-        return candidates_error(found, self._train.p[rows].to(found.p), self._train.clean[rows].to(found.p))
 
     def sounds(self, rows: Tensor) -> Pair:
         """A batch of pairs, by their numbers."""

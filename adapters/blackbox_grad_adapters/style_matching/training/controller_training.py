@@ -43,7 +43,6 @@ class Plan:
         audio_epochs, audio_steps, audio_batch, audio_rate: of the second stage; an epoch has `audio_steps` steps.
         patience: the second stage ends after this many epochs without improvement.
         weights: of the distances that the second stage learns from; see `StyleLoss`.
-        settings: weight of the settings' likelihood in the second stage, if there are several answers.
         widths: of the controller's layers.
         answers: of the controller, if settings are random.
         seed: of everything random but the pairs.
@@ -61,8 +60,7 @@ class Plan:
     audio_batch: int = 16
     audio_rate: float = 3e-4
     patience: int = 4
-    weights: Mapping[str, float] = field(default_factory=lambda: {**dict.fromkeys(DISTANCES, 1.0), MISSED: 3.0})
-    settings: float = 0.5
+    weights: Mapping[str, float] = field(default_factory=lambda: {**dict.fromkeys(DISTANCES, 1.0), MISSED: 4.0})
     widths: tuple[int, ...] = PRESETS["small"]
     answers: int = 6
     seed: int = 0
@@ -158,7 +156,6 @@ def train_controller(
         steps=plan.audio_steps,
         rate=plan.audio_rate,
         weights=plan.weights,
-        settings=plan.settings,
         seed=plan.seed,
     )
     controller.eval()
