@@ -101,9 +101,9 @@ of which many are inaudible.
 ## The controllers
 
 The mean distance to the truth, divided by that of the dry input, on pairs of the validation corpora. A controller helps if it is
-below 1. *Trained* is the mean of the distances beside it, with {PLAN.weights[MISSED]:g} times the weight
-on *missed*. Epochs are those of both stages, minutes those of training. All
-controllers follow one plan, `{PLAN}`.
+below 1. *Trained* is the mean of the four distances beside it. The last two are learnt from too: *amount* is how much more or
+less of the effect there is, and *missed* is how much of it is missing where it should be heard, with {PLAN.weights[MISSED]:g}
+times the weight. Epochs are those of both stages, minutes those of training. All controllers follow one plan, `{PLAN}`.
 
 | effect | all at 0.5 | after stage 1 | trained | {" | ".join(DISTANCES)} | pairs | of these rendered | epochs | minutes |
 |---|---:|---:|---:|{"---:|" * len(DISTANCES)}---:|---:|---:|---:|

@@ -19,6 +19,7 @@ from blackbox_grad.errors import AudioError
 from blackbox_grad.reports import figures, flac, player, render_page, write_page
 from blackbox_grad_adapters.style_matching.loudness import loudness
 from blackbox_grad_adapters.style_matching.maps.control_map import mp3
+from blackbox_grad_adapters.style_matching.measures.style_loss import JUDGED
 from blackbox_grad_adapters.style_matching.networks import shipped
 
 if TYPE_CHECKING:
@@ -189,19 +190,24 @@ def _minutes(trained: Trained) -> str:
 def _curves(trained: Trained) -> Picture:
     """The training and validation curves of each stage."""
     pyplot = _pyplot()
-    kept = {"settings": ("settings/train", "settings/validation"), "audio": ("audio/train", "audio/ratio")}
-    titles = {"settings": "squared error of settings", "audio": "distance of the sound"}
+    kept = {
+        "settings": ("settings/train", "settings/validation"),
+        "audio": ("audio/train", *(f"judges/{name}" for name in JUDGED)),
+    }
+    titles = {"settings": "error of the settings", "audio": "distance of the sound"}
     figure, panels = pyplot.subplots(1, max(1, len(trained.stages)), figsize=(8.6, 3.0), squeeze=False, layout="constrained")
     for panel, (stage, fitted) in zip(panels[0], trained.stages.items(), strict=False):
         epochs = [row["epoch"] + 1 for row in fitted.history]
         for name in kept[stage]:
-            panel.plot(epochs, [row.get(name, math.nan) for row in fitted.history], marker=".", label=name.partition("/")[2])
+            values = [row.get(name, math.nan) for row in fitted.history]
+            if any(map(math.isfinite, values)):
+                panel.plot(epochs, values, marker=".", label=name.partition("/")[2])
         if stage == "audio":
-            panel.axhline(trained.results["ratio after settings"], color="0.5", linestyle=":", label="ratio before")
+            panel.axhline(trained.results["ratio after settings"], color="0.5", linestyle=":", label="mean before")
         panel.set(title=titles[stage], xlabel="epoch")
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.legend(frameon=False)
-    note = "“ratio”: mean distance to the truth over that of the dry input, on pairs of other recordings."
+    note = "“train”: the loss. The others: mean distance to the truth over that of the dry input, on pairs of other recordings."
     return Picture("Losses", _svg(figure), note)
 
 

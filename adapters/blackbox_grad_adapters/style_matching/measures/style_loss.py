@@ -21,8 +21,11 @@ MRSTFT = "mrstft"
 #: How much of an effect there is, and whether it is missed.
 AMOUNT, MISSED = "amount", "missed"
 
+#: Distances that results are reported by.
+JUDGED = (MRSTFT, *JUDGES)
+
 #: All distances that a controller may learn from.
-DISTANCES = (MRSTFT, *JUDGES, AMOUNT, MISSED)
+DISTANCES = (*JUDGED, AMOUNT, MISSED)
 
 #: An effect that is so far beyond what is just audible is not missed.
 _PLAIN = 2.0
@@ -93,11 +96,16 @@ class StyleLoss:
     @property
     def _compared(self) -> list[str]:
         """The distances that compare statistics of the result and of the truth."""
-        return [name for name in self.weights if name not in (AMOUNT, MISSED)]
+        return [name for name in self.weights if name in JUDGED]
 
     @property
     def _asks_how_much(self) -> bool:
         return AMOUNT in self.weights or MISSED in self.weights
+
+    def judged(self, ratios: Mapping[str, N]) -> N:
+        """As `mean`, of the distances that results are reported by, if there are any; each counts the same."""
+        found = [ratio for name, ratio in ratios.items() if name in JUDGED] or list(ratios.values())
+        return sum(found[1:], found[0]) / len(found)
 
     def _statistics(self, x: Tensor) -> dict[str, list[Tensor]]:
         """By name, what the distances compare."""

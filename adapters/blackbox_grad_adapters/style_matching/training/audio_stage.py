@@ -122,18 +122,15 @@ class AudioStage(Stage):
             for name, audio in sounds.items():
                 add_audio(self.loggers, f"{i}/{name}", audio, self.current_epoch, self.global_step, self._path.sample_rate)
 
-    def ratio(self, y: Tensor | None = None) -> float:
-        """The mean loss of `y`, by default the controller's renders; 1 is that of the dry input."""
-        return self.loss.mean(self.ratios(self.answer()[1] if y is None else y))
-
     def ratios(self, y: Tensor) -> dict[str, float]:
         """By distance, its mean from `y` to the truth, divided by that of the dry input."""
         terms = self.loss.terms(y, *self._goal)
         return {name: float(distance.mean()) / self.loss.dry[name] for name, distance in terms.items()}
 
-    def losses(self, y: Tensor) -> Tensor:
-        """`[B]`: the loss of each `y` of the validation pairs."""
-        return self.loss(y, *self._goal)
+    def judged(self, y: Tensor) -> Tensor:
+        """`[B]`: the mean distance of each `y` of the validation pairs from the truth; 1 is about the dry input's."""
+        terms = self.loss.terms(y, *self._goal)
+        return self.loss.judged({name: distance / self.loss.dry[name] for name, distance in terms.items()})
 
     def answer(self, count: int | None = None) -> tuple[Tensor, Tensor]:
         """Settings for the first validation pairs, `[B, P]`, and the audio rendered at them, `[B, C, T]`."""

@@ -76,7 +76,7 @@ class Trained:
         stages: the history of each stage, by name.
         results: on the validation pairs, distances to the truth divided by that of the dry input, averaged over the judges: "ratio"
             of the controller, "ratio after settings" before its second stage, "ratio of the middle" with all settings at 0.5; and
-            "judges", the controller's by each of them. By parameter, the mean
+            "judges", the controller's by each distance that it learnt from. By parameter, the mean
             "error" and, for random settings, the "explained" share of their variance. "learnt" and "chance": see `verdict`.
         examples: the validation pairs.
         p, y: the controller's settings for them and the renders, `[B, P]` and `[B, C, T]`.
@@ -159,7 +159,9 @@ def train_controller(
         seed=plan.seed,
     )
     controller.eval()
-    before, weights = second.ratio(), {name: weight.clone() for name, weight in controller.state_dict().items()}
+    _, y = second.answer()
+    loss_before, ratio_before = second.loss.mean(second.ratios(y)), float(second.judged(y).mean())
+    weights = {name: weight.clone() for name, weight in controller.state_dict().items()}
     if plan.audio_epochs and not interrupted:
         try:
             sounds.build(0, _of("sounds to learn from", on_progress))
@@ -177,23 +179,23 @@ def train_controller(
             loggers=loggers,
         )
         stages[second.name], interrupted = fitted, fitted.interrupted
-        if not fitted.best(second.monitor).get(second.monitor, before) < before:
+        if not fitted.best(second.monitor).get(second.monitor, loss_before) < loss_before:
             controller.load_state_dict(weights)  # the second stage only did harm
     controller.eval().requires_grad_(False)
     p, y = second.answer()
     answers = controller.candidates(*known.means())
     found, mean = answers.chosen(), answers.mean()
     middle = path(judged["input"], torch.full_like(p, 0.5))
+    far = {name: second.judged(a) for name, a in (("sound", y), ("middle", middle), ("dry", judged["input"]))}
     results: dict[str, Any] = {
-        "ratio": second.ratio(),
+        "ratio": float(far["sound"].mean()),
         "judges": second.ratios(y),
-        "ratio after settings": before,
-        "ratio of the middle": second.ratio(middle),
+        "ratio after settings": ratio_before,
+        "ratio of the middle": float(far["middle"].mean()),
         "error": dict(zip(path.names, (found - known.p)[~known.clean].abs().mean(dim=0).tolist(), strict=True)),
     }
     if not fixed:
         results["explained"] = dict(zip(path.names, explained(mean, known.p, known.clean).tolist(), strict=True))
-    far = {name: second.losses(a) for name, a in (("sound", y), ("middle", middle), ("dry", judged["input"]))}
     results |= verdict(mean, known.p, known.clean, **far, fixed=fixed)
     return Trained(controller, path, stages, results, judged, p, y, fixed, interrupted)
 

@@ -50,7 +50,7 @@ def of_controller(
     many = rows.repeat(-(-plan.settings_batch // _PAIRS))[: plan.settings_batch]
     settings_step = _rate(lambda i: _step(first, many))
     audio_step = _rate(lambda i: _step(second, rows)) / _PAIRS * plan.audio_batch
-    judging = _rate(lambda i: second.ratio()) / _PAIRS * plan.judged
+    judging = _rate(lambda i: second.ratios(second.answer()[1])) / _PAIRS * plan.judged
     settings_steps, audio_steps = (
         plan.pairs // plan.settings_batch,
         min(plan.audio_steps, max(1, plan.sounds // plan.audio_batch)),
