@@ -27,8 +27,8 @@ JUDGED = (MRSTFT, *JUDGES)
 #: All distances that a controller may learn from.
 DISTANCES = (*JUDGED, AMOUNT, MISSED)
 
-#: An effect that is so far beyond what is just audible is not missed.
-_PLAIN = 2.0
+#: An effect that is so far from the dry input, in units of what is just audible, is not missed.
+_PLAIN = 1.25
 
 #: Least distances of the dry input to be divided by: an effect may be inaudible in all examples.
 _LEAST = {AMOUNT: 0.1, MISSED: 0.1}
@@ -44,7 +44,7 @@ class StyleLoss:
     that an echo is missing. Where a setting cannot be told, the mean of what is possible still pleases them more than a guess. Two
     distances therefore ask how audible the effect is: by each judge, its distance from the dry input divided by what is just
     audible, `a`. *amount* compares `log(1 + a)` with the truth's: too little is as wrong as too much. *missed* is what the result
-    lacks to be plainly audible, `a = 2`, where the truth is audible.
+    lacks to be audible, `a = 1.25`, where the truth is.
 
     Args:
         sample_rate: Hz.
