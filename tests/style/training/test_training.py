@@ -23,6 +23,7 @@ from blackbox_grad_adapters.style_matching.report import write_run_report
 from blackbox_grad_adapters.style_matching.training import run
 from blackbox_grad_adapters.style_matching.training.controller_training import Plan
 from blackbox_grad_adapters.style_matching.training.loggers import weights_and_biases
+from blackbox_grad_adapters.style_matching.training.stage import Stage
 
 DRIVE = "pedalboard-builtin:Distortion"
 RATE, LENGTH = 24_000, 22_528
@@ -127,6 +128,21 @@ def test_another_seed_is_another_run(train, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("count", "batch", "steps"), [(40, 4, 3), (40, 4, 10), (43, 4, 7), (5, 16, 2), (12, 4, 99)])
+def test_all_pairs_come_before_one_comes_again(count, batch, steps, monkeypatch):
+    seen = []
+    for epoch in range(10):
+        monkeypatch.setattr(Stage, "current_epoch", epoch)
+        batches = Stage(seed=1).in_turn(count, batch, steps)
+        assert len(batches) == min(steps, count // min(batch, count))
+        seen += batches
+    whole = count // min(batch, count)
+    for first in range(0, len(seen) - whole + 1, whole):
+        numbers = torch.cat(seen[first : first + whole]).tolist()
+        assert len(set(numbers)) == len(numbers)
+        assert set(numbers) <= set(range(count))
+
+
 @pytest.mark.parametrize(("stage", "epoch"), [("settings", 1), ("audio", 1)])
 def test_what_was_killed_goes_on_to_the_same_end(train, tmp_path, stage, epoch):
     whole, _ = train(tmp_path / "whole")

@@ -63,7 +63,7 @@ class AudioStage(Stage):
         self._goal = self.loss.targets(judged["input"], judged["truth"])
 
     def train_dataloader(self) -> Any:
-        return loader(list(self.shuffled(len(self._pairs), self._batch)[: self._steps]))
+        return loader(self.in_turn(len(self._pairs), self._batch, self._steps))
 
     def val_dataloader(self) -> Any:
         return loader([0])

@@ -11,7 +11,7 @@ from blackbox_grad_adapters.style_matching.training.controller_training import P
 PRESETS = {
     "quick": Plan(pairs=768, sounds=256, judged=32, settings_epochs=10, audio_epochs=5, audio_steps=16),
     "standard": Plan(),
-    "thorough": Plan(pairs=8192, takes=2, sounds=2048, judged=128, audio_epochs=4, audio_steps=64),
+    "thorough": Plan(pairs=8192, takes=2, sounds=8192, judged=128, audio_epochs=4, audio_steps=128, audio_rate=5e-4),
 }
 
 

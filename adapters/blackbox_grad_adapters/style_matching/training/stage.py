@@ -72,12 +72,22 @@ class Stage(L.LightningModule):
     def on_validation_epoch_start(self) -> None:
         torch.manual_seed(self.seed)
 
-    def shuffled(self, count: int, batch: int, salt: int = 0) -> tuple[Tensor, ...]:
-        """The numbers below `count` in this epoch's order, in full batches; a few numbers are left out."""
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + self.current_epoch) * 1_009 + salt)
+    def shuffled(self, count: int, batch: int, salt: int = 0, turn: int | None = None) -> tuple[Tensor, ...]:
+        """The numbers below `count` in the order of a turn, in full batches; a few numbers are left out. A turn is an epoch."""
+        turn = self.current_epoch if turn is None else turn
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + turn) * 1_009 + salt)
         batch = min(batch, count)
         order = torch.randperm(count, generator=generator)[: count // batch * batch]
         return tuple(order.reshape(-1, batch))
+
+    def in_turn(self, count: int, batch: int, steps: int) -> list[Tensor]:
+        """So many batches, as `shuffled`, from where the last epoch ended: no number comes again before all have come."""
+        of_a_turn = count // min(batch, count)
+        steps = min(steps, of_a_turn)
+        first = self.current_epoch * steps
+        turns = range(first // of_a_turn, (first + steps - 1) // of_a_turn + 1)
+        batches = [rows for turn in turns for rows in self.shuffled(count, batch, turn=turn)]
+        return batches[first - turns[0] * of_a_turn :][:steps]
 
 
 def loader(items: list[Any]) -> DataLoader[Any]:
