@@ -60,7 +60,7 @@ class Plan:
     audio_batch: int = 16
     audio_rate: float = 3e-4
     patience: int = 4
-    weights: Mapping[str, float] = field(default_factory=lambda: {**dict.fromkeys(DISTANCES, 1.0), MISSED: 2.0})
+    weights: Mapping[str, float] = field(default_factory=lambda: {**dict.fromkeys(DISTANCES, 1.0), MISSED: 3.0})
     widths: tuple[int, ...] = PRESETS["small"]
     answers: int = 6
     seed: int = 0
