@@ -19,7 +19,7 @@ from blackbox_grad.errors import AudioError
 from blackbox_grad.reports import figures, flac, player, render_page, write_page
 from blackbox_grad_adapters.style_matching.loudness import loudness
 from blackbox_grad_adapters.style_matching.maps.control_map import mp3
-from blackbox_grad_adapters.style_matching.measures.style_loss import JUDGED
+from blackbox_grad_adapters.style_matching.measures.style_loss import COMPARED
 from blackbox_grad_adapters.style_matching.networks import shipped
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _curves(trained: Trained) -> Picture:
     pyplot = _pyplot()
     kept = {
         "settings": ("settings/train", "settings/validation"),
-        "audio": ("audio/train", *(f"judges/{name}" for name in JUDGED)),
+        "audio": ("audio/train", *(f"judges/{name}" for name in COMPARED)),
     }
     titles = {"settings": "error of the settings", "audio": "distance of the sound"}
     figure, panels = pyplot.subplots(1, max(1, len(trained.stages)), figsize=(8.6, 3.0), squeeze=False, layout="constrained")

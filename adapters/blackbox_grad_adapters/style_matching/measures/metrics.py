@@ -25,7 +25,7 @@ from blackbox_grad_adapters.style_matching.measures.bands import SHORTEST
 from blackbox_grad_adapters.style_matching.measures.cdpam import cdpam
 from blackbox_grad_adapters.style_matching.measures.judges import JUDGES
 from blackbox_grad_adapters.style_matching.measures.spectral import apart, spectra
-from blackbox_grad_adapters.style_matching.measures.style_loss import MRSTFT
+from blackbox_grad_adapters.style_matching.measures.style_loss import COMPARED
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ METRICS = {
 }
 
 #: The five judges, side by side.
-JUDGED = (MRSTFT, *JUDGES, "cdpam")
+JUDGED = (*COMPARED, "cdpam")
 
 #: dB per neper; `apart` compares logarithms in neper.
 _DECIBELS = 20.0 / math.log(10.0)

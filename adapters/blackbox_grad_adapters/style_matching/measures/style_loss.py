@@ -21,14 +21,14 @@ MRSTFT = "mrstft"
 #: How much of an effect there is, and whether it is missed.
 AMOUNT, MISSED = "amount", "missed"
 
-#: Distances that results are reported by.
-JUDGED = (MRSTFT, *JUDGES)
+#: Distances that compare a result with the truth. Results are reported by them.
+COMPARED = (MRSTFT, *JUDGES)
 
 #: All distances that a controller may learn from.
-DISTANCES = (*JUDGED, AMOUNT, MISSED)
+DISTANCES = (*COMPARED, AMOUNT, MISSED)
 
 #: An effect that is so far from the dry input, in units of what is just audible, is not missed.
-_PLAIN = 1.25
+_HEARD = 1.25
 
 #: Least distances of the dry input to be divided by: an effect may be inaudible in all examples.
 _LEAST = {AMOUNT: 0.1, MISSED: 0.1}
@@ -96,7 +96,7 @@ class StyleLoss:
     @property
     def _compared(self) -> list[str]:
         """The distances that compare statistics of the result and of the truth."""
-        return [name for name in self.weights if name in JUDGED]
+        return [name for name in self.weights if name in COMPARED]
 
     @property
     def _asks_how_much(self) -> bool:
@@ -104,7 +104,7 @@ class StyleLoss:
 
     def judged(self, ratios: Mapping[str, N]) -> N:
         """As `mean`, of the distances that results are reported by, if there are any; each counts the same."""
-        found = [ratio for name, ratio in ratios.items() if name in JUDGED] or list(ratios.values())
+        found = [ratio for name, ratio in ratios.items() if name in COMPARED] or list(ratios.values())
         return sum(found[1:], found[0]) / len(found)
 
     def _statistics(self, x: Tensor) -> dict[str, list[Tensor]]:
@@ -129,5 +129,5 @@ def _how_audible(found: Mapping[str, Sequence[Tensor]], of_dry: Mapping[str, Seq
 
 
 def _missed(there: Tensor, wanted: Tensor) -> Tensor:
-    """`[B]`: what an effect lacks to be as audible as the wanted one, or plainly audible; 0 where the wanted one is inaudible."""
-    return torch.relu(wanted.clamp_max(_PLAIN) - there) * (wanted > 1.0)
+    """`[B]`: what an effect lacks to be as audible as the wanted one, or heard for sure; 0 where the wanted one is inaudible."""
+    return torch.relu(wanted.clamp_max(_HEARD) - there) * (wanted > 1.0)
