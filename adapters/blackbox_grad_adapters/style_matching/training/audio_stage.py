@@ -26,8 +26,8 @@ class AudioStage(Stage):
     """Learn to sound like the truth, as the judges hear it: their distances, the gradient estimated from renders of the effect.
 
     If the reference does not reveal a setting, the controller now answers the value that does the least harm. A controller with
-    several answers improves the likeliest, which is the one that it gives. It learns which of them sounds best from some items, for
-    which all of them are rendered: those that sound worse become less likely.
+    several answers learns which of them sounds best: one of them, drawn as they are likely, goes through the gradient, and all of
+    them are rendered for some items, so that those that sound worse become less likely.
 
     Args:
         path: the effect.
@@ -79,7 +79,7 @@ class AudioStage(Stage):
         found = self.controller.candidates(*(e.to(self.device) for e in self._train.draws(rows)))
         x, truth = (pairs[name].to(self.device) for name in ("input", "truth"))
         targets = self.loss.targets(x, truth)
-        loss = self._path.loss(x, found.chosen(), self.loss, *targets)
+        loss = self._path.loss(x, found.of(_drawn(found)), self.loss, *targets)
         if self.controller.answers > 1:
             some = slice(0, max(1, len(rows) // _TOLD_APART))
             loss = loss + self._expected(Candidates(*(part[some] for part in found)), x[some], [t[some] for t in targets])
@@ -139,3 +139,8 @@ class AudioStage(Stage):
             e_input, e_reference = (e[: len(x)].to(self.device) for e in self._validation.means())
             p = self.controller(e_input, e_reference).cpu()
             return p, self._path(x, p)
+
+
+def _drawn(found: Candidates) -> Tensor:
+    """`[B]`: the number of an answer for each item, drawn as they are likely."""
+    return torch.multinomial(found.likely.detach().exp(), 1)[:, 0]
