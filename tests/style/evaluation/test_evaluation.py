@@ -266,6 +266,10 @@ def test_the_means_beside_the_original_are_those_of_the_background():
     assert headings == ["effect", "examples", "controller", "nearer", "original, VCTK", "original, DAPS"]
     assert lines[0] == ["Overdrive", "1", "0.50", "100 %", "0.56", "0.51"]
     assert lines[-1] == ["mean of the nine", "", "0.50", "", "0.96", "0.91"]
+    headings, lines = evaluation_tables.means(summaries(rows))
+    assert headings == ["mean of 9", "dry", "controller"]
+    assert lines[0][0] == "MRSTFT"
+    assert [cell.split()[0] for cell in lines[0][1:]] == ["2", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -297,6 +301,7 @@ def test_the_command_measures_shows_and_writes_the_page(long_recordings, tmp_pat
     for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({line.count("|") for line in table.splitlines()}) == 1, table
     assert f"| {DRIVE} | " in text
+    assert "nearest" not in text.split("±")[0], "a method that was not measured"
     for name in re.findall(r"\]\((figures/[^)]+)\)", text):
         ElementTree.parse(tmp_path / name)
     numbers = {(row["method"], row["metric"]): row for row in csv.DictReader(page.with_suffix(".csv").open())}

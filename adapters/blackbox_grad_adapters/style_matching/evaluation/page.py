@@ -51,12 +51,13 @@ def _text(name: str, by_kind: Mapping[str, Sequence[Summary]]) -> str:
         }
         for kind, of_kind in by_kind.items()
     ]
+    measured = {s.method for of_kind in by_kind.values() for s in of_kind}
     return render_page(
         "style-evaluation.md.jinja",
         package="blackbox_grad_adapters.style_matching",
         name=name,
         seconds=f"{LENGTH / SAMPLE_RATE:.1f}",
-        methods=METHODS,
+        methods={name: about for name, about in METHODS.items() if name in measured},
         just_audible=JUST_AUDIBLE,
         metrics=METRICS.values(),
         kinds=kinds,

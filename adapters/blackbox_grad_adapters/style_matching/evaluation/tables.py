@@ -109,14 +109,14 @@ def judges(found: Sequence[Summary], method: str = "controller") -> Lines:
 
 
 def means(found: Sequence[Summary]) -> Lines:
-    """Each metric, for one kind of recordings, averaged over the effects."""
-    names = _defined(found)
+    """Each metric, for one kind of recordings, averaged over the effects: a row per metric, a column per method."""
+    methods = everywhere(found)
     lines = [
-        [method, *(_pooled([s.means[name] for s in of_method]) for name in (*names, SETTINGS))]
-        for method, of_method in everywhere(found).items()
+        [SETTINGS if name == SETTINGS else _heading(name), *(_pooled([s.means[name] for s in of]) for of in methods.values())]
+        for name in (*_defined(found), SETTINGS)
     ]
-    effects = {s.effect for of_method in everywhere(found).values() for s in of_method}
-    return [f"mean of {len(effects)}", *map(_heading, names), "settings"], lines
+    effects = {s.effect for of_method in methods.values() for s in of_method}
+    return [f"mean of {len(effects)}", *methods], lines
 
 
 def against_dry(found: Sequence[Summary], method: str = "controller") -> Lines:
