@@ -32,6 +32,14 @@ def test_equal_sounds_are_at_0_at_any_level_and_others_are_not(judge, dry):
     assert torch.isfinite(judge.embed(torch.zeros_like(dry), 24_000)).all()
 
 
+def test_the_short_way_through_the_encoder_is_the_encoder(judge, dry):
+    encoder = judge._network.base_encoder
+    for length in (2000, 2047):
+        x = 1000 * dry[:, :1, :length]
+        with torch.no_grad():
+            torch.testing.assert_close(measure._encoded(encoder, x), encoder(x)[0])
+
+
 def test_a_file_that_asks_for_code_is_refused(tmp_path):
     class Code:
         def __reduce__(self):

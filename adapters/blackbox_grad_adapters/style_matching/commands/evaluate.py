@@ -66,7 +66,7 @@ def evaluate(
     ] = False,
     cdpam: Annotated[
         int,
-        typer.Option(min=0, metavar="N", help="Also judge the first N examples by CDPAM, which takes 6 s for each recording."),
+        typer.Option(min=0, metavar="N", help="Also judge the first N examples by CDPAM, which takes 4 s for each recording."),
     ] = 0,
     recordings: Annotated[
         Path | None,

@@ -61,8 +61,8 @@ class CDPAM:
         if sample_rate != _RATE:
             mono = torch.from_numpy(resample(mono.numpy(), sample_rate, _RATE))
         with torch.no_grad():
-            _, acoustics, _ = self._network.base_encoder((mono * _FULL_SCALE).round()[:, None])
-            return torch.nn.functional.normalize(acoustics, dim=1)
+            z = _encoded(self._network.base_encoder, (mono * _FULL_SCALE).round()[:, None])
+            return torch.nn.functional.normalize(z.chunk(2, dim=1)[0], dim=1)  # the other half is about the content
 
     def between(self, found: Tensor, wanted: Tensor) -> Tensor:
         """`[B]`: the distance of two embeddings `[B, 512]`."""
@@ -104,6 +104,18 @@ def _network() -> Any:
     )
     network.load_state_dict(_weights(file))
     return network.eval().requires_grad_(False)
+
+
+def _encoded(encoder: Any, x: Tensor) -> Tensor:
+    """What `encoder` gives for `x: [B, 1, T]`, as `[B, 1024]`, in four fifths of its time.
+
+    Of every fourth layer it drops each second sample; these are not computed here.
+    """
+    for i, (convolution, norm) in enumerate(zip(encoder.encoder, encoder.ebatch, strict=True)):
+        stride = 2 if i % 4 == 3 else 1
+        x = torch.nn.functional.conv1d(x, convolution.weight, convolution.bias, stride, convolution.padding)
+        x = torch.nn.functional.leaky_relu(norm(x), 0.1)
+    return x.mean(dim=2)
 
 
 def _folder() -> Path:
