@@ -21,6 +21,7 @@ from blackbox_grad_adapters.style_matching.maps.cloud import cloud, heard
 from blackbox_grad_adapters.style_matching.maps.control_map import control_map, write_control_map
 from blackbox_grad_adapters.style_matching.maps.plane import METHODS, plane
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+from blackbox_grad_adapters.style_matching.networks.style_encoder import StyleEncoder
 
 RATE, LENGTH = 24_000, 24_576
 COMMAND = "blackbox-grad style map </script><b>"
@@ -68,6 +69,14 @@ class TestCloud:
         e, audible = heard(gate, encoder, x[None], torch.cat([found.p[:3], torch.ones(1, 1)]))
         assert audible.tolist() == [True, True, True, False]
         assert torch.allclose(e[:3], found.e[:3], atol=1e-5)
+
+    def test_the_style_encoder_hears_at_its_own_rate(self, x):
+        ears = StyleEncoder(latent=8, widths=(16,), length=36_864).eval().requires_grad_(False)
+        room = EffectPath("pedalboard-builtin:Reverb", ears.sample_rate, host=InProcessHost())
+        p = torch.full((2, room.size), 0.5)
+        e, audible = heard(room, ears, x[None], p)
+        assert audible.all()
+        torch.testing.assert_close(e, ears(room(x[None].expand(2, -1, -1), p), ears.sample_rate))
 
     def test_an_effect_that_is_silent_is_refused(self, encoder):
         with pytest.raises(AudioError, match="is silent, or not finite, at 32 of 32 settings on this recording; give a louder"):
@@ -128,21 +137,25 @@ class TestCommand:
 
     @pytest.fixture
     def run(self, encoder, tmp_path, capsys):
-        """Its exit code, stdout and stderr."""
+        """Its exit code, stdout and stderr, with a small encoder or the package's."""
         encoder.save(tmp_path / "encoder.safetensors", {})
+        small = ["--encoder", str(tmp_path / "encoder.safetensors")]
 
-        def run(*arguments):
+        def run(*arguments, own=True):
             with pytest.raises(SystemExit) as ended:
-                main(["style", "map", "--encoder", str(tmp_path / "encoder.safetensors"), *map(str, arguments)])
+                main(["style", "map", *(small if own else []), *map(str, arguments)])
             return ended.value.code, *capsys.readouterr()
 
         return run
 
     @pytest.mark.slow
-    def test_a_stereo_recording_of_another_rate_becomes_a_map(self, run, tmp_path):
+    @pytest.mark.parametrize("own", [True, False])
+    def test_a_stereo_recording_of_another_rate_becomes_a_map(self, run, tmp_path, own):
         audio_files.write(tmp_path / "in.wav", *audio_files.example())
         options = ["--effect", "pedalboard-builtin:Reverb", "--only", "room_size", "--only", "wet_level", "--points", 32]
-        code, out, err = run(*options, "--grid", 4, "--input", tmp_path / "in.wav", "-o", tmp_path / "map.html", "--json")
+        code, out, err = run(
+            *options, "--grid", 4, "--input", tmp_path / "in.wav", "-o", tmp_path / "map.html", "--json", own=own
+        )
         assert code == 0, err
         found = json.loads(out)
         assert found["parameters"] == ["room_size", "wet_level"]

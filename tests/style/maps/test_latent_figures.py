@@ -112,7 +112,7 @@ class TestReadability:
     def test_what_is_heard_can_be_read(self, excerpts):
         """With the encoder of the package."""
         paths = {"drive": path("Distortion"), "room": path("Reverb", parameters=["wet_level"])}
-        read = readability(paths, shipped.encoder(), excerpts, 100)
+        read = readability(paths, shipped.ears(), excerpts, 100)
         assert all(one.accuracy > 0.85 and one.count == 100 for one in read.values()), read
         assert read["drive"].explained["drive_db"] > 0.8
 

@@ -8,7 +8,9 @@ import pytest
 from blackbox_grad import audio_files, load
 from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
 from blackbox_grad_adapters.style_matching.networks import shipped
-from blackbox_grad_adapters.style_matching.networks.weight_file import read
+from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+from blackbox_grad_adapters.style_matching.networks.style_encoder import StyleEncoder
+from blackbox_grad_adapters.style_matching.networks.weight_file import WeightsError, read
 
 EFFECTS = [
     pytest.param(address, id=shipped.file_of(address).stem, marks=[pytest.mark.plugins] * address.startswith("dawdreamer"))
@@ -49,3 +51,17 @@ def test_a_match_works_out_of_the_box(address):
     assert found.y.shape == x.shape
     assert np.isfinite(found.y).all()
     assert set(matcher.path.names) <= found.settings().keys()  # and the switches that were tried
+
+
+def test_an_encoder_of_either_kind_is_found_by_its_file_and_by_its_folder(tmp_path):
+    plain, styles = tmp_path / "plain", tmp_path / "styles"
+    plain.mkdir(), styles.mkdir()
+    Encoder("statistics", 24_000, 24_576, latent=4).save(plain / shipped.ENCODER, {})
+    StyleEncoder(latent=4, widths=(8,), length=36_864).save(styles / shipped.STYLE_ENCODER, {})
+    assert isinstance(shipped.ears(), StyleEncoder)
+    for place in (plain, plain / shipped.ENCODER):
+        assert isinstance(shipped.ears(place), Encoder)
+    for place in (styles, styles / shipped.STYLE_ENCODER):
+        assert isinstance(shipped.ears(place), StyleEncoder)
+    with pytest.raises(WeightsError, match="'controller'; it must be 'encoder' or 'style encoder'"):
+        shipped.ears(shipped.file_of(shipped.EFFECTS[0]))

@@ -84,7 +84,7 @@ def test_weights_come_back_as_they_were_written(encoder: StyleEncoder, guitar: t
     assert read.header["effects"] == ["a"]
     assert read.fingerprint == encoder.fingerprint
     assert torch.allclose(read(guitar), encoder(guitar), atol=0.02)  # half precision
-    with pytest.raises(WeightsError, match="holds the weights of a style style encoder"):
+    with pytest.raises(WeightsError, match="'style encoder'; it must be 'encoder'"):
         Encoder.load(tmp_path / "one.safetensors")
 
 

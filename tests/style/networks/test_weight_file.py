@@ -74,7 +74,7 @@ def test_a_folder_is_refused(tmp_path):
 
 
 def test_a_controller_is_no_encoder(file):
-    with pytest.raises(WeightsError, match="holds the weights of a style controller; a style encoder is needed"):
+    with pytest.raises(WeightsError, match="another kind of network, 'controller'; it must be 'encoder'"):
         Encoder.load(file)
 
 

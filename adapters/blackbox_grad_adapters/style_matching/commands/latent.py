@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from blackbox_grad_adapters.style_matching.data.recordings import Tracks
     from blackbox_grad_adapters.style_matching.effect_path import EffectPath
     from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+    from blackbox_grad_adapters.style_matching.networks.style_encoder import StyleEncoder
 
 #: Excerpts of recordings for the measurement of what embeddings contain.
 _EXCERPTS = 50
@@ -61,7 +62,12 @@ Only = Annotated[
 ]
 EncoderFile = Annotated[
     Path | None,
-    typer.Option("--encoder", metavar="FILE", help="Weights of the encoder; by default the package's.", show_default=False),
+    typer.Option(
+        "--encoder",
+        metavar="FILE",
+        help="Weights of an encoder, or the folder of its run; by default the package's style encoder.",
+        show_default=False,
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, metavar="N", help="The same seed gives the same result.")]
 
@@ -95,7 +101,7 @@ def map_(
     from blackbox_grad_adapters.style_matching.maps.control_map import control_map, write_control_map
     from blackbox_grad_adapters.style_matching.networks import shipped
 
-    ears = shipped.encoder(encoder)
+    ears = shipped.ears(encoder)
     if trouble := audio_files.MP3.trouble(1, ears.sample_rate):
         raise AudioError(f"{trouble}; the map's sounds are MP3, so use an encoder of one of these rates")
     x = _excerpt(source, ears)
@@ -153,7 +159,7 @@ def figures(
     from blackbox_grad_adapters.style_matching.maps.report import write_latent_report
     from blackbox_grad_adapters.style_matching.networks import shipped
 
-    ears = shipped.encoder(encoder)
+    ears = shipped.ears(encoder)
     x = _excerpt(source, ears)
     if recordings:
         tracks = Tracks([r for folder in recordings for r in in_folder(folder)], ears.sample_rate, on_progress=decoding)
@@ -189,7 +195,7 @@ def _named(paths: list[EffectPath]) -> dict[str, EffectPath]:
     return {a if short.count(s) > 1 else s: path for a, s, path in zip(addresses, short, paths, strict=True)}
 
 
-def _excerpts(tracks: Tracks, ears: Encoder, seed: int) -> Tensor:
+def _excerpts(tracks: Tracks, ears: StyleEncoder | Encoder, seed: int) -> Tensor:
     """Random excerpts, `[K, 1, T]`."""
     import numpy as np
     import torch
@@ -200,7 +206,7 @@ def _excerpts(tracks: Tracks, ears: Encoder, seed: int) -> Tensor:
     return torch.from_numpy(np.stack([draw(tracks, ears.length, rng) for _ in range(_EXCERPTS)]))
 
 
-def _excerpt(source: Path | None, ears: Encoder) -> Tensor:
+def _excerpt(source: Path | None, ears: StyleEncoder | Encoder) -> Tensor:
     """The loudest part, `[1, T]`, of a recording, by default the bundled one, as long as the encoder's window."""
     import torch
 

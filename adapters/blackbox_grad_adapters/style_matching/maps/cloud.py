@@ -10,6 +10,7 @@ from torch import Tensor
 from blackbox_grad.errors import AudioError
 from blackbox_grad_adapters.style_matching.effect_path import PEAK, EffectPath
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+from blackbox_grad_adapters.style_matching.networks.style_encoder import StyleEncoder
 
 #: Renders per batch: their audio is in memory together.
 _CHUNK = 16
@@ -31,7 +32,7 @@ class Cloud:
     e: Tensor
 
 
-def cloud(path: EffectPath, encoder: Encoder, x: Tensor, count: int, seed: int = 0) -> Cloud:
+def cloud(path: EffectPath, encoder: StyleEncoder | Encoder, x: Tensor, count: int, seed: int = 0) -> Cloud:
     """`count` quasi-random settings of an effect, on `x: [C, T]`, without those at which it is silent.
 
     Raises:
@@ -47,7 +48,7 @@ def cloud(path: EffectPath, encoder: Encoder, x: Tensor, count: int, seed: int =
     return Cloud(p[audible], e[audible])
 
 
-def heard(path: EffectPath, encoder: Encoder, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
+def heard(path: EffectPath, encoder: StyleEncoder | Encoder, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
     """The embeddings `[N, D]` of `x: [N, C, T]` at settings `p: [N, P]`, and which renders are audible, `[N]` bool.
 
     `x` may be one recording for all settings, `[1, C, T]`.
@@ -56,7 +57,7 @@ def heard(path: EffectPath, encoder: Encoder, x: Tensor, p: Tensor) -> tuple[Ten
     with torch.no_grad():
         for audio, points in zip(x.expand(len(p), -1, -1).split(_CHUNK), p.split(_CHUNK), strict=True):
             y = path(audio, points)
-            embeddings.append(encoder.embed(y))
+            embeddings.append(encoder.embed(y) if isinstance(encoder, Encoder) else encoder(y, path.sample_rate))
             audible.append(y.abs().amax(dim=(1, 2)) > PEAK / 2)
     return torch.cat(embeddings), torch.cat(audible)
 

@@ -19,6 +19,7 @@ from blackbox_grad_adapters.style_matching.maps.cloud import cloud, heard
 from blackbox_grad_adapters.style_matching.maps.plane import plane
 from blackbox_grad_adapters.style_matching.maps.way_back import WayBack, fitted
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+from blackbox_grad_adapters.style_matching.networks.style_encoder import StyleEncoder
 
 #: Decimals of the places and settings in the page, and in all computations.
 _DECIMALS = 4
@@ -54,7 +55,7 @@ class ControlMap:
 
 
 def control_map(
-    path: EffectPath, encoder: Encoder, x: Tensor, *, points: int = 400, grid: int = 20, seed: int = 0
+    path: EffectPath, encoder: StyleEncoder | Encoder, x: Tensor, *, points: int = 400, grid: int = 20, seed: int = 0
 ) -> ControlMap:
     """Make the map of an effect.
 

@@ -13,6 +13,7 @@ from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.maps.cloud import cloud, heard
 from blackbox_grad_adapters.style_matching.maps.plane import METHODS, Method, plane
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+from blackbox_grad_adapters.style_matching.networks.style_encoder import StyleEncoder
 
 #: Settings of a sweep.
 STEPS = 20
@@ -54,7 +55,7 @@ class LatentSpace:
     places: dict[Method, Places]
 
 
-def latent_space(path: EffectPath, encoder: Encoder, x: Tensor, count: int, seed: int = 0) -> LatentSpace:
+def latent_space(path: EffectPath, encoder: StyleEncoder | Encoder, x: Tensor, count: int, seed: int = 0) -> LatentSpace:
     """Embed the output for `x: [C, T]` at `count` settings, sweeps and a slice. Parameters that do not vary are in the middle.
 
     Raises:

@@ -17,6 +17,7 @@ from blackbox_grad.parameters import FloatArray
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.maps.cloud import heard, scattered
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+from blackbox_grad_adapters.style_matching.networks.style_encoder import StyleEncoder
 
 #: Folds of the cross-validation. No excerpt is in two of them.
 FOLDS = 5
@@ -38,7 +39,7 @@ class Readability:
 
 
 def readability(
-    paths: Mapping[str, EffectPath], encoder: Encoder, excerpts: Tensor, count: int, seed: int = 0
+    paths: Mapping[str, EffectPath], encoder: StyleEncoder | Encoder, excerpts: Tensor, count: int, seed: int = 0
 ) -> dict[str, Readability]:
     """Evaluate an encoder by a cross-validated support-vector machine on the embeddings of wet recordings only.
 

@@ -10,14 +10,16 @@ from typing import Any
 
 from blackbox_grad.effects import resolve_address, split_chain
 from blackbox_grad.errors import suggest
+from blackbox_grad_adapters.style_matching.networks import weight_file
 from blackbox_grad_adapters.style_matching.networks.controller import Controller
 from blackbox_grad_adapters.style_matching.networks.encoder import Encoder
+from blackbox_grad_adapters.style_matching.networks.style_encoder import FILE, StyleEncoder
 from blackbox_grad_adapters.style_matching.networks.weight_file import SUFFIX, WeightsError
 
 FOLDER = Path(__file__).parent.parent / "weights"
 
 #: Names of the files in the folder of a run.
-ENCODER, CONTROLLER = f"encoder{SUFFIX}", f"controller{SUFFIX}"
+ENCODER, CONTROLLER, STYLE_ENCODER = f"encoder{SUFFIX}", f"controller{SUFFIX}", FILE.name
 
 #: The address of an MDA effect is this, a slash and its name.
 MDA = "dawdreamer:http://drobilla.net/plugins/mda"
@@ -79,6 +81,21 @@ def encoder(path: str | os.PathLike[str] | None = None) -> Encoder:
         return Encoder.load(FOLDER / ENCODER)
     path = Path(path)
     return Encoder.load(path / ENCODER if path.is_dir() else path)
+
+
+def ears(path: str | os.PathLike[str] | None = None) -> StyleEncoder | Encoder:
+    """The encoder of either kind of a file or of a run's folder; by default the package's style encoder.
+
+    Raises:
+        WeightsError: it does not exist, is damaged, or holds something else.
+    """
+    if path is None:
+        return StyleEncoder.load()
+    path = Path(path)
+    if path.is_dir():
+        path = path / (STYLE_ENCODER if (path / STYLE_ENCODER).exists() else ENCODER)
+    header, _ = weight_file.read(path, "encoder", "style encoder")
+    return (Encoder if header["kind"] == "encoder" else StyleEncoder).load(path)
 
 
 def controller(name: str | os.PathLike[str]) -> tuple[Controller, Encoder]:

@@ -40,7 +40,7 @@ def write(path: str | os.PathLike[str], kind: str, module: nn.Module, header: Ma
 
     Args:
         path: `.safetensors`.
-        kind: "encoder" or "controller".
+        kind: "encoder", "style encoder" or "controller".
         header: facts about the module and its training, JSON values.
 
     Raises:
@@ -60,8 +60,8 @@ def write(path: str | os.PathLike[str], kind: str, module: nn.Module, header: Ma
         temporary.write_bytes(content)
 
 
-def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The header and the weights, float32, of a file of this kind from `write`.
+def read(path: str | os.PathLike[str], *kinds: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The header and the weights, float32, of a file from `write` that is of one of these kinds.
 
     Raises:
         WeightsError: the file does not exist, is damaged, or is of another kind or version.
@@ -87,8 +87,10 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
         raise WeightsError(f"{path}: its header {_FIELD!r} cannot be read ({error!r})") from error
     if version != FORMAT:
         raise WeightsError(f"{path}: has format {version}, and this version of blackbox_grad reads {FORMAT}; train it again")
-    if found != kind:
-        raise WeightsError(f"{path}: holds the weights of a style {found}; a style {kind} is needed")
+    if found not in kinds:
+        raise WeightsError(
+            f"{path}: holds the weights of another kind of network, {found!r}; it must be {' or '.join(map(repr, kinds))}"
+        )
     if header.pop(_SUM, "") != _checksum(header, tensors):
         raise WeightsError(f"{path}: is damaged: its content does not have its checksum; copy it again, or train it again")
     return header, {name: tensor.float() for name, tensor in tensors.items()}
