@@ -19,8 +19,11 @@ from blackbox_grad_adapters.style_matching.data.pairs import PairDataset
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.evaluation import tables as evaluation_tables
 from blackbox_grad_adapters.style_matching.evaluation.methods import Method, evaluate, model_free, nearest, of_model, one_by_one
-from blackbox_grad_adapters.style_matching.evaluation.results import METHODS, ONE_WRONG, ResultsError, Sheet, results
+from blackbox_grad_adapters.style_matching.evaluation.results import METHODS, MODELS, ONE_WRONG, ResultsError, Sheet, results
 from blackbox_grad_adapters.style_matching.evaluation.summary import mean, ratio, summaries
+from blackbox_grad_adapters.style_matching.matching.against import Against
+from blackbox_grad_adapters.style_matching.matching.band import Band
+from blackbox_grad_adapters.style_matching.matching.guard import ENOUGH
 from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
 from blackbox_grad_adapters.style_matching.measures.metrics import METRICS
 from blackbox_grad_adapters.style_matching.networks import shipped
@@ -69,11 +72,11 @@ def test_the_truth_is_the_bound_and_the_dry_input_the_measure(pairs, matcher, tm
                 for name, metric in METRICS.items()
                 if metric.error and name != "cdpam"
             ), row
-        else:
+        elif row["method"] != "guarded":  # which may be the dry input
             assert row["mrstft"] > 0
         assert math.isnan(row["pesq"])
     found = {s.method: s for s in summaries(rows)}
-    assert set(found) == {"dry", "middle", "random", "controller", "truth"}
+    assert set(found) == {"dry", "middle", "random", "controller", "guarded", "truth"}
     ratios = {method: {n: r for n, r in s.ratios.items() if n != "cdpam"} for method, s in found.items()}
     assert all(ratio.value == pytest.approx(0.0, abs=1e-5) for ratio in ratios["truth"].values())
     assert all(ratio == (1.0, 1.0, 1.0) for ratio in ratios["dry"].values())
@@ -169,19 +172,45 @@ def test_ctrl_c_and_errors_keep_what_is_done(pairs, matcher, tmp_path):
 def test_a_new_model_is_measured_again_and_the_rest_stays(pairs, matcher, tmp_path):
     first = measured(pairs, model_free(matcher.path) | of_model(matcher), tmp_path / "r", examples=3)
     other = StyleMatcher.load(model(tmp_path / "other", seed=1))
-    with pytest.warns(UserWarning, match="controller of another model or other recordings: measured again"):
+    with pytest.warns(UserWarning, match="of another model or other recordings: measured again"):
         second = measured(pairs, model_free(matcher.path) | of_model(other), tmp_path / "r", examples=2)
     by_key = {(row["index"], row["method"]): str(row) for row in first}
     changed = {(row["index"], row["method"]) for row in second if by_key[row["index"], row["method"]] != str(row)}
-    assert changed == {(0, "controller"), (1, "controller")}
-    assert (2, "controller") not in {(row["index"], row["method"]) for row in second}
+    assert changed == {(index, method) for index in (0, 1) for method in MODELS}
+    assert not {(2, method) for method in MODELS} & {(row["index"], row["method"]) for row in second}
 
 
 def test_refinement_is_a_method_of_its_own(pairs, matcher, tmp_path):
     rows = measured(pairs, of_model(matcher, refine=24), tmp_path, examples=4)
-    assert {row["method"] for row in rows} == {"controller", "refined 24"}
-    by_index = {row["index"]: [r["settings"] for r in rows if r["index"] == row["index"]] for row in rows}
-    assert any(first != second for first, second in by_index.values())  # those that were confirmed
+    assert {row["method"] for row in rows} == {"controller", "guarded", "refined 24"}
+    by_key = {(row["index"], row["method"]): row["settings"] for row in rows}
+    assert any(by_key[i, "controller"] != by_key[i, "refined 24"] for i in range(4))  # those that were confirmed
+
+
+def test_the_guard_takes_back_what_leads_away_and_nothing_else(pairs, matcher):
+    """Where it keeps settings, their sound is nearer to the reference than the input is."""
+    methods, band = of_model(matcher), Band(matcher.path.sample_rate, matcher.path.sample_rate, matcher.path.sample_rate)
+    taken = {}
+    for index in range(12):
+        pair = pairs.pair(index)
+        p, kept = (methods[name].answer(pair, np.random.default_rng(0)) for name in MODELS)
+        against = Against(matcher.path, pair["input"][None], pair["reference"][None], band)
+        taken[index] = kept is None
+        if kept is not None:
+            assert against.left(against.of_settings(matcher.path, kept[None])) <= ENOUGH
+        else:
+            assert against.left(against.of_settings(matcher.path, p[None])) > ENOUGH
+    assert set(taken.values()) == {True, False}
+
+
+def test_a_result_without_effect_has_no_settings_to_compare():
+    rows = list(effected([0.2, 0.5, 0.8], [0.2, 0.5, 0.8], [2.0] * 3, [2.0] * 3))
+    whole, without = (
+        next(s for s in summaries(some) if s.method == "controller")
+        for some in (rows, [r | {"settings": {}} if r["method"] == "controller" and r["index"] == 1 else r for r in rows])
+    )
+    assert whole.slopes
+    assert (without.slopes, without.explained) == ({}, {})
 
 
 def test_the_cost_of_one_setting_is_that_of_the_controllers(tracks, tmp_path):

@@ -54,7 +54,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Only these of dry, middle, random, nearest, controller, truth. Repeatable.",
+            help="Only these of dry, middle, random, nearest, controller, guarded, truth. Repeatable.",
             show_default=False,
         ),
     ] = None,

@@ -16,8 +16,12 @@ from torch import Tensor
 from blackbox_grad_adapters.style_matching.data.corpora import Kind
 from blackbox_grad_adapters.style_matching.data.pairs import Pair, PairDataset
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
-from blackbox_grad_adapters.style_matching.evaluation.results import AUDIBLE, METHODS, ONE_WRONG, Sheet
+from blackbox_grad_adapters.style_matching.evaluation.results import AUDIBLE, METHODS, MODELS, ONE_WRONG, Sheet
+from blackbox_grad_adapters.style_matching.matching.against import Against
+from blackbox_grad_adapters.style_matching.matching.band import Band
+from blackbox_grad_adapters.style_matching.matching.guard import taken_back
 from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
+from blackbox_grad_adapters.style_matching.matching.setter import StyleSetter
 from blackbox_grad_adapters.style_matching.measures import metrics
 from blackbox_grad_adapters.style_matching.measures.audibility import audible
 from blackbox_grad_adapters.style_matching.networks import weight_file
@@ -61,7 +65,7 @@ def model_free(path: EffectPath) -> dict[str, Method]:
 
 
 def of_model(matcher: StyleMatcher, refine: int = 0) -> dict[str, Method]:
-    """The controller, and if `refine` > 0, the controller with so many renders for better settings."""
+    """The controller, with and without the guard, and if `refine` > 0, with so many renders for better settings."""
     weights = weight_file.fingerprint(matcher.controller), matcher.encoder.fingerprint
 
     def predicted(pair: Pair, rng: np.random.Generator) -> Tensor:
@@ -70,7 +74,14 @@ def of_model(matcher: StyleMatcher, refine: int = 0) -> dict[str, Method]:
     def refined(pair: Pair, rng: np.random.Generator) -> Tensor:
         return matcher.refine(pair["input"], pair["reference"], predicted(pair, rng), refine, int(rng.integers(2**31)))
 
-    methods = {"controller": Method(predicted, weights)}
+    setter, rate = StyleSetter(matcher.encoder, matcher.path), matcher.encoder.sample_rate
+
+    def guarded(pair: Pair, rng: np.random.Generator) -> Tensor | None:
+        against = Against(matcher.path, pair["input"][None], pair["reference"][None], Band(rate, rate, rate))
+        p, verdict = taken_back(setter, against, predicted(pair, rng)[None], rate)
+        return None if verdict.amount == 0.0 else p[0]
+
+    methods = {"controller": Method(predicted, weights), "guarded": Method(guarded, weights)}
     return methods | ({f"refined {refine}": Method(refined, weights)} if refine else {})
 
 
@@ -164,7 +175,7 @@ def mark(pairs: PairDataset, method: Method) -> str:
 
 
 def _is_model(method: str) -> bool:
-    return method == "controller" or not (method in METHODS or method.startswith(ONE_WRONG))
+    return method in MODELS or not (method in METHODS or method.startswith(ONE_WRONG))
 
 
 def _rows(

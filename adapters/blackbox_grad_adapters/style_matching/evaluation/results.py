@@ -25,6 +25,7 @@ METHODS = {
     "random": "settings uniform at random",
     "nearest": "the settings of the training pair whose two embeddings are nearest",
     "controller": "the network",
+    "guarded": "the network, as `style match` uses it: taken back where one render shows that it comes no nearer to the reference",
     "truth": "the true settings, rendered again: the bound",
 }
 
@@ -33,6 +34,9 @@ ONE_WRONG = "truth but "
 
 #: The column that says whether a result is audibly effected.
 AUDIBLE = "audible"
+
+#: Methods of a model alone. "refined N" is another.
+MODELS = ("controller", "guarded")
 
 #: Methods without a model.
 MODEL_FREE = ("dry", "middle", "random", "truth")

@@ -138,8 +138,14 @@ def _audibility(dry: Row) -> dict[str, float]:
     return {name: dry[name] / least for name, least in JUST_AUDIBLE.items()}
 
 
+def _set(found: Rows, truth: Rows) -> list[int]:
+    """The examples with true settings; none if a result of theirs has no settings, since it went through no effect."""
+    set_ = [i for i in sorted(found.keys() & truth.keys()) if truth[i]["settings"]]
+    return set_ if all(found[i]["settings"] for i in set_) else []
+
+
 def _slopes(found: Rows, truth: Rows) -> dict[str, float]:
-    both = [i for i in sorted(found.keys() & truth.keys()) if found[i]["settings"] and truth[i]["settings"]]
+    both = _set(found, truth)
     names = [name for name in (truth[both[0]]["settings"] if both else ()) if _HOW_MUCH.search(name)]
     slopes = {}
     for name in names:
@@ -151,7 +157,7 @@ def _slopes(found: Rows, truth: Rows) -> dict[str, float]:
 
 def _settings(found: Rows, truth: Rows) -> tuple[FloatArray, dict[str, float]]:
     """Mean absolute error of each example `[N]`, and for each parameter the share of its variance that was found."""
-    both = [i for i in sorted(found.keys() & truth.keys()) if found[i]["settings"] and truth[i]["settings"]]
+    both = _set(found, truth)
     if not both:
         return np.array([]), {}
     names = list(truth[both[0]]["settings"])

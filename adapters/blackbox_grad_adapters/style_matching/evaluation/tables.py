@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from blackbox_grad_adapters.style_matching.evaluation.results import ONE_WRONG
+from blackbox_grad_adapters.style_matching.evaluation.results import MODELS, ONE_WRONG
 from blackbox_grad_adapters.style_matching.evaluation.summary import SETTINGS, Interval, Summary
 from blackbox_grad_adapters.style_matching.measures.metrics import JUDGED, METRICS
 from blackbox_grad_adapters.style_matching.networks import shipped
@@ -40,14 +40,14 @@ def ordered(found: Sequence[Summary]) -> dict[str, dict[str, Summary]]:
 
 def methods_of(found: Sequence[Summary]) -> list[str]:
     """The methods, from the worst expected to the best expected."""
-    order = ("random", "middle", "dry", "nearest", "controller")
+    order = ("random", "middle", "dry", "nearest", *MODELS)
     names = {summary.method for summary in found if not summary.method.startswith(ONE_WRONG)}
     return [*(n for n in order if n in names), *sorted(names - {*order, "truth"}), *({"truth"} & names)]
 
 
 def models_of(found: Sequence[Summary]) -> list[str]:
     """The methods that are a model's."""
-    return [method for method in methods_of(found) if method == "controller" or method.startswith("refined")]
+    return [method for method in methods_of(found) if method in MODELS or method.startswith("refined")]
 
 
 def everywhere(found: Sequence[Summary]) -> dict[str, list[Summary]]:
