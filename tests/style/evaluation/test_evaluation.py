@@ -180,6 +180,16 @@ def test_a_new_model_is_measured_again_and_the_rest_stays(pairs, matcher, tmp_pa
     assert not {(2, method) for method in MODELS} & {(row["index"], row["method"]) for row in second}
 
 
+def test_two_commands_measure_into_one_folder(pairs, matcher, tmp_path):
+    methods = model_free(matcher.path)
+    first, second = (Sheet(tmp_path, pairs.path.spec.address, "music") for _ in range(2))
+    evaluate(pairs, "music", {"dry": methods["dry"]}, first, 3)
+    evaluate(pairs, "music", {"middle": methods["middle"]}, second, 2)
+    evaluate(pairs, "music", {"dry": methods["dry"]}, first, 4)
+    found = {(row["index"], row["method"]) for row in results(tmp_path)}
+    assert found == {(i, "dry") for i in range(4)} | {(i, "middle") for i in range(2)}
+
+
 def test_refinement_is_a_method_of_its_own(pairs, matcher, tmp_path):
     rows = measured(pairs, of_model(matcher, refine=24), tmp_path, examples=4)
     assert {row["method"] for row in rows} == {"controller", "guarded", "refined 24"}

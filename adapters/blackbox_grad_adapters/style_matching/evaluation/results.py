@@ -71,6 +71,7 @@ class Sheet:
         self._file = folder / f"{shipped.file_of(effect).stem}-{kind}.csv"
         self._rows = {_key(row): row for row in _read(self._file)} if self._file.exists() else {}
         self._saved = True
+        self._own: set[tuple[int, str]] = set()  # added or dropped here, whatever the file holds
 
     def has(self, index: int, method: str) -> bool:
         return (index, method) in self._rows
@@ -87,15 +88,23 @@ class Sheet:
             warnings.warn(f"{self._file}: {names} of another model or other recordings: measured again", stacklevel=2)
         for key in other:
             del self._rows[key]
+        self._own.update(other)
 
     def add(self, row: Row) -> None:
         self._rows[_key(row)] = row
+        self._own.add(_key(row))
         self._saved = False
 
     def save(self) -> None:
-        """Write the file if there are new rows. Raises `AudioError` if the disk is full."""
+        """Write the file if there are new rows, with those that another command wrote there meanwhile.
+
+        Raises:
+            AudioError: the disk is full.
+        """
         if self._saved:
             return
+        if self._file.exists():
+            self._rows |= {key: row for row in _read(self._file) if (key := _key(row)) not in self._own}
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         writer.writeheader()
