@@ -11,9 +11,11 @@ import torch
 from blackbox_grad import EffectSpec, audio_files
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.matching import matcher as matching
+from blackbox_grad_adapters.style_matching.matching.against import Against
 from blackbox_grad_adapters.style_matching.matching.band import Band
-from blackbox_grad_adapters.style_matching.matching.guard import ENOUGH
+from blackbox_grad_adapters.style_matching.matching.guard import ENOUGH, taken_back
 from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
+from blackbox_grad_adapters.style_matching.matching.setter import StyleSetter
 from blackbox_grad_adapters.style_matching.matching.spread import total
 from blackbox_grad_adapters.style_matching.measures.spectral import multi_resolution_stft
 from blackbox_grad_adapters.style_matching.networks import shipped
@@ -60,8 +62,27 @@ def test_no_result_is_farther_from_the_reference_than_the_input(effect, referenc
     found, free = matcher.match(x, wanted, RATE), matcher.match(x, wanted, RATE, guard=False)
     assert found.bypassed or total(found.guard.distances) <= ENOUGH * total(found.guard.distances_before)
     assert free.guard is None
-    if found.guard.amount == 1.0:  # nothing was taken back
+    if found.guard.amount == 1.0 and not found.guard.other:
         np.testing.assert_array_equal(found.p, free.p)
+
+
+def test_another_answer_that_comes_near_is_taken_before_the_effect_is_taken_back():
+    matcher = StyleMatcher.load("pedalboard-builtin:Distortion")
+    x, reference = guitar(0, 2), through("pedalboard-builtin:Distortion", guitar(2, 2), drive_db="30 dB")
+    dry, goal = torch.from_numpy(x)[None], torch.from_numpy(reference)[None]
+    setter, band = StyleSetter(matcher.encoder, matcher.path), Band(RATE, RATE, RATE)
+    near, far = matcher.predict(dry, goal), torch.zeros(1, 1)
+    for others, taken in ((torch.cat([far, near]), near), (far, None), (None, None)):
+        against = Against(matcher.path, dry, goal, band)
+        p, verdict = taken_back(setter, against, far, RATE, others)
+        assert verdict.other == (taken is not None)
+        if taken is not None:
+            torch.testing.assert_close(p, taken)
+            assert against.renders == 3
+            assert total(verdict.distances) < ENOUGH * total(verdict.distances_before)
+            assert "another answer" in verdict.remarks[0]
+        else:
+            assert verdict.amount < 1.0
 
 
 @pytest.mark.plugins

@@ -77,8 +77,9 @@ def of_model(matcher: StyleMatcher, refine: int = 0) -> dict[str, Method]:
     setter, rate = StyleSetter(matcher.encoder, matcher.path), matcher.encoder.sample_rate
 
     def guarded(pair: Pair, rng: np.random.Generator) -> Tensor | None:
-        against = Against(matcher.path, pair["input"][None], pair["reference"][None], Band(rate, rate, rate))
-        p, verdict = taken_back(setter, against, predicted(pair, rng)[None], rate)
+        x, reference, p = pair["input"][None], pair["reference"][None], predicted(pair, rng)[None]
+        against = Against(matcher.path, x, reference, Band(rate, rate, rate))
+        p, verdict = taken_back(setter, against, p, rate, matcher.others(x, reference, p))
         return None if verdict.amount == 0.0 else p[0]
 
     methods = {"controller": Method(predicted, weights), "guarded": Method(guarded, weights)}

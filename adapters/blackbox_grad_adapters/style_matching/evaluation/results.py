@@ -25,7 +25,7 @@ METHODS = {
     "random": "settings uniform at random",
     "nearest": "the settings of the training pair whose two embeddings are nearest",
     "controller": "the network",
-    "guarded": "the network, as `style match` uses it: taken back where one render shows that it comes no nearer to the reference",
+    "guarded": "the network, as `style match` uses it: another answer, or less of it, where it comes no nearer to the reference",
     "truth": "the true settings, rendered again: the bound",
 }
 

@@ -130,12 +130,16 @@ class StyleMatcher(StyleSetter):
     ) -> Tensor:
         """On a path that may have stepped parameters after those of the controller."""
         free = torch.full((path.size - self.path.size,), 1.0 / 12.0)
-        with torch.no_grad():
-            found = self.controller.candidates(self.encoder.embed(x[None]), self.encoder.embed(reference[None]))
-        answers = found.p[0, found.likely[0].argsort(descending=True)[1:]]
-        others = torch.cat([answers, p[self.path.size :].expand(len(answers), -1)], dim=1)
         variance = torch.cat([self._variance(), free])
+        others = self.others(x[None], reference[None], p[None])
         return refined(self.encoder, path, x, reference, p, variance, renders, seed, band, others)
+
+    def others(self, x: Tensor, reference: Tensor, p: Tensor) -> Tensor:
+        """The controller's less likely answers for `x: [1, C, T]`, `[N, P]`, the likeliest first, with the rest of `p: [1, P]`."""
+        with torch.no_grad():
+            found = self.controller.candidates(self.encoder.embed(x), self.encoder.embed(reference))
+        answers = found.p[0, found.likely[0].argsort(descending=True)[1:]]
+        return torch.cat([answers, p[:, self.path.size :].expand(len(answers), -1)], dim=1)
 
     def _variance(self) -> Tensor:
         """`[P]`: variance of the controller's errors, from its training; of a random guess, if the header does not say."""
@@ -168,8 +172,9 @@ class StyleMatcher(StyleSetter):
                 The sound moves from the neutral one in proportion (`blackbox_grad.inspection.SoundPath`).
             level: the result is as loud as `x` ("loudness", BS.1770), has its peak ("peak"), or stays as it leaves the effect
                 ("none").
-            guard: compare the result with the input, and take it back where it is no nearer to the reference
-                (`StyleMatch.guard`). It costs one render, and up to 700 short ones where it takes something back.
+            guard: compare the result with the input; where it is no nearer to the reference, take another answer of the network
+                that is, or take it back (`StyleMatch.guard`). It costs one to six renders, and up to 700 short ones where it takes
+                something back.
 
         Stepped parameters and switches, which no controller sets, have the level that comes nearest to the reference, or their
         default if none is clearly nearer. Each level costs two renders.
@@ -193,7 +198,7 @@ class StyleMatcher(StyleSetter):
             if refine:
                 p = self._refined(whole.path, dry[0], goal_audio[0], p[0], refine, seed, band)[None]
             if guard:
-                p, verdict = taken_back(whole, against, p, sample_rate)
+                p, verdict = taken_back(whole, against, p, sample_rate, self.others(dry, goal_audio, p))
             if verdict is not None and verdict.amount == 0.0:
                 found = whole.unchanged(audio, dry, goal_audio, p, sample_rate, refine, level)
             else:

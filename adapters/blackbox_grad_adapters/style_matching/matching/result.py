@@ -44,23 +44,27 @@ class Verdict:
     Attributes:
         amount: how much of the settings it left, as `StyleMatch.amount`: 1 is all, and at 0 the input is returned.
         distances: by judge, of the result from the reference; 1 is usual between two parts of one recording.
-        distances_found: of the settings as they were found; the same where all was left.
+        distances_found: of the settings as they were found; the same where they are the result.
         distances_before: of the input.
+        other: another answer of the network came nearer, and is the result.
     """
 
     amount: float
     distances: dict[str, float]
     distances_found: dict[str, float]
     distances_before: dict[str, float]
+    other: bool = False
 
     @property
     def remarks(self) -> list[str]:
         """For people: what was taken back, and why."""
-        if self.amount == 1.0:
+        if self.amount == 1.0 and not self.other:
             return []
         said = ", ".join(
             f"{name} {self.distances_before[name]:.2f} → {found:.2f}" for name, found in self.distances_found.items()
         )
+        if self.other:
+            return [f"the guard took another answer; the likeliest would change the distance to the reference so: {said}"]
         kept = f"{self.amount:.0%}" if self.amount else "nothing"
         return [f"the guard kept {kept} of the settings; all of them would change the distance to the reference so: {said}"]
 
