@@ -99,8 +99,10 @@ def map_(
 
     from blackbox_grad_adapters.style_matching.effect_path import EffectPath
     from blackbox_grad_adapters.style_matching.maps.control_map import control_map, write_control_map
+    from blackbox_grad_adapters.style_matching.maps.plane import check_libraries
     from blackbox_grad_adapters.style_matching.networks import shipped
 
+    check_libraries()
     ears = shipped.ears(encoder)
     if trouble := audio_files.MP3.trouble(1, ears.sample_rate):
         raise AudioError(f"{trouble}; the map's sounds are MP3, so use an encoder of one of these rates")
@@ -155,10 +157,12 @@ def figures(
     from blackbox_grad_adapters.style_matching.data.recordings import Tracks, in_folder
     from blackbox_grad_adapters.style_matching.effect_path import EffectPath
     from blackbox_grad_adapters.style_matching.maps.latent_space import latent_space
+    from blackbox_grad_adapters.style_matching.maps.plane import check_libraries
     from blackbox_grad_adapters.style_matching.maps.readability import readability
     from blackbox_grad_adapters.style_matching.maps.report import write_latent_report
     from blackbox_grad_adapters.style_matching.networks import shipped
 
+    check_libraries()
     ears = shipped.ears(encoder)
     x = _excerpt(source, ears)
     if recordings:

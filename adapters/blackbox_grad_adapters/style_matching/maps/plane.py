@@ -17,11 +17,20 @@ Method = Literal["PCA", "UMAP"]
 
 METHODS: tuple[Method, ...] = ("PCA", "UMAP")
 
+#: What needs the libraries, for messages.
+_PLANE = "the latent plane"
+
 #: Margin at the edges of the plane, as a part of it.
 _MARGIN = 0.04
 
 #: UMAP: neighbours of a point, and the least distance of points, large here, so that they fill the plane.
 _NEIGHBOURS, _APART = 15, 0.6
+
+
+def check_libraries() -> None:
+    """Raise `MissingDependencyError` now, and not after the renders."""
+    for name in ("sklearn.decomposition", "umap"):
+        library(name, _PLANE, "style-training")
 
 
 def plane(embeddings: ArrayLike, method: Method, seed: int = 0) -> FloatArray:
@@ -32,9 +41,9 @@ def plane(embeddings: ArrayLike, method: Method, seed: int = 0) -> FloatArray:
     """
     e = np.asarray(embeddings, dtype=np.float32)
     if method == "PCA":
-        reduction = library("sklearn.decomposition", "the latent plane", "style-training").PCA(2, svd_solver="full")
+        reduction = library("sklearn.decomposition", _PLANE, "style-training").PCA(2, svd_solver="full")
     else:
-        umap = library("umap", "the latent plane", "style-training")
+        umap = library("umap", _PLANE, "style-training")
         neighbours = min(_NEIGHBOURS, len(e) - 1)
         reduction = umap.UMAP(n_neighbors=neighbours, min_dist=_APART, random_state=seed, n_jobs=1)
     places = np.asarray(reduction.fit_transform(e), dtype=np.float64)
