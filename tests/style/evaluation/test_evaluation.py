@@ -18,7 +18,15 @@ from blackbox_grad_adapters.style_matching.commands import app
 from blackbox_grad_adapters.style_matching.data.pairs import PairDataset
 from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.evaluation import tables as evaluation_tables
-from blackbox_grad_adapters.style_matching.evaluation.methods import Method, evaluate, model_free, nearest, of_model, one_by_one
+from blackbox_grad_adapters.style_matching.evaluation.methods import (
+    Method,
+    evaluate,
+    mark,
+    model_free,
+    nearest,
+    of_model,
+    one_by_one,
+)
 from blackbox_grad_adapters.style_matching.evaluation.results import METHODS, MODELS, ONE_WRONG, ResultsError, Sheet, results
 from blackbox_grad_adapters.style_matching.evaluation.summary import mean, ratio, summaries
 from blackbox_grad_adapters.style_matching.matching.against import Against
@@ -188,6 +196,28 @@ def test_two_commands_measure_into_one_folder(pairs, matcher, tmp_path):
     evaluate(pairs, "music", {"dry": methods["dry"]}, first, 4)
     found = {(row["index"], row["method"]) for row in results(tmp_path)}
     assert found == {(i, "dry") for i in range(4)} | {(i, "middle") for i in range(2)}
+
+
+def test_another_commands_other_model_is_measured_and_not_believed(pairs, matcher, tmp_path):
+    """The second command replaces the first one's rows while the first still has them."""
+    other = StyleMatcher.load(model(tmp_path / "other", seed=1))
+    first, second = (of_model(one) for one in (matcher, other))
+    sheet = Sheet(tmp_path / "r", pairs.path.spec.address, "music")
+    evaluate(pairs, "music", {"controller": first["controller"]}, sheet, 2)
+    with pytest.warns(UserWarning, match="measured again"):
+        evaluate(
+            pairs, "music", {"controller": second["controller"]}, Sheet(tmp_path / "r", pairs.path.spec.address, "music"), 3
+        )
+    evaluate(pairs, "music", {"controller": first["controller"]}, sheet, 3)
+    marks = {row["index"]: row["mark"] for row in results(tmp_path / "r")}
+    assert marks[2] == mark(pairs, first["controller"])
+    assert set(marks) == {0, 1, 2}
+    assert len(set(marks.values())) == 1
+
+
+def test_a_mean_needs_all_effects():
+    one, none = ratio(np.array([3.0, 1.0]), np.array([4.0, 4.0])), ratio(np.array([]), np.array([]))
+    assert evaluation_tables._pooled([one, none]) == ""
 
 
 def test_refinement_is_a_method_of_its_own(pairs, matcher, tmp_path):

@@ -19,7 +19,7 @@ from blackbox_grad_adapters.style_matching.effect_path import EffectPath
 from blackbox_grad_adapters.style_matching.evaluation.results import AUDIBLE, METHODS, MODELS, ONE_WRONG, Sheet
 from blackbox_grad_adapters.style_matching.matching.against import Against
 from blackbox_grad_adapters.style_matching.matching.band import Band
-from blackbox_grad_adapters.style_matching.matching.guard import taken_back
+from blackbox_grad_adapters.style_matching.matching.guard import AMOUNTS, ENOUGH, ENOUGH_OF_OTHERS, taken_back
 from blackbox_grad_adapters.style_matching.matching.matcher import StyleMatcher
 from blackbox_grad_adapters.style_matching.matching.setter import StyleSetter
 from blackbox_grad_adapters.style_matching.measures import metrics
@@ -42,7 +42,7 @@ class Method:
 
     Attributes:
         answer: settings `[P]` from a pair's input and reference and the pair's generator; None for no effect.
-        depends: fingerprints of the weights that it depends on.
+        depends: what it depends on, such as fingerprints of weights.
     """
 
     answer: Callable[[Pair, np.random.Generator], Tensor | None]
@@ -82,7 +82,8 @@ def of_model(matcher: StyleMatcher, refine: int = 0) -> dict[str, Method]:
         p, verdict = taken_back(setter, against, p, rate, matcher.others(x, reference, p))
         return None if verdict.amount == 0.0 else p[0]
 
-    methods = {"controller": Method(predicted, weights), "guarded": Method(guarded, weights)}
+    limits = str((ENOUGH, ENOUGH_OF_OTHERS, AMOUNTS))
+    methods = {"controller": Method(predicted, weights), "guarded": Method(guarded, (*weights, limits))}
     return methods | ({f"refined {refine}": Method(refined, weights)} if refine else {})
 
 

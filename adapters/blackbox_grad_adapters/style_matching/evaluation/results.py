@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -25,7 +26,7 @@ METHODS = {
     "random": "settings uniform at random",
     "nearest": "the settings of the training pair whose two embeddings are nearest",
     "controller": "the network",
-    "guarded": "the network, as `style match` uses it: another answer, or less of it, where it comes no nearer to the reference",
+    "guarded": "the network in `style match`: another answer, or less effect, where a result is not clearly nearer",
     "truth": "the true settings, rendered again: the bound",
 }
 
@@ -72,6 +73,7 @@ class Sheet:
         self._rows = {_key(row): row for row in _read(self._file)} if self._file.exists() else {}
         self._saved = True
         self._own: set[tuple[int, str]] = set()  # added or dropped here, whatever the file holds
+        self._marks: Mapping[str, str] = {}
 
     def has(self, index: int, method: str) -> bool:
         return (index, method) in self._rows
@@ -82,13 +84,17 @@ class Sheet:
 
     def forget_other(self, marks: Mapping[str, str]) -> None:
         """Drop the rows of these methods with another mark: they belong to other weights, recordings or options."""
-        other = [key for key, row in self._rows.items() if marks.get(row["method"], row["mark"]) != row["mark"]]
+        self._marks = marks
+        other = [key for key, row in self._rows.items() if not self._fits(row)]
         if other:
             names = ", ".join(sorted({method for _, method in other}))
             warnings.warn(f"{self._file}: {names} of another model or other recordings: measured again", stacklevel=2)
         for key in other:
             del self._rows[key]
         self._own.update(other)
+
+    def _fits(self, row: Row) -> bool:
+        return bool(self._marks.get(row["method"], row["mark"]) == row["mark"])
 
     def add(self, row: Row) -> None:
         self._rows[_key(row)] = row
@@ -103,8 +109,9 @@ class Sheet:
         """
         if self._saved:
             return
-        if self._file.exists():
-            self._rows |= {key: row for row in _read(self._file) if (key := _key(row)) not in self._own}
+        with contextlib.suppress(ResultsError):  # damaged or gone: what is known here is written
+            theirs = {key: row for row in _read(self._file) if (key := _key(row)) not in self._own and self._fits(row)}
+            self._rows = theirs | {key: row for key, row in self._rows.items() if key in self._own}
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         writer.writeheader()

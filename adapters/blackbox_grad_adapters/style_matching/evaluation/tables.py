@@ -161,9 +161,9 @@ def _groups(by_effect: Mapping[str, object]) -> dict[str, list[str]]:
 
 
 def _pooled(estimates: Sequence[Interval]) -> str:
-    """The mean over effects, which are independent, with half its interval."""
+    """The mean over effects, which are independent, with half its interval; empty unless all effects have a value."""
     there = [e for e in estimates if math.isfinite(e.value)]
-    if not there:
+    if not there or len(there) < len(estimates):
         return ""
     half = math.sqrt(sum(((e.high - e.low) / 2) ** 2 for e in there)) / len(there)
     mean = _short(_mean([e.value for e in there]))

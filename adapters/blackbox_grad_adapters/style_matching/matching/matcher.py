@@ -135,10 +135,11 @@ class StyleMatcher(StyleSetter):
         return refined(self.encoder, path, x, reference, p, variance, renders, seed, band, others)
 
     def others(self, x: Tensor, reference: Tensor, p: Tensor) -> Tensor:
-        """The controller's less likely answers for `x: [1, C, T]`, `[N, P]`, the likeliest first, with the rest of `p: [1, P]`."""
+        """The controller's answers for `x: [1, C, T]`, `[N, P]`, the likeliest first, without `p: [1, P]`, with the rest of it."""
         with torch.no_grad():
             found = self.controller.candidates(self.encoder.embed(x), self.encoder.embed(reference))
-        answers = found.p[0, found.likely[0].argsort(descending=True)[1:]]
+        answers = found.p[0, found.likely[0].argsort(descending=True)]
+        answers = answers[(answers - p[:, : self.path.size]).abs().amax(dim=1) > 1e-6]
         return torch.cat([answers, p[:, self.path.size :].expand(len(answers), -1)], dim=1)
 
     def _variance(self) -> Tensor:

@@ -64,7 +64,7 @@ class Verdict:
             f"{name} {self.distances_before[name]:.2f} → {found:.2f}" for name, found in self.distances_found.items()
         )
         if self.other:
-            return [f"the guard took another answer; the likeliest would change the distance to the reference so: {said}"]
+            return [f"the guard took another answer; the settings found would change the distance to the reference so: {said}"]
         kept = f"{self.amount:.0%}" if self.amount else "nothing"
         return [f"the guard kept {kept} of the settings; all of them would change the distance to the reference so: {said}"]
 
